@@ -1,0 +1,53 @@
+# The door. `make help` lists everything.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BASE ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.10 || command -v python3)
+PYTHON := .venv/bin/python
+UV_VERSION := 0.13.9
+# pip's own setting for wheels on a local disk also serves uv.
+UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_FIND_LINKS
+# Packages of torch's CUDA build: pinned by torch itself, and not wanted where a CPU wheel is taken.
+CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
+	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+
+.PHONY: help train test lint format lock wheel clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: .venv/ready ## corpus → train → export → evaluate → transcribe (ARGS="optim.lr=1e-3" overrides)
+	@$(PYTHON) -m experiments.quickstart $(ARGS)
+
+test: .venv/ready ## the whole test suite (ARGS="-k frontend" selects)
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: .venv/ready ## ruff and mypy, as pre-commit and CI run them
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+format: .venv/ready ## let ruff mend what it can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versions that fit
+	@.venv/bin/uv pip compile --upgrade --universal --python-version 3.10 --group train --group dev pyproject.toml \
+		$(CUDA:%=--no-emit-package %) --no-annotate --custom-compile-command "make lock" -q -o requirements.txt
+
+wheel: .venv/ready ## the device package: dist/heyjetson-*.whl
+	@$(PYTHON) -m build --wheel
+
+clean: ## remove what runs wrote: data, runs, bundles (the environment stays)
+	rm -rf data runs bundles dist
+
+.venv/ready: requirements.txt pyproject.toml
+	@$(BASE) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else \
+		f"Python 3.10 to 3.12 is needed, {v[0]}.{v[1]} was found. Install one and run: make BASE=python3.11")'
+	@echo "Installing the pinned environment into .venv (about two minutes, 2 GB; more with CUDA)"
+	@test -x $(PYTHON) || $(BASE) -m venv .venv
+	@$(PYTHON) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q -r requirements.txt
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --no-deps -e .
+	@touch $@

@@ -1,0 +1,134 @@
+"""Dilated convolutions over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from nemo.core.classes import NeuralModule, typecheck
+from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, NeuralType, SpectrogramType
+from torch import Tensor, nn
+from torch.nn import functional
+
+from custom_modules.frontend import frame_mask
+from custom_modules.normalisation import make_norm
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "none": nn.Identity}
+
+
+def make_activation(kind: str) -> nn.Module:
+    """An activation by its name in conf."""
+    if kind not in ACTIVATIONS:
+        raise ValueError(f"Unknown activation {kind!r}; choose one of {', '.join(ACTIVATIONS)}.")
+    return ACTIVATIONS[kind]()
+
+
+class ConvolutionLayer(nn.Module):
+    """Convolution, activation, normalisation, dropout; `ceil(T / stride)` frames come out.
+
+    Args:
+        inputs: channels in.
+        filters: channels out.
+        kernel: frames each filter spans, before dilation.
+        stride: frames between outputs.
+        dilation: frames between the taps of a filter.
+        causal: look only back; otherwise the filter is centred.
+        norm: `batch`, `layer` or `none`.
+        activation: see `ACTIVATIONS`.
+        dropout: share of outputs set to zero in training.
+        residual: add the input, where the shape allows it.
+
+    Shapes: x [B, T, D] (zero beyond the lengths), length [B] → [B, T', filters], [B].
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        causal: bool = True,
+        norm: str = "batch",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        residual: bool = False,
+    ):
+        super().__init__()
+        self.stride = stride
+        span = (kernel - 1) * dilation
+        self.padding = (span, 0) if causal else ((span + 1) // 2, span - (span + 1) // 2)
+        self.convolution = nn.Conv1d(inputs, filters, kernel, stride=stride, dilation=dilation)
+        self.activation = make_activation(activation)
+        self.norm = make_norm(norm, filters)
+        self.dropout = nn.Dropout(dropout)
+        self.residual = residual and inputs == filters and stride == 1
+
+    def forward(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.convolution(functional.pad(x.transpose(1, 2), self.padding)).transpose(1, 2)  # [B, T', filters]
+        length = torch.div(length + self.stride - 1, self.stride, rounding_mode="floor")
+        mask = frame_mask(length, y.shape[1])[..., None]
+        y = self.dropout(self.norm(self.activation(y), mask))
+        if self.residual:
+            y = y + x
+        return y * mask.to(y.dtype), length
+
+
+class ConvolutionStack(NeuralModule):
+    """Convolution layers one after the other.
+
+    Args:
+        feat_in: channels in.
+        filters: channels of every layer.
+        kernels: frames each layer's filters span.
+        strides: of each layer; their product is the subsampling factor.
+        dilations: of each layer.
+        options: of `ConvolutionLayer`, the same for all.
+
+    Shapes: audio_signal [B, T, D], length [B] → [B, T', filters], [B].
+    """
+
+    def __init__(
+        self,
+        feat_in: int,
+        filters: int,
+        kernels: Sequence[int],
+        strides: Sequence[int],
+        dilations: Sequence[int],
+        **options,
+    ):
+        super().__init__()
+        if not len(kernels) == len(strides) == len(dilations):
+            raise ValueError(
+                "encoder.convolution.kernels, strides and dilations describe one layer each and must be equally long; "
+                f"found {len(kernels)}, {len(strides)} and {len(dilations)}."
+            )
+        channels = [feat_in] + [filters] * len(kernels)
+        self.layers = nn.ModuleList(
+            ConvolutionLayer(channels[i], filters, kernels[i], strides[i], dilations[i], **options)
+            for i in range(len(kernels))
+        )
+        self.feat_out = channels[-1]
+        self.subsampling_factor = 1
+        for stride in strides:
+            self.subsampling_factor *= stride
+
+    @property
+    def input_types(self):
+        return {
+            "audio_signal": NeuralType(("B", "T", "D"), SpectrogramType()),
+            "length": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @property
+    def output_types(self):
+        return {
+            "outputs": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
+            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
+        }
+
+    @typecheck()
+    def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        for layer in self.layers:
+            audio_signal, length = layer(audio_signal, length)
+        return audio_signal, length

@@ -1,0 +1,38 @@
+"""How good is a model on a manifest?
+
+    python evaluate.py model=runs/synthetic/TIME/model.nemo manifest=data/synthetic/test.jsonl
+    python evaluate.py model=bundles/synthetic manifest=data/synthetic/test.jsonl worst=20
+    python evaluate.py --help
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from experiments.entry import entry, require_keys
+
+
+@entry("evaluate")
+def main(cfg: DictConfig) -> None:
+    """Restore → transcribe → report."""
+    require_keys(cfg, "model", "manifest")
+    from experiments.evaluation import evaluate_bundle, evaluate_nemo
+    from experiments.report import show_worst, summarise
+
+    path, manifest = Path(cfg.model), Path(cfg.manifest)
+    if path.is_dir():
+        report = evaluate_bundle(path, manifest, cfg.threads)
+        out = Path(cfg.out or path.parent / f"{path.name}-{manifest.stem}.json")
+    else:
+        from experiments.restore import restore_model
+
+        report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size)
+        out = Path(cfg.out or path.with_name(f"evaluation-{manifest.stem}.json"))
+    report.write(out)
+    show_worst(report, cfg.worst)
+    summarise({manifest.stem: report.totals()})
+    print(f"report  {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What surrounds a run: entry points, preflight, training, metrics, tracking, evaluation, export."""

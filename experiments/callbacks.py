@@ -1,0 +1,87 @@
+"""What happens around training steps: progress in plain text, the table of predictions."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import soundfile
+from lightning.pytorch.callbacks import Callback, RichProgressBar, Timer
+
+from custom_modules.model import SpeechModel
+from experiments.metrics import word_errors
+from manifests.lines import Utterance
+
+
+class PlainProgress(Callback):
+    """One line every `seconds` where there is no terminal to draw a bar on.
+
+    Args:
+        seconds: between lines.
+    """
+
+    def __init__(self, seconds: float = 20.0):
+        self.seconds = seconds
+        self.last = 0.0
+        self.loss = float("nan")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.is_global_zero and time.monotonic() - self.last >= self.seconds:
+            self.last = time.monotonic()
+            loss = float(outputs["loss"]) if isinstance(outputs, dict) else float(outputs)
+            print(f"epoch {trainer.current_epoch}  step {trainer.global_step}  loss {loss:.2f}{_time(trainer)}", flush=True)
+
+    def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
+        metrics = trainer.callback_metrics
+        if trainer.is_global_zero and "val_wer" in metrics:
+            wer, cer = float(metrics["val_wer"]), float(metrics["val_cer"])
+            print(f"  validation: WER {wer:.1%}  CER {cer:.1%}{_time(trainer)}", flush=True)
+
+
+def _time(trainer: pl.Trainer) -> str:
+    for callback in trainer.callbacks:
+        if isinstance(callback, Timer):
+            gone = callback.time_elapsed()
+            left = callback.time_remaining()
+            return f"  {gone / 60:.1f} min" + (f" of {(gone + left) / 60:.1f}" if left is not None else "")
+    return ""
+
+
+class BarWithErrors(RichProgressBar):
+    """Lightning's bar, showing word and character error rates and leaving out the rest."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, Any]:
+        """What stands at the right of the bar."""
+        logged = trainer.callback_metrics
+        shown = {key: f"{float(logged[key]):.1%}" for key in ("val_wer", "val_cer") if key in logged}
+        if "train_loss" in logged:
+            shown["loss"] = f"{float(logged['train_loss']):.2f}"
+        return shown
+
+
+class PredictionTable(Callback):
+    """After each validation, log a W&B table of references, hypotheses, word errors and playable sound.
+
+    Args:
+        utterances: of the validation manifest, in its order.
+        rows: how many to show.
+    """
+
+    def __init__(self, utterances: list[Utterance], rows: int):
+        self.utterances = utterances[:rows]
+
+    def on_validation_end(self, trainer: pl.Trainer, model: SpeechModel) -> None:
+        import wandb
+
+        if not trainer.is_global_zero or trainer.sanity_checking or not self.utterances:
+            return
+        table = wandb.Table(columns=["audio", "reference", "hypothesis", "word errors", "seconds"])
+        hypotheses = dict(reversed(model.validation_texts))
+        for utterance in self.utterances:
+            hypothesis = hypotheses.get(utterance.text, "")
+            samples, rate = soundfile.read(utterance.audio, dtype="float32")
+            sound = wandb.Audio(samples, sample_rate=rate, caption=utterance.text)
+            errors = word_errors(utterance.text, hypothesis).count
+            table.add_data(sound, utterance.text, hypothesis, errors, round(utterance.duration, 2))
+        trainer.logger.experiment.log({"predictions": table, "trainer/global_step": trainer.global_step})

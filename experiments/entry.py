@@ -1,0 +1,200 @@
+"""The frame of every entry point: overrides checked before Hydra runs, errors as sentences.
+
+Nothing here imports NeMo, which takes over ten seconds: a misspelt key is answered at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from heyjetson.errors import HeyJetsonError
+from manifests import ManifestError
+
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
+
+
+class ConfigError(ValueError):
+    """A choice that cannot work, in a sentence with the cause and the cure."""
+
+
+EXPECTED = (ConfigError, ManifestError, HeyJetsonError)
+
+
+def run_folder(runs: str, name: str, resume: str | None) -> str:
+    """Hydra's run folder: a new one by the clock, or the one to continue."""
+    return str(resume) if resume else f"{runs}/{name}/{datetime.now():%Y-%m-%d_%H-%M-%S}"
+
+
+OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
+
+
+def _find_run(resume: str, runs: Path) -> Path:
+    if resume != "last":
+        folder = Path(resume)
+    else:
+        found = sorted(runs.glob("*/*/checkpoints"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise ConfigError(f"There is no run with a checkpoint below {runs}/ to resume.")
+        folder = found[-1].parent
+    if not (folder / ".hydra" / "overrides.yaml").is_file():
+        raise ConfigError(f"{folder} is not a run folder: it has no .hydra/overrides.yaml. Give runs/NAME/TIME.")
+    return folder
+
+
+def expand_resume(arguments: list[str]) -> list[str]:
+    """Put the overrides a run was started with before those given to continue it.
+
+    Args:
+        arguments: of the command line.
+
+    Raises:
+        ConfigError: the run to continue does not exist.
+    """
+    given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    resume = given.get("resume", "null")
+    if resume in ("null", "", "~"):
+        return arguments
+    folder = _find_run(resume, Path(given.get("runs", "runs")))
+    saved = list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
+    earlier = [override for override in saved if not str(override).startswith("resume=")]
+    rest = [argument for argument in arguments if not argument.startswith("resume=")]
+    return [*earlier, *rest, f"resume={folder}"]
+
+
+def _keys(config: DictConfig, prefix: str = "") -> list[str]:
+    found = []
+    for key in config:
+        path = f"{prefix}{key}"
+        found.append(path)
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
+            found += _keys(node, path + ".")
+    return found
+
+
+def check_overrides(config_name: str, arguments: list[str]) -> None:
+    """Refuse overrides of keys that do not exist, naming the nearest that do.
+
+    Args:
+        config_name: of the file in conf/.
+        arguments: of the command line.
+
+    Raises:
+        ConfigError: a key or a choice does not exist, or a value cannot be read.
+    """
+    given = [argument for argument in arguments if not argument.startswith("-")]
+    try:
+        overrides: list[Override] = OverridesParser.create().parse_overrides(given)
+    except HydraException as error:
+        raise ConfigError(f"Cannot read the overrides: {str(error).splitlines()[0]} Write KEY=VALUE.") from None
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        groups = []
+        for override in overrides:
+            name = override.key_or_group
+            if (CONF / name).is_dir():
+                choice = override.value()
+                choices = sorted(path.stem for path in (CONF / name).glob("*.yaml"))
+                if isinstance(choice, str) and choice not in choices and not (CONF / name / f"{choice}.yaml").exists():
+                    near = difflib.get_close_matches(choice, choices, 1, 0.4)
+                    hint = f" Did you mean {near[0]}?" if near else ""
+                    raise ConfigError(f"{name}={choice}: no such choice.{hint} There are: {', '.join(choices)}.")
+                groups.append(override.input_line)
+        try:
+            config = compose(config_name, groups)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(f"The configuration does not compose: {error}") from None
+        known = _keys(config)
+        for override in overrides:
+            name = override.key_or_group
+            plain = not (override.is_add() or override.is_force_add() or override.is_delete())
+            if not plain or (CONF / name).is_dir() or name.startswith("hydra") or name in known:
+                continue
+            parent = name.rpartition(".")[0]
+            node = OmegaConf.select(config, parent) if parent else None
+            near = difflib.get_close_matches(name, known, 3, 0.5)
+            if not near:  # the leaf may be right and the path to it wrong
+                near = [key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]][:3]
+            hint = f" The nearest are: {', '.join(near)}." if near else ""
+            add = f" A new key of {parent} is written +{name}=…" if isinstance(node, DictConfig) else ""
+            raise ConfigError(f"There is no key {name} in conf/{config_name}.yaml.{hint}{add}")
+        try:
+            compose(config_name, given)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(f"The configuration does not compose: {error}") from None
+
+
+def require_keys(cfg: DictConfig, *keys: str) -> None:
+    """Refuse a command whose mandatory keys were not given.
+
+    Raises:
+        ConfigError: names them.
+    """
+    missing = [key for key in keys if OmegaConf.is_missing(cfg, key)]
+    if missing:
+        raise ConfigError(f"Give {' '.join(f'{key}=…' for key in missing)} as well; --help shows examples.")
+
+
+def quiet() -> None:
+    """Silence what libraries say about themselves; warnings that concern the user's run stay."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    for message in (".*pkg_resources.*", ".*torch.jit.*", ".*num_workers.*", ".*does not have many workers.*"):
+        warnings.filterwarnings("ignore", message=message)
+    for category in (DeprecationWarning, FutureWarning, SyntaxWarning):
+        warnings.filterwarnings("ignore", category=category)
+
+
+def guarded(task: Callable[..., object]) -> Callable[..., None]:
+    """Run `task`; an expected error becomes a paragraph on standard error and exit status 1."""
+
+    @functools.wraps(task)
+    def run(*arguments: object) -> None:
+        try:
+            task(*arguments)
+        except EXPECTED as error:
+            print(f"\nError: {error}", file=sys.stderr)
+            sys.exit(1)
+
+    return run
+
+
+def entry(config_name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
+    """Turn a recipe `main(cfg)` into a command.
+
+    Args:
+        config_name: of the file in conf/.
+    """
+
+    def wrap(task: Callable[[DictConfig], object]) -> Callable[[], None]:
+        @functools.wraps(task)
+        def run() -> None:
+            quiet()
+
+            def prepared() -> None:
+                sys.argv[1:] = expand_resume(sys.argv[1:])
+                if not any(argument in ("--help", "-h", "--hydra-help", "--version") for argument in sys.argv[1:]):
+                    check_overrides(config_name, sys.argv[1:])
+
+            guarded(prepared)()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded(task))()
+
+        return run
+
+    return wrap

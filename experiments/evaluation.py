@@ -1,0 +1,67 @@
+"""Transcribe a manifest with a `.nemo` model or with a bundle, and report how good it was."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.report import Report, make_row
+from heyjetson import Bundle, Engine
+from heyjetson.audio import load
+from manifests import read_manifest
+from manifests.progress import progress
+
+if TYPE_CHECKING:
+    from custom_modules.model import SpeechModel
+
+
+def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16) -> Report:
+    """Transcribe a manifest with a NeMo model.
+
+    Args:
+        model: in evaluation mode.
+        manifest: JSON lines.
+        batch_size: utterances at once; like lengths share a batch.
+    """
+    import torch
+
+    utterances = read_manifest(manifest)
+    order = sorted(range(len(utterances)), key=lambda index: utterances[index].duration)
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    hypotheses = [""] * len(utterances)
+    spent = 0.0
+    device = next(model.parameters()).device
+    for batch in progress(batches, f"testing on {manifest.name}", len(batches)):
+        clips = [torch.from_numpy(load(utterances[index].audio, model.preprocessor._sample_rate)) for index in batch]
+        started = time.perf_counter()
+        with torch.inference_mode():
+            length = torch.tensor([len(clip) for clip in clips], device=device)
+            signal = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True).to(device)
+            log_probs, frames, _ = model.forward(input_signal=signal, input_signal_length=length)
+            texts = model.greedy_texts(log_probs, frames)
+        spent += time.perf_counter() - started
+        for index, text in zip(batch, texts, strict=True):
+            hypotheses[index] = text
+    rows = [make_row(utterance, text) for utterance, text in zip(utterances, hypotheses, strict=True)]
+    return Report(str(manifest), type(model).__name__, rows, spent)
+
+
+def evaluate_bundle(folder: Path, manifest: Path, threads: int = 1) -> Report:
+    """Transcribe a manifest with a bundle, one utterance at a time, as the device does.
+
+    Args:
+        folder: of the bundle.
+        manifest: JSON lines.
+        threads: of onnxruntime.
+    """
+    engine = Engine(Bundle(folder), threads)
+    rows, spent = [], 0.0
+    utterances = read_manifest(manifest)
+    for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
+        samples = load(utterance.audio, engine.bundle.sample_rate)
+        started = time.perf_counter()
+        result = engine.transcribe(samples, engine.bundle.sample_rate)
+        spent += time.perf_counter() - started
+        rows.append(make_row(utterance, result.text))
+    return Report(str(manifest), str(folder), rows, spent)

@@ -1,0 +1,14 @@
+"""Keeps NeMo's and Lightning's chatter off the terminal; their warnings and errors stay."""
+
+from __future__ import annotations
+
+import logging
+
+
+def hush() -> None:
+    """Set the libraries' loggers to warnings (NeMo: errors; it warns of its own defaults on every model)."""
+    from nemo.utils import logging as nemo_logging
+
+    nemo_logging.setLevel(nemo_logging.ERROR)
+    for name in ("lightning.pytorch", "lightning.fabric", "nv_one_logger", "wandb", "numexpr"):
+        logging.getLogger(name).setLevel(logging.WARNING)

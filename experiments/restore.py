@@ -1,0 +1,55 @@
+"""Opening a `.nemo` of this project, and refusing any other file."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import yaml
+
+from experiments.entry import ConfigError
+from experiments.hush import hush
+
+TARGET = "custom_modules.model.SpeechModel"
+
+
+def restore_model(path: Path):
+    """Restore a model in evaluation mode, on the CPU.
+
+    Args:
+        path: a `.nemo` file written by train.py.
+
+    Returns:
+        a `SpeechModel`.
+
+    Raises:
+        ConfigError: the file is missing, not a `.nemo`, or holds another project's model.
+    """
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}. train.py writes runs/NAME/TIME/model.nemo.")
+    try:
+        with tarfile.open(path) as archive:
+            name = next(name for name in archive.getnames() if name.endswith("model_config.yaml"))
+            member = archive.extractfile(name)
+            assert member is not None
+            config = yaml.safe_load(member.read())
+    except (tarfile.TarError, StopIteration, OSError, yaml.YAMLError):
+        raise ConfigError(f"{path} is not a .nemo file: it is not an archive with a model_config.yaml.") from None
+    target = str(config.get("target"))
+    if target != TARGET:
+        raise ConfigError(
+            f"{path} is a .nemo of another project: it holds a {target}, not a {TARGET}. Use one written by this "
+            "project's train.py."
+        )
+    hush()
+    import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
+    from custom_modules.model import SpeechModel
+
+    try:
+        model = SpeechModel.restore_from(str(path), map_location="cpu")
+    except (RuntimeError, OSError, KeyError, tarfile.TarError) as error:
+        raise ConfigError(
+            f"{path} cannot be restored ({str(error).splitlines()[0]:.200}). Was the file copied whole, and written by "
+            "this version of the project?"
+        ) from error
+    return model.eval()

@@ -1,0 +1,230 @@
+"""Build, fit, finish: what train.py reads as a recipe."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
+
+import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
+from custom_modules.model import SpeechModel
+from experiments.callbacks import BarWithErrors, PlainProgress, PredictionTable
+from experiments.data import Data
+from experiments.entry import ConfigError
+from experiments.evaluation import evaluate_nemo
+from experiments.hush import hush
+from experiments.preflight import run_dir
+from experiments.report import summarise
+from experiments.tracking import git_state
+from heyjetson.audio import load
+from heyjetson.bundle import file_hash
+from manifests import read_manifest
+
+BEST = "best"
+LAST = "last"
+
+
+def _loader(cfg: DictConfig, manifest: Path, train: bool) -> dict[str, Any]:
+    """Arguments of NeMo's data loader."""
+    sort = train and cfg.data.length_spread < 1
+    return {
+        "manifest_filepath": str(manifest),
+        "sample_rate": cfg.data.sample_rate,
+        "labels": list(cfg.labels),
+        "batch_size": cfg.data.batch_size,
+        "shuffle": train,
+        "num_workers": cfg.data.num_workers,
+        "pin_memory": cfg.data.pin_memory,
+        "use_semi_sorted_batching": sort,
+        "randomization_factor": cfg.data.length_spread,
+    }
+
+
+def model_config(cfg: DictConfig) -> DictConfig:
+    """The `model` section alone, resolved: what a `.nemo` keeps."""
+    return OmegaConf.create(OmegaConf.to_container(cfg.model, resolve=True))
+
+
+def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
+    """Seed everything, build trainer and model.
+
+    Raises:
+        ConfigError: parts do not fit together.
+    """
+    hush()
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    folder = run_dir()
+    terminal = Console().is_terminal
+    logger = instantiate(cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
+    callbacks: list[pl.Callback] = [
+        ModelCheckpoint(
+            dirpath=folder / "checkpoints",
+            filename=BEST + "-{step}-{val_wer:.4f}",
+            monitor="val_wer",
+            mode="min",
+            save_top_k=1,
+        ),
+        # Two, since a kill while the newer one is written leaves the older.
+        ModelCheckpoint(
+            dirpath=folder / "checkpoints",
+            filename=LAST + "-{step}",
+            monitor="step",
+            mode="max",
+            save_top_k=2,
+            every_n_train_steps=cfg.checkpoint.every_n_steps,
+        ),
+        BarWithErrors() if terminal else PlainProgress(),
+    ]
+    if cfg.early_stopping.patience is not None:
+        callbacks.append(
+            EarlyStopping("val_wer", min_delta=cfg.early_stopping.min_delta, patience=cfg.early_stopping.patience)
+        )
+    if logger:
+        callbacks.append(LearningRateMonitor("step"))
+        if cfg.logger.table_rows:
+            callbacks.append(PredictionTable(read_manifest(data.validation), cfg.logger.table_rows))
+    trainer = instantiate(
+        cfg.trainer,
+        logger=logger,
+        callbacks=callbacks,
+        enable_checkpointing=True,
+        enable_model_summary=False,
+        enable_progress_bar=terminal,
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+    )
+    try:
+        model = SpeechModel(model_config(cfg), trainer)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"The model cannot be built from this configuration: {error}") from error
+    return model, trainer
+
+
+def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
+    """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
+    folder = run_dir()
+    checkpoint = newest_checkpoint(folder) if cfg.resume else None
+    if cfg.resume and checkpoint is None:
+        print(f"No checkpoint below {folder}: training starts from the beginning.")
+    model.setup_training_data(OmegaConf.create(_loader(cfg, data.train, train=True)))
+    model.setup_validation_data(OmegaConf.create(_loader(cfg, data.validation, train=False)))
+    if checkpoint is None:
+        fit_statistics(model, data.train, cfg.statistics_utterances, cfg.seed)
+    model.setup_optimization(model.cfg.optim)
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
+    if trainer.logger:
+        trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
+    print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {_shown(folder)}")
+    if checkpoint:
+        print(f"Continuing from {checkpoint.name}.")
+    trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that can be read; one cut short by the kill is passed over."""
+    found = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found:
+        try:
+            torch.load(path, map_location="cpu", weights_only=False, mmap=True)
+            return path
+        except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+            print(f"{path.name} cannot be read ({str(error).splitlines()[0]:.80}); trying the one before.")
+    return None
+
+
+def fit_statistics(model: SpeechModel, manifest: Path, utterances: int, seed: int) -> None:
+    """Set the front-end's mean and deviation from a drawn part of the training set."""
+    frontend = model.preprocessor
+    drawn = read_manifest(manifest)
+    random.Random(seed).shuffle(drawn)
+
+    def batches():
+        for utterance in drawn[:utterances]:
+            samples = torch.from_numpy(load(utterance.audio, frontend._sample_rate))
+            yield samples[None], torch.tensor([len(samples)])
+
+    frontend.fit_statistics(batches())
+
+
+def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> dict[str, Any]:
+    """Restore the best weights, write `model.nemo`, test, write `metrics.json`, log the results."""
+    folder = run_dir()
+    best_step, best_wer = restore_best(model, trainer)
+    model.eval()
+    if not trainer.is_global_zero:
+        return {}
+    metrics: dict[str, Any] = {
+        "parameters": model.num_weights,
+        "steps": trainer.global_step,
+        "epochs": trainer.current_epoch,
+        "best_step": best_step,
+        "validation_wer": best_wer,
+        "date": time.strftime("%Y-%m-%d"),
+        "test": {},
+    }
+    with open_dict(model.cfg):
+        for section in ("train_ds", "validation_ds", "test_ds"):  # paths of this machine
+            model.cfg.pop(section, None)
+        model.cfg.run = {
+            "name": cfg.name,
+            "folder": folder.name,
+            "longest": cfg.data.longest,
+            "data": {name: file_hash(path) for name, path in data.named().items()},
+            "git": git_state(),
+            **{key: value for key, value in metrics.items() if key != "test"},
+        }
+    nemo = folder / "model.nemo"
+    model.save_to(str(nemo))
+    for name, manifest in data.test.items():
+        report = evaluate_nemo(model, manifest, cfg.data.batch_size)
+        report.write(folder / f"test_{name}.json")
+        metrics["test"][name] = report.totals()
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    if trainer.logger:
+        flat = {f"test/{name}/{key}": value for name, rows in metrics["test"].items() for key, value in rows.items()}
+        trainer.logger.log_metrics(flat)
+        trainer.logger.finalize("success")
+    summarise(metrics["test"])
+    print(f"model   {_shown(nemo)}\nmetrics {_shown(folder / 'metrics.json')}")
+    _close_wandb()
+    return metrics
+
+
+def restore_best(model: SpeechModel, trainer: pl.Trainer) -> tuple[int, float | None]:
+    """Put the weights of the best validation into the model.
+
+    Returns:
+        the step they are of, and their validation WER; the last step and None when no validation finished.
+    """
+    keeper = trainer.checkpoint_callbacks[0]
+    if not keeper.best_model_path or not Path(keeper.best_model_path).exists():
+        print("No validation finished: the last weights are kept, not the best.")
+        return trainer.global_step, None
+    state = torch.load(keeper.best_model_path, map_location="cpu", weights_only=False)
+    model.load_state_dict(state["state_dict"])
+    wer = float(keeper.best_model_score)
+    print(f"Best weights: step {state['global_step']}, validation WER {wer:.2%}.")
+    return int(state["global_step"]), wer
+
+
+def _close_wandb() -> None:
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].finish()
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

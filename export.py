@@ -1,0 +1,39 @@
+"""Turn a .nemo into a bundle for the device.
+
+    python export.py model=runs/synthetic/TIME/model.nemo out=bundles/synthetic
+    python export.py model=X.nemo out=bundles/mine manifest=test.jsonl     # measured, and the figures written into it
+    python export.py --help
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from experiments.entry import entry, require_keys
+
+
+@entry("export")
+def main(cfg: DictConfig) -> None:
+    """Restore → trace → compare → write."""
+    require_keys(cfg, "model", "out")
+    from experiments.restore import restore_model
+
+    nemo, out = Path(cfg.model), Path(cfg.out)
+    model = restore_model(nemo)
+
+    from experiments.export import export_bundle
+
+    parity = export_bundle(
+        model,
+        nemo,
+        out,
+        opset=cfg.opset,
+        licence=cfg.licence,
+        manifest=Path(cfg.manifest) if cfg.manifest else None,
+        **cfg.parity,
+    )
+    print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\nbundle  {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The bundle: a folder with a graph and `manifest.json`, which says everything the runtime needs to know."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heyjetson.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_REQUIRED = {
+    "kind": str,
+    "sample_rate": int,
+    "window": int,
+    "hop": int,
+    "subsampling_factor": int,
+    "labels": list,
+    "blank_id": int,
+    "longest_seconds": (int, float),
+    "files": dict,
+}
+
+
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_manifest(folder: Path, record: dict[str, Any]) -> None:
+    """Hash the bundle's files and write its manifest.
+
+    Args:
+        folder: of the bundle; all other files must be there.
+        record: the manifest without `format` and `files`.
+    """
+    names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
+    files = {name: {"sha256": file_hash(folder / name), "bytes": (folder / name).stat().st_size} for name in names}
+    (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, **record, "files": files}, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle.
+
+    Args:
+        folder: where it lies.
+
+    Attributes:
+        manifest: everything in manifest.json.
+
+    Raises:
+        BundleError: it is missing, damaged, or of a newer format.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        folder = Path(folder)
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. Make one with `python export.py`.")
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+            raise BundleError(f"{path} cannot be read ({error}). Copy the bundle again.") from None
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+            raise BundleError(f"{path} is not a bundle's manifest: it names no format. Copy the bundle again.")
+        if manifest["format"] > FORMAT:
+            raise BundleError(
+                f"{folder} has bundle format {manifest['format']}, this heyjetson reads up to {FORMAT}. "
+                "Upgrade heyjetson, or export the model again."
+            )
+        for key, kind in _REQUIRED.items():
+            if not isinstance(manifest.get(key), kind):
+                raise BundleError(f"{path}: the key {key!r} is missing or of the wrong type. Export the model again.")
+        for name, entry in manifest["files"].items():
+            file = folder / name
+            if Path(name).name != name or not isinstance(entry, dict):
+                raise BundleError(f"{path} names a file outside the bundle or has a bad entry: {name!r}.")
+            if not file.is_file():
+                raise BundleError(f"The bundle {folder} lacks {name}. Copy the bundle again.")
+            if file_hash(file) != entry.get("sha256"):
+                raise BundleError(
+                    f"{file} does not match the hash in {MANIFEST}: the copy is damaged or the file was changed. "
+                    "Copy the bundle again, or export it anew."
+                )
+        object.__setattr__(self, "folder", folder)
+        object.__setattr__(self, "manifest", manifest)
+
+    @property
+    def sample_rate(self) -> int:
+        """Hertz the graph expects."""
+        return self.manifest["sample_rate"]
+
+    @property
+    def labels(self) -> list[str]:
+        """What each output stands for, the blank left out."""
+        return self.manifest["labels"]
+
+    @property
+    def blank_id(self) -> int:
+        """The output that stands for nothing."""
+        return self.manifest["blank_id"]
+
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds between two outputs."""
+        return self.manifest["hop"] * self.manifest["subsampling_factor"] / self.sample_rate
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX file."""
+        return self.folder / "model.onnx"

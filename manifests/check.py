@@ -1,0 +1,163 @@
+"""What training needs of a manifest, checked before it starts: `python -m manifests check` and the preflight of train.py."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from manifests.lines import ManifestError, Utterance, read_manifest
+from manifests.progress import progress
+
+SILENCE = 1e-4  # peak; 16-bit sound that never leaves its lowest three steps holds no speech
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What an utterance must satisfy.
+
+    Args:
+        labels: characters the model can write.
+        shortest: seconds; the front-end's window.
+        longest: seconds.
+        frames: output frames of the model for a duration in seconds; None leaves out the CTC check.
+        decode: read every recording to its end; otherwise only the manifest and the file's presence are checked.
+    """
+
+    labels: Sequence[str]
+    shortest: float = 0.025
+    longest: float = 20.0
+    frames: Callable[[float], int] | None = None
+    decode: bool = True
+
+
+@dataclass
+class Report:
+    """What a check found.
+
+    Args:
+        manifest: what was checked.
+        good: utterances without a fault.
+        faults: one sentence for each bad utterance, with file and line.
+        kinds: how many faults of each kind.
+    """
+
+    manifest: Path
+    good: list[Utterance] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> str:
+        """All kinds with their counts, and the first faults in full."""
+        counts = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
+        shown = "\n".join(f"  {fault}" for fault in self.faults[:SHOWN])
+        rest = len(self.faults) - SHOWN
+        more = f"\n  … and {rest} more; `python -m manifests check {self.manifest}` lists all." if rest > 0 else ""
+        total = len(self.good) + len(self.faults)
+        return f"{len(self.faults)} of {total} utterances in {self.manifest} are bad ({counts}):\n{shown}{more}"
+
+
+def frames_needed(text: str) -> int:
+    """Fewest frames CTC can write a text in: one a character, one more between equal neighbours (Graves et al., 2006)."""
+    return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
+
+
+def _fault(utterance: Utterance, needs: Requirements) -> tuple[str, str] | None:
+    """Kind and sentence of the first thing wrong with an utterance; None when it is good."""
+    if not utterance.text.strip():
+        return "empty transcripts", "the transcript is empty. Write what is said, or remove the line."
+    if strange := sorted(set(utterance.text) - set(needs.labels)):
+        listed = " ".join(repr(character) for character in strange)
+        return (
+            "transcripts with characters outside the labels",
+            f"characters outside the labels: {listed}. Normalise the text (lower case, numbers as words), or add them "
+            "to labels.",
+        )
+    if not utterance.audio.is_file():
+        return "missing files", "the audio file does not exist. Correct the path; it is relative to the manifest."
+    duration = utterance.duration
+    if needs.decode:
+        try:
+            samples, rate = soundfile.read(utterance.audio, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+            reason = str(error).split(": ", 1)[-1].rstrip(".")
+            return "unreadable files", f"cannot be decoded ({reason}). Fetch or convert it again, or remove the line."
+        length = len(samples) / rate
+        if length == 0 or not np.isfinite(samples).all():
+            return "unreadable files", "holds no samples, or samples that are not numbers. Record it again or remove it."
+        if abs(length - duration) > max(0.1, 0.02 * length):
+            return (
+                "wrong durations",
+                f"the manifest says {duration:.2f} s, the file lasts {length:.2f} s. Is it cut short? "
+                "Otherwise correct the duration.",
+            )
+        if float(np.abs(samples).max()) < SILENCE:
+            return "silent files", "is silent. Record it again, or remove the line."
+        duration = length
+    if duration < needs.shortest:
+        return "too short files", f"{duration:.3f} s is shorter than one frame of {needs.shortest:.3f} s. Remove it."
+    if duration > needs.longest:
+        return (
+            "too long files",
+            f"{duration:.1f} s is longer than the limit of {needs.longest:.1f} s. Cut it, or raise data.longest.",
+        )
+    if needs.frames is not None:
+        frames, needed = needs.frames(duration), frames_needed(utterance.text)
+        if frames < needed:
+            return (
+                "transcripts too long for their sound",
+                f"the transcript needs {needed} output frames but the model gives {frames} for {duration:.2f} s. "
+                "Is the text right? Otherwise use an encoder with less stride.",
+            )
+    return None
+
+
+def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
+    """Check every utterance of a manifest; bad ones are reported, not raised.
+
+    Args:
+        manifest: JSON lines.
+        needs: what to check for.
+
+    Raises:
+        ManifestError: the manifest itself cannot be read.
+    """
+    report = Report(Path(manifest))
+    utterances = read_manifest(manifest)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda utterance: _fault(utterance, needs), utterances)
+        for utterance, fault in zip(utterances, progress(found, f"checking {report.manifest.name}", len(utterances))):
+            if fault is None:
+                report.good.append(utterance)
+            else:
+                report.kinds[fault[0]] += 1
+                report.faults.append(f"{manifest}:{utterance.line}: {utterance.audio}: {fault[1]}")
+    return report
+
+
+def require(report: Report, on_bad_sample: str) -> None:
+    """Refuse or accept a report as `data.on_bad_sample` says.
+
+    Args:
+        report: of `check`.
+        on_bad_sample: `fail` or `skip`.
+
+    Raises:
+        ManifestError: there are faults and the choice is `fail`, or nothing good is left.
+    """
+    if on_bad_sample not in ("fail", "skip"):
+        raise ManifestError(f"data.on_bad_sample must be fail or skip, found {on_bad_sample!r}.")
+    if report.faults and on_bad_sample == "fail":
+        raise ManifestError(
+            f"{report.summary()}\nMend them, or train without them: data.on_bad_sample=skip leaves them out and says "
+            "how many."
+        )
+    if not report.good:
+        raise ManifestError(f"{report.summary()}\nNo good utterance is left.")

@@ -1,0 +1,95 @@
+"""Shared parts: a tiny corpus, composed configurations, small models. NeMo is imported once, by whoever needs it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_SILENT", "true")
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDINGS = ROOT.parent / "shared" / "data"
+
+SMALL = [
+    "encoder.convolution.filters=16",
+    "encoder.recurrent.hidden=8",
+    "encoder.dense.units=[16]",
+    "data.num_workers=0",
+    "data.batch_size=4",
+    "logger=none",
+]
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Real recordings beside the checkout, where there are any."""
+    if not RECORDINGS.is_dir():
+        pytest.skip(f"no real recordings in {RECORDINGS}")
+    return RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Path:
+    """A synthetic corpus of 24 utterances."""
+    from manifests import synthetic
+
+    folder = tmp_path_factory.mktemp("corpus")
+    synthetic.build(folder, synthetic.SyntheticOptions(train=12, validation=4, test=8), workers=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus_overrides(corpus) -> list[str]:
+    """Overrides that train on the tiny corpus."""
+    return [f"data.out={corpus}", "data.options.train=12", "data.options.validation=4", "data.options.test=8"]
+
+
+@pytest.fixture(scope="session")
+def compose_config():
+    """Compose conf/train.yaml with overrides."""
+    from hydra import compose, initialize_config_dir
+
+    import experiments.entry  # noqa: F401  (registers the resolvers)
+
+    def composed(*overrides: str, name: str = "train"):
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose(name, list(overrides))
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def small_model(compose_config):
+    """A freshly drawn small model in evaluation mode."""
+    import torch
+
+    from experiments.hush import hush
+    from experiments.training import model_config
+
+    hush()
+    import custom_modules  # noqa: F401
+    from custom_modules.model import SpeechModel
+
+    torch.manual_seed(0)
+    return SpeechModel(model_config(compose_config(*SMALL))).eval()
+
+
+@pytest.fixture(scope="session")
+def nemo_file(small_model, tmp_path_factory) -> Path:
+    """The small model as a `.nemo`."""
+    path = tmp_path_factory.mktemp("nemo") / "small.nemo"
+    small_model.save_to(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundle(small_model, nemo_file, tmp_path_factory) -> Path:
+    """The small model as a bundle."""
+    from experiments.export import export_bundle
+
+    out = tmp_path_factory.mktemp("bundle") / "small"
+    export_bundle(small_model, nemo_file, out)
+    return out

@@ -1,0 +1,76 @@
+"""Perturbation, schedule, registration with NeMo."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import custom_modules  # noqa: F401
+from custom_modules.perturb import WaveformPerturbation, resample
+from custom_modules.schedule import BudgetAnnealing
+
+
+def tone(frequency: float, samples: int = 16000) -> torch.Tensor:
+    return torch.sin(2 * torch.pi * frequency * torch.arange(samples) / 16000)[None]
+
+
+@pytest.mark.parametrize("speed", [0.85, 1.0, 1.15])
+def test_resampling_moves_a_tone(speed):
+    samples, length = resample(tone(440.0), torch.tensor([16000]), torch.tensor([speed]))
+    assert int(length) == int(16000 / speed)
+    # Away from the end, where the sound stops.
+    torch.testing.assert_close(samples[0, 10:13000], tone(440.0 * speed, 20000)[0, 10:13000], atol=2e-3, rtol=0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    lengths=st.lists(st.integers(500, 3000), min_size=1, max_size=4),
+    speed=st.floats(0, 0.3),
+    seed=st.integers(0, 1000),
+)
+def test_perturbation_keeps_padding_silent(lengths, speed, seed):
+    torch.manual_seed(seed)
+    samples = torch.randn(len(lengths), max(lengths))
+    samples *= torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    perturb = WaveformPerturbation(speed=speed, level=6.0, colour=0.3, noise=10.0)
+    changed, length = perturb(samples, torch.tensor(lengths))
+    assert changed.shape == (len(lengths), int(length.max()))
+    assert torch.isfinite(changed).all()
+    for row, count in enumerate(length):
+        assert changed[row, count:].abs().sum() == 0
+        assert lengths[row] / (1 + speed) - 1 <= int(count) <= lengths[row] / (1 - speed) + 1
+
+
+def test_perturbation_refuses_nonsense():
+    with pytest.raises(ValueError, match="speed"):
+        WaveformPerturbation(speed=0.7)
+    with pytest.raises(ValueError, match="colour"):
+        WaveformPerturbation(colour=1.0)
+
+
+def rates(used: list[float]) -> list[float]:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    schedule = BudgetAnnealing(torch.optim.SGD([parameter], lr=1.0), warmup_ratio=0.1, min_lr=0.01, max_steps=100)
+    found = []
+    for share in used:
+        schedule.budget_used = share
+        schedule.step()
+        found.append(schedule.get_last_lr()[0])
+    return found
+
+
+def test_the_schedule_rises_falls_and_ends_with_the_budget():
+    start, rising, top, half, end, over = rates([0.0, 0.05, 0.1, 0.55, 1.0, 1.3])
+    assert 0 < start < rising < top == pytest.approx(1.0)
+    assert half == pytest.approx(0.505, abs=1e-6)
+    assert end == over == pytest.approx(0.01)
+
+
+def test_nemo_builds_only_what_is_registered():
+    from nemo.core.classes import common
+
+    assert common.ALLOWED_TARGET_PREFIXES.count("custom_modules.") == 1
+    encoder = {"_target_": "custom_modules.perturb.WaveformPerturbation", "speed": 0.1}
+    assert isinstance(common.safe_instantiate(encoder), WaveformPerturbation)
+    with pytest.raises(common.UnsafeTargetError):
+        common.safe_instantiate({"_target_": "manifests.lines.Utterance"})

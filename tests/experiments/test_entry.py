@@ -1,0 +1,102 @@
+"""Overrides are checked before anything is imported or built."""
+
+import subprocess
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from experiments.entry import ConfigError, check_overrides, expand_resume
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_tim=00:00:01:00", r"no key trainer.max_tim .*nearest are: trainer.max_time"),
+        ("optim.learning_rate=1e-3", r"no key optim.learning_rate .*\+optim.learning_rate"),
+        ("hidden=12", r"nearest are: encoder.recurrent.hidden"),
+        ("encoder=hey_jetsn", r"no such choice. Did you mean hey_jetson\?"),
+        ("experiment=nothing_like_it", r"There are: .*digits"),
+        ("optim.lr=[1", "Cannot read the overrides"),
+        ("optim.lr.deeper=1", "no key optim.lr.deeper"),
+    ],
+)
+def test_a_wrong_override_names_the_nearest(override, message):
+    with pytest.raises(ConfigError, match=message):
+        check_overrides("train", [override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.max_time=00:00:01:00",
+        "encoder=nemo_quartznet",
+        "+trainer.fast_dev_run=true",
+        "hydra.verbose=true",
+        "early_stopping.patience=3",
+        "experiment=digits",
+        "augment.waveform.speed=0.1",
+        "encoder.convolution.kernels=[3,3]",
+    ],
+)
+def test_a_right_override_passes(override):
+    check_overrides("train", [override])
+
+
+def test_keys_of_the_chosen_group_count():
+    check_overrides("train", ["encoder=nemo_conformer_small", "encoder.n_layers=4"])
+    with pytest.raises(ConfigError, match=r"encoder\.n_layers"):
+        check_overrides("train", ["encoder.n_layers=4"])
+
+
+def test_resuming_repeats_the_runs_overrides(tmp_path):
+    run = tmp_path / "runs" / "digits" / "today"
+    (run / ".hydra").mkdir(parents=True)
+    (run / "checkpoints").mkdir()
+    OmegaConf.save(["experiment=digits", "optim.lr=0.1"], run / ".hydra" / "overrides.yaml")
+    expanded = expand_resume([f"resume={run}", "trainer.max_epochs=3"])
+    assert expanded == ["experiment=digits", "optim.lr=0.1", "trainer.max_epochs=3", f"resume={run}"]
+    assert expand_resume([f"runs={tmp_path}/runs", "resume=last"])[-1] == f"resume={run}"
+    assert expand_resume(["optim.lr=1"]) == ["optim.lr=1"]
+    with pytest.raises(ConfigError, match="not a run folder"):
+        expand_resume([f"resume={tmp_path}"])
+    with pytest.raises(ConfigError, match="no run with a checkpoint"):
+        expand_resume([f"runs={tmp_path}/none", "resume=last"])
+
+
+def run(*command: str):
+    return subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_a_misspelt_key_is_answered_at_once():
+    done = run("-X", "importtime", "train.py", "trainer.max_tim=1")
+    assert done.returncode == 1
+    assert done.stderr.rstrip().splitlines()[-1].startswith("Error: There is no key trainer.max_tim")
+    assert "Traceback" not in done.stderr
+    assert " nemo" not in done.stderr
+    assert " torch" not in done.stderr
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "export.py"])
+def test_help_shows_examples(script):
+    done = run(script, "--help")
+    assert done.returncode == 0
+    assert f"python {script} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("export.py",), "Give model=… out=… as well"),
+        (("export.py", "model=none.nemo", "out=x"), "There is no file none.nemo"),
+        (("evaluate.py", "model=README.md", "manifest=x"), "not a .nemo file"),
+        (("train.py", "data=manifests"), "Give data.train=FILE.jsonl data.validation=FILE.jsonl"),
+        (("train.py", "data=manifests", "data.train=no.jsonl", "data.validation=no.jsonl"), "does not exist"),
+    ],
+)
+def test_errors_are_sentences(command, message):
+    done = run(*command)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

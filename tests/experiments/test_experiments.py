@@ -1,0 +1,77 @@
+"""Every experiment, encoder and augmentation composes and takes one step on the tiny corpus."""
+
+import math
+
+import pytest
+import torch
+
+from tests.conftest import ROOT, SMALL
+
+CASES = {
+    **{path.stem: [f"experiment={path.stem}"] for path in (ROOT / "conf" / "experiment").glob("*.yaml")},
+    **{f"augment-{path.stem}": [f"augment={path.stem}"] for path in (ROOT / "conf" / "augment").glob("*.yaml")},
+    **{f"encoder-{path.stem}": [f"encoder={path.stem}"] for path in (ROOT / "conf" / "encoder").glob("*.yaml")},
+    **{f"frontend-{path.stem}": [f"frontend={path.stem}"] for path in (ROOT / "conf" / "frontend").glob("*.yaml")},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_step(case, compose_config, corpus, tmp_path, monkeypatch):
+    from experiments import training
+    from experiments.data import Data
+
+    overrides = [override for override in SMALL if not (case.startswith("encoder-") and override.startswith("encoder."))]
+    if case == "encoder-nemo_conformer_small":
+        overrides.append("encoder.n_layers=2")
+    cfg = compose_config(
+        *CASES[case],
+        *overrides,
+        "trainer.max_time=null",
+        "trainer.max_steps=1",
+        "+trainer.enable_progress_bar=false",
+        "statistics_utterances=4",
+    )
+    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {"test": corpus / "test.jsonl"})
+    model, trainer = training.build(cfg, data)
+    before = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
+    training.fit(cfg, model, trainer, data)
+    assert trainer.global_step == 1
+    assert any(not torch.equal(before[name], value) for name, value in model.named_parameters() if name in before)
+    metrics = training.finish(cfg, model, trainer, data)
+    assert math.isfinite(metrics["test"]["test"]["wer"])
+
+
+def test_the_same_seed_gives_the_same_weights(compose_config, corpus, tmp_path, monkeypatch):
+    from experiments import training
+    from experiments.data import Data
+
+    data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
+    weights = []
+    for attempt in ("a", "b"):
+        cfg = compose_config(*SMALL, "trainer.max_time=null", "trainer.max_steps=3", "statistics_utterances=4")
+        (tmp_path / attempt).mkdir()
+        monkeypatch.setattr(training, "run_dir", lambda attempt=attempt: tmp_path / attempt)
+        model, trainer = training.build(cfg, data)
+        training.fit(cfg, model, trainer, data)
+        weights.append({name: value.clone() for name, value in model.state_dict().items()})
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+
+
+def test_validation_pools_words(small_model, corpus):
+    """The model's own validation and the evaluation report the same WER and CER."""
+    from omegaconf import OmegaConf
+
+    from experiments.evaluation import evaluate_nemo
+
+    manifest = corpus / "validation.jsonl"
+    loader = {"manifest_filepath": str(manifest), "sample_rate": 16000, "labels": small_model.labels}
+    small_model.setup_validation_data(OmegaConf.create(loader | {"batch_size": 3, "shuffle": False}))
+    with torch.no_grad():
+        outputs = [small_model.validation_pass(batch, index) for index, batch in enumerate(small_model._validation_dl)]
+    pooled = small_model.multi_validation_epoch_end(outputs)["log"]
+    totals = evaluate_nemo(small_model, manifest, 2).totals()
+    assert float(pooled["val_wer"]) == pytest.approx(totals["wer"], abs=1e-5)
+    assert float(pooled["val_cer"]) == pytest.approx(totals["cer"], abs=0.02)
+    assert len(small_model.validation_texts) == 4

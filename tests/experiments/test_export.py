@@ -1,0 +1,105 @@
+"""Graph and model agree at any length and batch size, or there is no bundle."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from experiments.entry import ConfigError
+from experiments.export import Graph, check_parity, export_bundle
+from experiments.restore import restore_model
+from heyjetson import Bundle, Engine
+
+
+def test_parity_of_the_written_bundle(small_model, bundle):
+    parity = check_parity(small_model, Engine(Bundle(bundle)), [0.03, 0.5, 3.3], [1, 2, 5], seed=7)
+    assert parity.difference < 1e-4
+    assert parity.cases == 9
+    assert Bundle(bundle).manifest["parity"]["largest_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("override", ["frontend=log_spectrogram", "frontend=mfcc", "frontend=learned"])
+def test_every_frontend_exports(compose_config, nemo_file, tmp_path, override):
+    from custom_modules.model import SpeechModel
+    from experiments.training import model_config
+    from tests.conftest import SMALL
+
+    model = SpeechModel(model_config(compose_config(*SMALL, override))).eval()
+    assert export_bundle(model, nemo_file, tmp_path / "b", seconds=[0.4, 1.7]).difference < 1e-4
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["encoder=hey_jetson", "encoder.recurrent.hidden=8", "encoder.convolution.filters=8", "encoder.dense.units=[8]"],
+        ["encoder=nemo_jasper_4x1"],
+        ["encoder=nemo_quartznet"],
+        ["encoder=nemo_conformer_small", "encoder.n_layers=2"],
+    ],
+)
+def test_every_encoder_exports(compose_config, nemo_file, tmp_path, overrides):
+    from custom_modules.model import SpeechModel
+    from experiments.training import model_config
+
+    model = SpeechModel(model_config(compose_config("logger=none", *overrides))).eval()
+    assert export_bundle(model, nemo_file, tmp_path / "b", seconds=[0.4, 1.7]).difference < 1e-4
+
+
+def test_a_graph_that_differs_is_refused(small_model, nemo_file, tmp_path, monkeypatch):
+    import experiments.export as export
+
+    trace = export.trace
+
+    def wrong(model, path, opset):
+        with torch.no_grad():
+            weight = next(model.encoder.dense.parameters())
+            kept = weight.clone()
+            weight.add_(0.05)
+            trace(model, path, opset)
+            weight.copy_(kept)
+
+    monkeypatch.setattr(export, "trace", wrong)
+    with pytest.raises(ConfigError, match="No bundle was written"):
+        export_bundle(small_model, nemo_file, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_bundle_is_left_alone(small_model, nemo_file, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="not a bundle"):
+        export_bundle(small_model, nemo_file, tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_the_bundle_writes_the_same_text_as_the_model(small_model, bundle, corpus):
+    engine = Engine(Bundle(bundle))
+    wavs = sorted(corpus.rglob("*.wav"))[:4]
+    clips = [torch.from_numpy(soundfile.read(wav, dtype="float32")[0]) for wav in wavs]
+    length = torch.tensor([len(clip) for clip in clips])
+    with torch.no_grad():
+        log_probs, frames = Graph(small_model)(torch.nn.utils.rnn.pad_sequence(clips, True), length)
+    texts = small_model.greedy_texts(log_probs, frames)
+    assert [engine.transcribe_file(wav).text for wav in wavs] == [" ".join(text.split()) for text in texts]
+
+
+def test_bundle_frames_follow_the_geometry(small_model, bundle):
+    engine = Engine(Bundle(bundle))
+    for samples in (400, 559, 560, 16000, 31999):
+        log_probs, frames = engine.log_probs(np.zeros((1, samples), np.float32))
+        assert frames[0] == log_probs.shape[1] == small_model.output_frames(samples / 16000)
+
+
+def test_only_this_projects_models_are_restored(nemo_file, tmp_path):
+    import tarfile
+
+    assert restore_model(nemo_file).labels[0] == " "
+    (tmp_path / "model_config.yaml").write_text("target: nemo.collections.asr.models.EncDecCTCModel\n")
+    foreign = tmp_path / "foreign.nemo"
+    with tarfile.open(foreign, "w") as tar:
+        tar.add(tmp_path / "model_config.yaml", "model_config.yaml")
+    with pytest.raises(ConfigError, match="another project"):
+        restore_model(foreign)
+    cut = tmp_path / "cut.nemo"
+    cut.write_bytes(nemo_file.read_bytes()[:3000])
+    with pytest.raises(ConfigError, match=r"not a \.nemo|cannot be restored"):
+        restore_model(cut)

@@ -1,0 +1,150 @@
+"""A bundle is whole or refused; the device needs neither torch nor NeMo."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from heyjetson import AudioError, Bundle, BundleError, Engine
+from heyjetson.cli import main
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    return shutil.copytree(bundle, tmp_path / "copy")
+
+
+def edit(folder, **changes):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest.update(changes)
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if value is not None}))
+
+
+def test_a_bundle_describes_itself(bundle):
+    loaded = Bundle(bundle)
+    assert loaded.sample_rate == 16000
+    assert len(loaded.labels) == loaded.blank_id == 28
+    assert loaded.frame_seconds == pytest.approx(0.04)
+    import onnx
+
+    props = {prop.key: prop.value for prop in onnx.load(loaded.graph).metadata_props}
+    assert json.loads(props["labels"]) == loaded.labels
+    assert json.loads(props["subsampling_factor"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 99}, "reads up to 1. Upgrade"),
+        ({"format": None}, "names no format"),
+        ({"labels": None}, "key 'labels' is missing"),
+        ({"sample_rate": "fast"}, "key 'sample_rate' is missing or of the wrong type"),
+        ({"files": {"../secret": {"sha256": ""}}}, "outside the bundle"),
+        ({"files": {"other.onnx": {"sha256": ""}}}, "lacks other.onnx"),
+    ],
+)
+def test_a_bad_manifest_is_refused(copy, changes, message):
+    edit(copy, **changes)
+    with pytest.raises(BundleError, match=message):
+        Bundle(copy)
+
+
+def test_a_changed_graph_is_refused(copy, capsys):
+    with (copy / "model.onnx").open("r+b") as file:
+        file.seek(2000)
+        file.write(b"\x00\x01\x02")
+    with pytest.raises(BundleError, match="does not match the hash"):
+        Bundle(copy)
+    assert main(["transcribe", str(copy), "x.wav"]) == 1
+    assert "does not match the hash" in capsys.readouterr().err
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(position=st.floats(0, 1), junk=st.binary(min_size=1, max_size=8))
+def test_damaged_manifests_never_crash(copy, bundle, position, junk):
+    good = (bundle / "manifest.json").read_bytes()
+    at = int(position * len(good))
+    (copy / "manifest.json").write_bytes(good[:at] + junk + good[at + len(junk) :])
+    try:
+        Engine(Bundle(copy))
+    except BundleError:
+        pass
+
+
+def test_no_bundle_at_all(tmp_path):
+    with pytest.raises(BundleError, match="not a bundle"):
+        Bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(BundleError, match="cannot be read"):
+        Bundle(tmp_path)
+
+
+def test_short_and_long_recordings(bundle):
+    engine = Engine(Bundle(bundle))
+    with pytest.raises(AudioError, match="less than one frame"):
+        engine.transcribe(np.zeros(100, np.float32), 16000)
+    engine.bundle.manifest["longest_seconds"] = 2.0
+    noise = np.random.default_rng(0).standard_normal(16000 * 7) * 0.1
+    assert engine.transcribe(noise, 16000).seconds == 7.0
+    assert engine.transcribe(np.zeros((48000, 6), np.int16), 48000).seconds == pytest.approx(1.0)
+
+
+def test_the_command_line(bundle, corpus, tmp_path, capsys):
+    wav = next(corpus.rglob("*.wav"))
+    assert main(["transcribe", str(bundle), str(wav), "--format", "json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["file"] == str(wav)
+    assert {"text", "words", "seconds"} <= set(record)
+    soundfile.write(tmp_path / "short.wav", np.zeros(10), 16000)
+    assert main(["transcribe", str(bundle), str(tmp_path / "short.wav"), str(wav)]) == 1
+    said = capsys.readouterr()
+    assert "less than one frame" in said.err
+    assert "1 of 2 files" in said.err
+    assert said.out.startswith(f"{wav}\t")
+    assert main(["info", str(bundle)]) == 0
+    assert "ctc" in capsys.readouterr().out
+
+
+def test_the_device_side_imports_nothing_heavy(bundle, corpus):
+    """A fresh interpreter that transcribes a clip has loaded neither torch nor NeMo nor librosa."""
+    wav = next(corpus.rglob("*.wav"))
+    code = (
+        "import sys; from heyjetson import Bundle, Engine; "
+        f"Engine(Bundle({str(bundle)!r})).transcribe_file({str(wav)!r}); "
+        "print([name for name in ('torch', 'nemo', 'librosa', 'lightning', 'custom_modules', 'experiments') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_imports_point_one_way():
+    import ast
+
+    allowed = {
+        "heyjetson": {"heyjetson"},
+        "manifests": {"manifests"},
+        "custom_modules": {"custom_modules"},
+        "experiments": {"experiments", "custom_modules", "manifests", "heyjetson"},
+    }
+    for room, may in allowed.items():
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = []
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    names = [node.module or ""]
+                for name in names:
+                    top = name.partition(".")[0]
+                    assert top not in allowed or top in may, f"{path} imports {name}"
+                    assert top != "pytorch_lightning", f"{path}: import lightning.pytorch"
+                    assert room != "heyjetson" or top not in ("torch", "nemo", "lightning"), f"{path} imports {name}"

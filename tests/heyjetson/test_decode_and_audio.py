@@ -1,0 +1,100 @@
+"""Text, times and confidence from log-probabilities; sound from any file."""
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyjetson import AudioError
+from heyjetson.audio import load, to_mono
+from heyjetson.decode import greedy
+from heyjetson.engine import pieces
+
+LABELS = list(" abc")
+BLANK = 4
+
+
+def log_probs(path: str, confidence: float = 0.9) -> np.ndarray:
+    """Rows whose best label spells `path`, `_` being the blank."""
+    rows = np.full((len(path), 5), (1 - confidence) / 4)
+    for row, character in zip(rows, path, strict=True):
+        row[BLANK if character == "_" else LABELS.index(character)] = confidence
+    return np.log(rows)
+
+
+def test_repeats_and_blanks():
+    words = greedy(log_probs("__aa_ab  _cc_"), LABELS, BLANK, 0.04)
+    assert [word.text for word in words] == ["aab", "c"]
+    assert (words[0].start, words[0].end) == (0.08, 0.28)
+    assert (words[1].start, words[1].end) == (0.4, 0.48)
+    assert words[0].confidence == pytest.approx(0.9, abs=1e-3)
+
+
+def test_nothing_said():
+    assert greedy(log_probs("____"), LABELS, BLANK, 0.04) == []
+    assert greedy(log_probs("_ __ "), LABELS, BLANK, 0.04) == []
+    assert greedy(np.zeros((0, 5)), LABELS, BLANK, 0.04) == []
+
+
+def collapse(path: str) -> str:
+    """The definition: drop repeats, then blanks."""
+    kept = [character for i, character in enumerate(path) if i == 0 or path[i - 1] != character]
+    return " ".join("".join(character for character in kept if character != "_").split())
+
+
+@given(st.text("_ abc", max_size=30))
+def test_greedy_is_the_definition(path):
+    words = greedy(log_probs(path), LABELS, BLANK, 0.04)
+    assert " ".join(word.text for word in words) == collapse(path)
+    times = [time for word in words for time in (word.start, word.end)]
+    assert times == sorted(times)
+
+
+@given(st.integers(1, 90000), st.floats(0.5, 3.0))
+def test_pieces_are_the_recording(samples, longest):
+    sound = np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
+    cut = list(pieces(sound, 16000, longest))
+    assert np.array_equal(np.concatenate([piece for _, piece in cut]), sound)
+    assert all(len(piece) <= longest * 16000 for _, piece in cut)
+    assert [start for start, _ in cut] == np.cumsum([0] + [len(piece) for _, piece in cut[:-1]]).tolist()
+
+
+def test_pieces_are_cut_where_it_is_quiet():
+    sound = np.ones(48000, np.float32)
+    sound[25000:27000] = 0.0
+    (_, first), *_ = pieces(sound, 16000, 2.0)
+    assert 25000 < len(first) < 27000
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize("channels", [1, 2, 8])
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_any_file_becomes_mono_at_the_wanted_rate(tmp_path, rate, channels, suffix):
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32) * 0.5
+    path = tmp_path / f"tone.{suffix}"
+    soundfile.write(path, np.repeat(tone[:, None], channels, axis=1), rate)
+    samples = load(path, 16000)
+    assert samples.dtype == np.float32
+    assert abs(len(samples) - 16000) <= 1
+    expected = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000) * 0.5
+    np.testing.assert_allclose(samples[200:15800], expected[200:15800], atol=2e-3)
+
+
+def test_integers_and_nonsense():
+    np.testing.assert_allclose(to_mono(np.array([0, 16384, -32768], np.int16)), [0.0, 0.5, -1.0])
+    with pytest.raises(AudioError, match="NaN or infinity"):
+        to_mono(np.array([0.0, np.nan]))
+    with pytest.raises(AudioError, match="shape"):
+        to_mono(np.zeros((2, 2, 2)))
+
+
+def test_unreadable_files(tmp_path, recordings):
+    with pytest.raises(AudioError, match="There is no file"):
+        load(tmp_path / "none.wav", 16000)
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
+    with pytest.raises(AudioError, match="no samples"):
+        load(tmp_path / "empty.wav", 16000)
+    for path in sorted((recordings / "broken").glob("*.flac")):
+        with pytest.raises(AudioError, match="cannot be decoded"):
+            load(path, 16000)

@@ -1,0 +1,29 @@
+"""Train a speech model.
+
+    python train.py                                               # the synthetic corpus, 5 minutes on 2 cores
+    python train.py experiment=digits data.source=DIR             # real digits
+    python train.py encoder=nemo_quartznet trainer.max_time=00:01:00:00
+    python train.py resume=last                                   # after a kill
+    python train.py --help                                        # every choice and key
+"""
+
+from omegaconf import DictConfig
+
+from experiments.entry import entry
+
+
+@entry("train")
+def main(cfg: DictConfig) -> None:
+    """Prepare the data → build → check → fit → restore the best weights → test → write .nemo and metrics.json."""
+    from experiments import preflight, training
+    from experiments.data import prepare_data
+
+    data = prepare_data(cfg)
+    model, trainer = training.build(cfg, data)
+    preflight.check_run(cfg, model, data)
+    training.fit(cfg, model, trainer, data)
+    training.finish(cfg, model, trainer, data)
+
+
+if __name__ == "__main__":
+    main()
