@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from nemo.collections.asr.metrics.wer import word_error_rate_detail
 from nemo.collections.asr.models import EncDecCTCModel
+from nemo.collections.asr.parts.utils.asr_batching import SemiSortBatchSampler
 from nemo.core.classes.common import typecheck
 from omegaconf import DictConfig
 from torch import Tensor
 
 from custom_modules.schedule import BudgetAnnealing
+
+
+class ShortestFirstSampler(SemiSortBatchSampler):
+    """NeMo's sampler of batches of like length, in ascending order in the first epoch (SortaGrad: Amodei et al., 2016).
+
+    Short utterances are where CTC finds its first alignments, and they cost least.
+    """
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if self.epoch:
+            yield from super().__iter__()
+        else:
+            yield from self._make_batches()
 
 
 class SpeechModel(EncDecCTCModel):
@@ -59,6 +75,13 @@ class SpeechModel(EncDecCTCModel):
             frames = self.encoder(audio_signal=features, length=torch.tensor([480], device=features.device))[1]
         self.encoder.train(training)
         return round(480 / int(frames))
+
+    def _setup_dataloader_from_config(self, config: DictConfig) -> Any:
+        """NeMo's loader; where batches are sorted by length, the first epoch begins with the shortest."""
+        loader = super()._setup_dataloader_from_config(config)
+        if config.get("shortest_first") and isinstance(loader.sampler, SemiSortBatchSampler):
+            loader.sampler.__class__ = ShortestFirstSampler
+        return loader
 
     def output_frames(self, seconds: float) -> int:
         """Frames of log-probabilities for a duration."""
@@ -108,6 +131,8 @@ class SpeechModel(EncDecCTCModel):
         """Tell a `BudgetAnnealing` how much of the steps or of the time is gone, then step as usual."""
         if isinstance(scheduler, BudgetAnnealing):
             scheduler.budget_used = self.budget_used()
+            if self.perturb is not None and self.perturb.ramp > 0:
+                self.perturb.strength = min(scheduler.budget_used / self.perturb.ramp, 1.0)
         super().lr_scheduler_step(scheduler, metric)
 
     def budget_used(self) -> float:

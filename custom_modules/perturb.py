@@ -42,21 +42,33 @@ class WaveformPerturbation(nn.Module):
         level: largest change of level in decibels, both ways.
         colour: largest coefficient of a one-zero filter that tilts the spectrum, below 1.
         noise: level of the loudest white noise, decibels below the utterance; null for none.
+        ramp: share of the budget over which all of these grow from nothing. CTC first has to find out that there are
+            letters at all, and finds it sooner in clean speech.
     """
 
-    def __init__(self, speed: float = 0.0, level: float = 0.0, colour: float = 0.0, noise: float | None = None):
+    def __init__(
+        self,
+        speed: float = 0.0,
+        level: float = 0.0,
+        colour: float = 0.0,
+        noise: float | None = None,
+        ramp: float = 0.0,
+    ):
         super().__init__()
         if not 0 <= speed < 0.5:
             raise ValueError(f"augment.waveform.speed must be at least 0 and below 0.5, found {speed}.")
         if not 0 <= colour < 1:
             raise ValueError(f"augment.waveform.colour must be at least 0 and below 1, found {colour}.")
         self.speed, self.level, self.colour, self.noise = speed, level, colour, noise
+        self.ramp = ramp
+        self.strength = 1.0  # share of the ranges in use; the model raises it from 0 as training begins
 
     def forward(self, samples: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Samples [B, S] and length [B] in and out."""
         size = len(samples)
 
         def draw(largest: float) -> Tensor:
+            largest *= self.strength
             return torch.empty(size, device=samples.device).uniform_(-largest, largest)
 
         if self.speed:
@@ -68,7 +80,7 @@ class WaveformPerturbation(nn.Module):
         if self.noise is not None:
             power = samples.square().sum(1) / length
             quieter = torch.empty(size, device=samples.device).uniform_(self.noise, self.noise + 40.0)
-            scale = (power * 10 ** (-quieter / 10)).sqrt()
+            scale = self.strength * (power * 10 ** (-quieter / 10)).sqrt()
             samples = samples + scale[:, None] * torch.randn_like(samples)
         if self.level:
             samples = samples * (10 ** (draw(self.level) / 20))[:, None]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import logging
 import os
 import sys
 import warnings
@@ -155,6 +156,7 @@ def quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
     for message in (".*pkg_resources.*", ".*torch.jit.*", ".*num_workers.*", ".*does not have many workers.*"):
         warnings.filterwarnings("ignore", message=message)
     for category in (DeprecationWarning, FutureWarning, SyntaxWarning):

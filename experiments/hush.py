@@ -10,5 +10,5 @@ def hush() -> None:
     from nemo.utils import logging as nemo_logging
 
     nemo_logging.setLevel(nemo_logging.ERROR)
-    for name in ("lightning.pytorch", "lightning.fabric", "nv_one_logger", "wandb", "numexpr"):
+    for name in ("lightning.pytorch", "pytorch_lightning", "lightning.fabric", "lightning_fabric", "wandb", "numexpr"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -47,6 +47,7 @@ def _loader(cfg: DictConfig, manifest: Path, train: bool) -> dict[str, Any]:
         "pin_memory": cfg.data.pin_memory,
         "use_semi_sorted_batching": sort,
         "randomization_factor": cfg.data.length_spread,
+        "shortest_first": cfg.data.shortest_first,
     }
 
 
