@@ -15,10 +15,12 @@ from experiments.entry import entry
 @entry("train")
 def main(cfg: DictConfig) -> None:
     """Prepare the data → build → check → fit → restore the best weights → test → write .nemo and metrics.json."""
-    from experiments import preflight, training
     from experiments.data import prepare_data
 
     data = prepare_data(cfg)
+
+    from experiments import preflight, training  # NeMo: ten seconds, not spent on data that is not there
+
     model, trainer = training.build(cfg, data)
     preflight.check_run(cfg, model, data)
     training.fit(cfg, model, trainer, data)

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.entry import ConfigError
+from manifests import ManifestError
 
 
 @dataclass
@@ -44,4 +45,8 @@ def prepare_data(cfg: DictConfig) -> Data:
     if cfg.data.prepare:
         instantiate(cfg.data.prepare)
     test = {name: Path(path).absolute() for name, path in cfg.data.test.items()}
-    return Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test)
+    data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test)
+    for name, path in data.named().items():
+        if not path.is_file():
+            raise ManifestError(f"The manifest of data.{name}, {path}, does not exist. Correct the path, or make it first.")
+    return data

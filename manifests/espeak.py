@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-_RETRIEVAL = 1  # AUDIO_OUTPUT_RETRIEVAL: samples come to the callback, nothing is played
+_SYNCHRONOUS = 2  # samples come to the callback before the call returns
 _DONT_EXIT = 0x8000
 _UTF8 = 1
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7
@@ -22,9 +22,8 @@ class _Synthesizer:
         import espeakng_loader
 
         self.library = ctypes.cdll.LoadLibrary(espeakng_loader.get_library_path())
-        self.libc = ctypes.CDLL(None)
         self.sample_rate = self.library.espeak_Initialize(
-            _RETRIEVAL, 0, espeakng_loader.get_data_path().encode(), _DONT_EXIT
+            _SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _DONT_EXIT
         )
         if self.sample_rate <= 0:
             raise OSError("espeak-ng could not load its voice data; reinstall the package espeakng-loader.")
@@ -67,7 +66,8 @@ def speak(
     settings = {_RATE: rate, _PITCH: pitch, _RANGE: pitch_range, _WORD_GAP: word_gap, _VOLUME: 90}
     for parameter, value in settings.items():
         engine.library.espeak_SetParameter(parameter, value, 0)
-    engine.libc.srand(1)  # breath noise comes from rand(): the same sentence must sound the same in any process
+    # Breath and flutter are drawn, by default from the clock: the same sentence must sound the same on any day.
+    engine.library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     engine.chunks.clear()
     data = text.encode() + b"\0"
     engine.library.espeak_Synth(data, len(data), 0, 0, 0, _UTF8, None, None)

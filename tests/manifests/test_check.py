@@ -58,7 +58,7 @@ def test_each_fault_is_found(manifest, kind):
     assert dict(report.kinds) == {kind: 1}
     assert report.faults[0].startswith(f"{path}:2: ")
     assert [utterance.line for utterance in report.good] == [1]
-    with pytest.raises(ManifestError, match=f"1 of 2 utterances .* 1 {kind}"):
+    with pytest.raises(ManifestError, match=rf"1 of 2 utterances .* are bad \(1 {kind}\)"):
         require(report, "fail")
     require(report, "skip")
 
