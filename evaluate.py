@@ -1,8 +1,8 @@
 """How good is a model on a manifest?
 
-    python evaluate.py model=runs/synthetic/TIME/model.nemo manifest=data/synthetic/test.jsonl
-    python evaluate.py model=bundles/synthetic manifest=data/synthetic/test.jsonl worst=20
-    python evaluate.py --help
+python evaluate.py model=runs/synthetic/TIME/model.nemo manifest=data/synthetic/test.jsonl
+python evaluate.py model=bundles/synthetic manifest=data/synthetic/test.jsonl worst=20
+python evaluate.py --help
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Turn a .nemo into a bundle for the device.
 
-    python export.py model=runs/synthetic/TIME/model.nemo out=bundles/synthetic
-    python export.py model=X.nemo out=bundles/mine manifest=test.jsonl     # measured, and the figures written into it
-    python export.py --help
+python export.py model=runs/synthetic/TIME/model.nemo out=bundles/synthetic
+python export.py model=X.nemo out=bundles/mine manifest=test.jsonl     # measured, and the figures written into it
+python export.py --help
 """
 
 from pathlib import Path

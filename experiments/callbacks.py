@@ -30,7 +30,10 @@ class PlainProgress(Callback):
         if trainer.is_global_zero and time.monotonic() - self.last >= self.seconds:
             self.last = time.monotonic()
             loss = float(outputs["loss"]) if isinstance(outputs, dict) else float(outputs)
-            print(f"epoch {trainer.current_epoch}  step {trainer.global_step}  loss {loss:.2f}{_time(trainer)}", flush=True)
+            print(
+                f"epoch {trainer.current_epoch}  step {trainer.global_step}  loss {loss:.2f}{_time(trainer)}",
+                flush=True,
+            )
 
     def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
         metrics = trainer.callback_metrics

@@ -48,5 +48,7 @@ def prepare_data(cfg: DictConfig) -> Data:
     data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test)
     for name, path in data.named().items():
         if not path.is_file():
-            raise ManifestError(f"The manifest of data.{name}, {path}, does not exist. Correct the path, or make it first.")
+            raise ManifestError(
+                f"The manifest of data.{name}, {path}, does not exist. Correct the path, or make it first."
+            )
     return data

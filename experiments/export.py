@@ -29,7 +29,7 @@ LONGEST = 20.0  # seconds at once on the device, where the model's own configura
 
 
 class Graph(nn.Module):
-    """Front-end, encoder and decoder as one function: samples [B, S], length [B] → log_probs [B, T, V + 1], frames [B]."""
+    """Front-end, encoder and decoder as one: samples [B, S], length [B] → log_probs [B, T, V + 1], frames [B]."""
 
     def __init__(self, model: SpeechModel):
         super().__init__()
@@ -194,8 +194,8 @@ def export_bundle(
         if not parity.difference <= tolerance:
             raise ConfigError(
                 f"The exported graph differs from the model by {parity.difference:.2e} in log-probability, more than "
-                f"parity.tolerance={tolerance:.0e}. No bundle was written. An operator of this encoder is exported wrongly; "
-                "another opset may help."
+                f"parity.tolerance={tolerance:.0e}. No bundle was written. An operator of this encoder is exported "
+                "wrongly; another opset may help."
             )
         record = describe(model, nemo, licence, parity)
         if manifest is not None:

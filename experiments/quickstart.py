@@ -69,7 +69,9 @@ def main(overrides: list[str]) -> None:
     for example, file in zip(examples, files, strict=True):
         texts.add_row(example["text"], heard[str(Path(file).absolute())])
     console.print(texts)
-    print(f"model   {nemo}\nbundle  {BUNDLE}\nW&B run {run / 'wandb'}   (wandb sync {run}/wandb/offline-run-* uploads it)")
+    print(
+        f"model   {nemo}\nbundle  {BUNDLE}\nW&B run {run / 'wandb'}   (wandb sync {run}/wandb/offline-run-* uploads it)"
+    )
 
 
 if __name__ == "__main__":

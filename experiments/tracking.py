@@ -29,7 +29,9 @@ def git_state() -> dict[str, Any]:
 def _run_id(folder: Path) -> str:
     """The run's id: what `wandb agent` set, else the one this folder had before, else a new one."""
     stored = folder / "wandb-id"
-    identity = os.environ.get("WANDB_RUN_ID") or (stored.read_text().strip() if stored.exists() else uuid.uuid4().hex[:8])
+    identity = os.environ.get("WANDB_RUN_ID") or (
+        stored.read_text().strip() if stored.exists() else uuid.uuid4().hex[:8]
+    )
     stored.write_text(identity)
     return identity
 

@@ -56,7 +56,9 @@ def load(path: str | os.PathLike[str], sample_rate: int) -> np.ndarray:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
-        raise AudioError(f"{path} cannot be decoded ({reason}). Convert it to wav or flac, or fetch it again.") from None
+        raise AudioError(
+            f"{path} cannot be decoded ({reason}). Convert it to wav or flac, or fetch it again."
+        ) from None
     if len(samples) == 0:
         raise AudioError(f"{path} holds no samples.")
     return resample(to_mono(samples), rate, sample_rate)

@@ -60,8 +60,8 @@ def info(options: argparse.Namespace) -> int:
     }
     for name, measured in manifest.get("measured", {}).items():
         rows[f"measured, {name}"] = (
-            f"WER {measured['wer']:.2%}, CER {measured['cer']:.2%}, real-time factor {measured['real_time_factor']:.4f} "
-            f"on {measured['utterances']} utterances"
+            f"WER {measured['wer']:.2%}, CER {measured['cer']:.2%}, "
+            f"real-time factor {measured['real_time_factor']:.4f} on {measured['utterances']} utterances"
         )
     for key, value in rows.items():
         table.add_row(key, value)

@@ -57,9 +57,7 @@ class Engine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self.session = onnxruntime.InferenceSession(
-                str(bundle.graph), options, providers=["CPUExecutionProvider"]
-            )
+            self.session = onnxruntime.InferenceSession(str(bundle.graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
             raise BundleError(f"onnxruntime cannot load {bundle.graph}: {error}") from error
         self._inputs = {value.name for value in self.session.get_inputs()}

@@ -1,4 +1,4 @@
-"""What training needs of a manifest, checked before it starts: `python -m manifests check` and the preflight of train.py."""
+"""What training needs of a manifest: `python -m manifests check`, and the preflight of train.py."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Report:
 
 
 def frames_needed(text: str) -> int:
-    """Fewest frames CTC can write a text in: one a character, one more between equal neighbours (Graves et al., 2006)."""
+    """Fewest frames CTC can write a text in: one a character, one more between equal neighbours."""
     return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
 
 
@@ -91,7 +91,10 @@ def _fault(utterance: Utterance, needs: Requirements) -> tuple[str, str] | None:
             return "unreadable files", f"cannot be decoded ({reason}). Fetch or convert it again, or remove the line."
         length = len(samples) / rate
         if length == 0 or not np.isfinite(samples).all():
-            return "unreadable files", "holds no samples, or samples that are not numbers. Record it again or remove it."
+            return (
+                "unreadable files",
+                "holds no samples, or samples that are not numbers. Record it again or remove it.",
+            )
         if abs(length - duration) > max(0.1, 0.02 * length):
             return (
                 "wrong durations",
@@ -133,7 +136,8 @@ def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
     utterances = read_manifest(manifest)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda utterance: _fault(utterance, needs), utterances)
-        for utterance, fault in zip(utterances, progress(found, f"checking {report.manifest.name}", len(utterances))):
+        shown = progress(found, f"checking {report.manifest.name}", len(utterances))
+        for utterance, fault in zip(utterances, shown, strict=True):
             if fault is None:
                 report.good.append(utterance)
             else:

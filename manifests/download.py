@@ -52,7 +52,9 @@ def fetch_archive(url: str, folder: Path) -> Path:
         ) from None
     except (tarfile.TarError, OSError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise ManifestError(f"{url} did not unpack ({error}). Try again, or give an unpacked folder as --source.") from None
+        raise ManifestError(
+            f"{url} did not unpack ({error}). Try again, or give an unpacked folder as --source."
+        ) from None
     archive.unlink()
     partial.replace(folder)
     return folder

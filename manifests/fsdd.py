@@ -10,8 +10,8 @@ import json
 import os
 import random
 import re
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from manifests.download import fetch_archive
 from manifests.acoustics import add_noise, coloured_noise
+from manifests.download import fetch_archive
 from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.progress import progress
 from manifests.sentences import DIGITS
@@ -84,8 +84,8 @@ def find_recordings(source: Path) -> dict[tuple[str, int], list[tuple[int, Path]
     speakers = {speaker for speaker, _ in found}
     if UNSEEN_SPEAKER not in speakers or len(speakers) < 2:
         raise ManifestError(
-            f"{source} does not hold the Free Spoken Digit Dataset: expected files like 7_{UNSEEN_SPEAKER}_12.wav and at "
-            "least one other speaker. Give the folder with the recordings as --source (data.source in train.py)."
+            f"{source} does not hold the Free Spoken Digit Dataset: expected files like 7_{UNSEEN_SPEAKER}_12.wav and "
+            "at least one other speaker. Give the folder with the recordings as --source (data.source in train.py)."
         )
     return found
 

@@ -84,7 +84,8 @@ def _command(rng: random.Random) -> list[str]:
     return ["set", "a", "timer", "for", *amount, rng.choice(("seconds", "minutes", "hours"))]
 
 
-_KINDS = {_letters: 3, _code: 2, _digits: 4, _date: 4, _name: 4, _spelled_name: 2, _address: 4, _command: 5}
+# AN4's speakers gave their names, addresses, telephone numbers and birthdays, and spelled them: so do these.
+_KINDS = {_letters: 3, _code: 3, _digits: 6, _date: 5, _name: 2, _spelled_name: 3, _address: 4, _command: 4}
 
 
 def draw_sentence(rng: random.Random) -> tuple[str, str]:

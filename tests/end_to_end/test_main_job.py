@@ -97,15 +97,19 @@ def test_evaluate_export_and_transcribe(finished_run, corpus, tmp_path):
     assert reports[0]["wer"] == pytest.approx(reports[1]["wer"], abs=0.02)
     assert described["measured"]["fp32"]["wer"] == reports[1]["wer"]
     wav = corpus / json.loads(manifest.read_text().splitlines()[0])["audio_filepath"]
-    assert run("-m", "heyjetson", "transcribe", str(bundle), str(wav)).stdout.strip() == (
-        reports[1]["utterance_results"][0]["hypothesis"]
+    assert (
+        run("-m", "heyjetson", "transcribe", str(bundle), str(wav)).stdout.strip()
+        == (reports[1]["utterance_results"][0]["hypothesis"])
     )
 
 
 def test_bad_data_is_refused_before_training(corpus, tmp_path):
     lines = (corpus / "train.jsonl").read_text().splitlines()
     broken = json.loads(lines[3]) | {"text": "What? 7"}
-    lines = [json.dumps(json.loads(line) | {"audio_filepath": str(corpus / json.loads(line)["audio_filepath"])}) for line in lines]
+    lines = [
+        json.dumps(json.loads(line) | {"audio_filepath": str(corpus / json.loads(line)["audio_filepath"])})
+        for line in lines
+    ]
     broken["audio_filepath"] = str(corpus / broken["audio_filepath"])
     lines[3] = json.dumps(broken)
     (tmp_path / "train.jsonl").write_text("\n".join(lines))

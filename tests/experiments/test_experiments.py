@@ -20,7 +20,9 @@ def test_one_step(case, compose_config, corpus, tmp_path, monkeypatch):
     from experiments import training
     from experiments.data import Data
 
-    overrides = [override for override in SMALL if not (case.startswith("encoder-") and override.startswith("encoder."))]
+    overrides = [
+        override for override in SMALL if not (case.startswith("encoder-") and override.startswith("encoder."))
+    ]
     if case == "encoder-nemo_conformer_small":
         overrides.append("encoder.n_layers=2")
     cfg = compose_config(

@@ -31,7 +31,12 @@ def test_every_frontend_exports(compose_config, nemo_file, tmp_path, override):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["encoder=hey_jetson", "encoder.recurrent.hidden=8", "encoder.convolution.filters=8", "encoder.dense.units=[8]"],
+        [
+            "encoder=hey_jetson",
+            "encoder.recurrent.hidden=8",
+            "encoder.convolution.filters=8",
+            "encoder.dense.units=[8]",
+        ],
         ["encoder=nemo_jasper_4x1"],
         ["encoder=nemo_quartznet"],
         ["encoder=nemo_conformer_small", "encoder.n_layers=2"],
