@@ -47,8 +47,8 @@ def fetch_archive(url: str, folder: Path) -> Path:
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ManifestError(
-            f"{url} cannot be reached ({getattr(error, 'reason', error)}). Without a network, fetch it elsewhere and give "
-            "the unpacked folder as --source (data.source in train.py)."
+            f"{url} cannot be reached ({getattr(error, 'reason', error)}). Without a network, fetch it elsewhere and "
+            "give the unpacked folder as --source (data.source in train.py)."
         ) from None
     except (tarfile.TarError, OSError) as error:
         shutil.rmtree(partial, ignore_errors=True)
