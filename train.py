@@ -1,6 +1,6 @@
 """Train a speech model.
 
-python train.py                                               # the synthetic corpus, 5 minutes on 2 cores
+python train.py                                               # the synthetic corpus, 6 minutes on 2 cores
 python train.py experiment=digits data.source=DIR             # real digits
 python train.py encoder=nemo_quartznet trainer.max_time=00:01:00:00
 python train.py resume=last                                   # after a kill

@@ -1,6 +1,6 @@
 """What a bundle costs on the device: real-time factor on one core, start-up time, memory.
 
-    python benchmarks/device.py                              # encoders of conf/; the weights are drawn, speed is the same
+    python benchmarks/device.py                              # encoders of conf/ with drawn weights
     python benchmarks/device.py --bundle bundles/synthetic   # a bundle of one's own
 
 Prints the rows of benchmarks/RESULTS.md.

@@ -81,9 +81,9 @@ def expand_resume(arguments: list[str]) -> list[str]:
 def _keys(config: DictConfig, prefix: str = "") -> list[str]:
     found = []
     for key in config:
-        path = f"{prefix}{key}"
+        path = prefix + str(key)
         found.append(path)
-        node = config._get_node(key)
+        node = config._get_node(str(key))
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
             found += _keys(node, path + ".")
     return found
@@ -105,7 +105,7 @@ def check_overrides(config_name: str, arguments: list[str]) -> None:
     except HydraException as error:
         raise ConfigError(f"Cannot read the overrides: {str(error).splitlines()[0]} Write KEY=VALUE.") from None
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        groups = []
+        groups: list[str] = []
         for override in overrides:
             name = override.key_or_group
             if (CONF / name).is_dir():
@@ -115,7 +115,7 @@ def check_overrides(config_name: str, arguments: list[str]) -> None:
                     near = difflib.get_close_matches(choice, choices, 1, 0.4)
                     hint = f" Did you mean {near[0]}?" if near else ""
                     raise ConfigError(f"{name}={choice}: no such choice.{hint} There are: {', '.join(choices)}.")
-                groups.append(override.input_line)
+                groups.append(str(override.input_line))
         try:
             config = compose(config_name, groups)
         except (HydraException, OmegaConfBaseException) as error:

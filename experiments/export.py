@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -118,7 +118,7 @@ def check_parity(
 
 def describe(model: SpeechModel, nemo: Path, licence: str, parity: Parity) -> dict[str, Any]:
     """What manifest.json says of the model."""
-    run = OmegaConf.to_container(model.cfg.run) if "run" in model.cfg else {}
+    run = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run)) if "run" in model.cfg else {}
     return {
         "kind": "ctc",
         "precision": "fp32",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-import yaml
+from omegaconf import OmegaConf
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from experiments.entry import ConfigError
 from experiments.hush import hush
@@ -32,10 +33,10 @@ def restore_model(path: Path):
             name = next(name for name in archive.getnames() if name.endswith("model_config.yaml"))
             member = archive.extractfile(name)
             assert member is not None
-            config = yaml.safe_load(member.read())
-    except (tarfile.TarError, StopIteration, OSError, yaml.YAMLError):
+            config = OmegaConf.create(member.read().decode())
+    except (tarfile.TarError, StopIteration, OSError, YAMLError, UnicodeDecodeError):
         raise ConfigError(f"{path} is not a .nemo file: it is not an archive with a model_config.yaml.") from None
-    target = str(config.get("target"))
+    target = str(OmegaConf.select(config, "target"))
     if target != TARGET:
         raise ConfigError(
             f"{path} is a .nemo of another project: it holds a {target}, not a {TARGET}. Use one written by this "

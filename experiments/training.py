@@ -7,7 +7,7 @@ import random
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -53,7 +53,7 @@ def _loader(cfg: DictConfig, manifest: Path, train: bool) -> dict[str, Any]:
 
 def model_config(cfg: DictConfig) -> DictConfig:
     """The `model` section alone, resolved: what a `.nemo` keeps."""
-    return OmegaConf.create(OmegaConf.to_container(cfg.model, resolve=True))
+    return DictConfig(OmegaConf.to_container(cfg.model, resolve=True))
 
 
 def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
@@ -124,7 +124,7 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     if checkpoint is None:
         fit_statistics(model, data.train, cfg.statistics_utterances, cfg.seed)
     model.setup_optimization(model.cfg.optim)
-    resolved = OmegaConf.to_container(cfg, resolve=True)
+    resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     if trainer.logger:
         trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})

@@ -13,7 +13,7 @@ from heyjetson.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_REQUIRED = {
+_REQUIRED: dict[str, type | tuple[type, ...]] = {
     "kind": str,
     "sample_rate": int,
     "window": int,
