@@ -48,6 +48,6 @@ clean: ## remove what runs wrote: data, runs, bundles (the environment stays)
 	@echo "Installing the pinned environment into .venv (about two minutes, 2 GB; more with CUDA)"
 	@test -x $(PYTHON) || $(BASE) -m venv .venv
 	@$(PYTHON) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q -r requirements.txt
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --compile-bytecode -r requirements.txt
 	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --no-deps -e .
 	@touch $@
