@@ -7,6 +7,8 @@ UV_VERSION := 0.13.9
 # pip's own setting for wheels on a local disk also serves uv.
 UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
+# Without its bytecode NeMo takes 44 s to import instead of 14, in every command.
+unexport PYTHONDONTWRITEBYTECODE
 # Packages of torch's CUDA build: pinned by torch itself, and not wanted where a CPU wheel is taken.
 CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
 	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
@@ -48,6 +50,6 @@ clean: ## remove what runs wrote: data, runs, bundles (the environment stays)
 	@echo "Installing the pinned environment into .venv (about two minutes, 2 GB; more with CUDA)"
 	@test -x $(PYTHON) || $(BASE) -m venv .venv
 	@$(PYTHON) -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --compile-bytecode -r requirements.txt
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q -r requirements.txt
 	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --no-deps -e .
 	@touch $@
