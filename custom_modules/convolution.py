@@ -10,6 +10,7 @@ from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, N
 from torch import Tensor, nn
 from torch.nn import functional
 
+from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
 from custom_modules.normalisation import make_norm
 
@@ -61,7 +62,7 @@ class ConvolutionLayer(nn.Module):
         self.convolution = nn.Conv1d(inputs, filters, kernel, stride=stride, dilation=dilation)
         self.activation = make_activation(activation)
         self.norm = make_norm(norm, filters)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = UtteranceDropout(dropout)
         self.residual = residual and inputs == filters and stride == 1
 
     def forward(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

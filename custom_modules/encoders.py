@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from custom_modules.attention import make_attention
 from custom_modules.convolution import ConvolutionStack, make_activation
+from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
 from custom_modules.recurrent import RecurrentStack
 
@@ -31,7 +32,7 @@ class TimeDistributedDense(nn.Sequential):
         widths = [feat_in, *units]
         layers: list[nn.Module] = []
         for i in range(len(units)):
-            layers += [nn.Linear(widths[i], widths[i + 1]), make_activation(activation), nn.Dropout(dropout)]
+            layers += [nn.Linear(widths[i], widths[i + 1]), make_activation(activation), UtteranceDropout(dropout)]
         super().__init__(*layers)
         self.feat_out = widths[-1]
 

@@ -47,6 +47,7 @@ class FourierTransform(nn.Conv1d):
 
     def __init__(self, window: int, hop: int, n_fft: int, learned: bool = False):
         self.bins = n_fft // 2 + 1
+        self.n_fft = n_fft
         super().__init__(1, 2 * self.bins, window, stride=hop, bias=False)
         # Periodic Hann, as torch.hann_window and the field use it for analysis. float64 until the last moment.
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
@@ -56,6 +57,11 @@ class FourierTransform(nn.Conv1d):
         self.weight = nn.Parameter(torch.tensor(kernel[:, None, :], dtype=torch.float32), requires_grad=learned)
 
     def forward(self, samples: Tensor) -> Tensor:
+        if self.training and not self.weight.requires_grad:
+            # The same numbers ten times as fast. Whatever evaluates or exports goes through the convolution.
+            frames = samples.unfold(1, self.kernel_size[0], self.stride[0])  # [B, T, window]
+            spectrum = torch.fft.rfft(frames * self.weight[0, 0], self.n_fft).transpose(1, 2)
+            return spectrum.real.square() + spectrum.imag.square()
         spectrum = super().forward(samples[:, None, :])  # [B, 2K, T]
         real, imaginary = spectrum[:, : self.bins], spectrum[:, self.bins :]
         return real * real + imaginary * imaginary
@@ -202,7 +208,7 @@ class LogMel(Frontend):
         self.bank = nn.Parameter(torch.tensor(bank[:, :, None], dtype=torch.float32), requires_grad=learned)
 
     def raw_features(self, samples: Tensor) -> Tensor:
-        return torch.log(functional.conv1d(self.fourier(samples), self.bank) + LOG_GUARD)
+        return torch.log(torch.matmul(self.bank[:, :, 0], self.fourier(samples)) + LOG_GUARD)
 
 
 class MFCC(LogMel):
@@ -238,5 +244,5 @@ class LearnedFilterbank(LogMel):
         super().__init__(features=features, learned=True, **options)
 
     def raw_features(self, samples: Tensor) -> Tensor:
-        bands = functional.conv1d(self.fourier(samples), self.bank)
+        bands = torch.matmul(self.bank[:, :, 0], self.fourier(samples))
         return torch.log(functional.relu(bands) + LOG_GUARD)  # a trained bank may turn negative

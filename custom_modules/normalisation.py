@@ -16,16 +16,10 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             return (x - self.running_mean) * scale + self.bias
-        weights = mask.to(torch.float32)
-        count = weights.sum().clamp_min(1.0)
-        values = x.float()
-        mean = (values * weights).sum(dim=(0, 1)) / count
-        variance = ((values - mean).square() * weights).sum(dim=(0, 1)) / count
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1).clamp_min(1.0), self.momentum)
-            self.num_batches_tracked += 1
-        return ((values - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias).to(x.dtype)
+        frames = x.reshape(-1, x.shape[2])
+        real = mask.reshape(-1).nonzero()[:, 0]
+        normalised = super().forward(frames.index_select(0, real))
+        return normalised.new_zeros(frames.shape).index_copy(0, real, normalised).reshape(x.shape)
 
 
 class MaskedLayerNorm(nn.LayerNorm):

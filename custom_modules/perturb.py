@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
-    """Play each utterance faster or slower, pitch and formants included, by cubic interpolation (Catmull-Rom).
+    """Play each utterance faster or slower, pitch and formants included, by linear interpolation.
 
     Args:
         samples: [B, S], zero beyond each length.
@@ -23,15 +23,14 @@ def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Te
         length: [B].
     """
     new_length = torch.div(length, speed, rounding_mode="floor").to(length.dtype).clamp_min(1)
-    position = torch.arange(int(new_length.max()), device=samples.device) * speed[:, None]  # [B, S']
-    index = position.long()
-    part = position - index
-    # Padding up to the last position read is cheaper than clamping four index tensors.
-    padded = functional.pad(samples, (1, max(int(index[:, -1].max()) + 3 - samples.shape[1], 0)))
-    a, b, c, d = (padded.gather(1, index + k) for k in range(4))
-    cubic = b + 0.5 * part * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)))
-    mask = torch.arange(cubic.shape[1], device=samples.device) < new_length[:, None]
-    return cubic * mask, new_length
+    # grid_sample's kernel takes a quarter of the time of gathering neighbours: an utterance is an image one pixel high,
+    # and places are counted from -1, the first sample, to 1, the last.
+    step = 2.0 * speed / max(samples.shape[1] - 1, 1)
+    grid = samples.new_zeros(len(samples), 1, int(new_length.max()), 2)
+    torch.outer(step, torch.arange(grid.shape[2], dtype=step.dtype, device=step.device), out=grid[:, 0, :, 0])
+    grid[..., 0] -= 1.0
+    played = functional.grid_sample(samples[:, None, None], grid, mode="bilinear", align_corners=True)[:, 0, 0]
+    return played * (torch.arange(played.shape[1], device=length.device) < new_length[:, None]), new_length
 
 
 class WaveformPerturbation(nn.Module):

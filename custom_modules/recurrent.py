@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_modules.frontend import frame_mask
+from custom_modules.dropout import UtteranceDropout
 from custom_modules.normalisation import make_norm
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -118,7 +119,7 @@ class RecurrentStack(NeuralModule):
             Recurrence(widths[i], hidden, cell, drops[i]) for i in range(layers if bidirectional else 0)
         )
         self.norms = nn.ModuleList(make_norm(norm, self.feat_out) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = UtteranceDropout(dropout)
 
     @property
     def input_types(self):

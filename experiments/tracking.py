@@ -70,7 +70,7 @@ def wandb_logger(
     os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))  # media of tables is staged here, not in the home
     os.environ.setdefault("WANDB_SILENT", "true")
     (folder / "wandb").mkdir(exist_ok=True)
-    return WandbLogger(
+    logger = WandbLogger(
         name=name,
         save_dir=str(folder),
         offline=mode != "online",
@@ -83,6 +83,9 @@ def wandb_logger(
         job_type=job_type,
         resume="allow" if mode == "online" else None,
     )
+    # Lightning passes a setting that W&B has dropped, and W&B warns of it at the start of every run.
+    getattr(logger, "_wandb_init", {}).pop("anonymous", None)
+    return logger
 
 
 def tensorboard_logger(folder: Path, *, name: str, table_rows: int = 0) -> Any:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 
 from num2words import num2words
 
@@ -85,20 +86,23 @@ def _command(rng: random.Random) -> list[str]:
 
 
 # AN4's speakers gave their names, addresses, telephone numbers and birthdays, and spelled them: so do these.
-_KINDS = {_letters: 3, _code: 3, _digits: 6, _date: 5, _name: 2, _spelled_name: 3, _address: 4, _command: 4}
+AN4 = {_letters: 3, _code: 3, _digits: 6, _date: 5, _name: 2, _spelled_name: 3, _address: 4, _command: 4}
+# Training hears less of what it would hear hundreds of times, digits, and more of the words that are rare.
+RARE_WORDS = {_letters: 2, _code: 2, _digits: 3, _date: 4, _name: 4, _spelled_name: 4, _address: 5, _command: 6}
 
 
-def draw_sentence(rng: random.Random) -> tuple[str, str]:
+def draw_sentence(rng: random.Random, mix: Mapping[Callable[[random.Random], list[str]], int]) -> tuple[str, str]:
     """Draw one sentence.
 
     Args:
         rng: the source of chance.
+        mix: kinds of sentence and how often each comes, `AN4` or `RARE_WORDS`.
 
     Returns:
         transcript: in a–z, space and apostrophe.
         spoken: the same, as espeak-ng should read it (spelled letters in capitals).
     """
-    (kind,) = rng.choices(list(_KINDS), weights=list(_KINDS.values()))
+    (kind,) = rng.choices(list(mix), weights=list(mix.values()))
     words = kind(rng)
     # A capital A alone would be read as the article.
     spoken = " ".join("ay" if word == "A" else word for word in words)

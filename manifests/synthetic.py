@@ -20,7 +20,7 @@ from manifests.acoustics import add_noise, add_room, coloured_noise, room
 from manifests.espeak import speak
 from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.progress import progress
-from manifests.sentences import draw_sentence
+from manifests.sentences import AN4, RARE_WORDS, draw_sentence
 
 ACCENTS = ("en-us", "en-us", "en-us", "en-us", "en-us-nyc", "en-gb-x-rp", "en-gb-scotland")
 # A voice is one of espeak-ng's variants: its own formants, pitch and breath. No variant is in two splits. Left out are
@@ -36,7 +36,7 @@ VOICES = {
     "test": "f3 m7 grandma rob steph3 mike2".split(),
 }
 SHARD = 250  # utterances one fresh process speaks: espeak-ng's state carries over, so shards are fixed, not by core
-VERSION = 2  # raised when the same options would give other sound
+VERSION = 3  # raised when the same options would give other sound
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def render(options: SyntheticOptions, split: str, index: int) -> tuple[np.ndarra
     """
     rng = random.Random(f"{options.seed}/{split}/{index}")
     noise_rng = np.random.default_rng(rng.getrandbits(64))
-    transcript, spoken = draw_sentence(rng)
+    transcript, spoken = draw_sentence(rng, RARE_WORDS if split == "train" else AN4)
     voice = f"{rng.choice(ACCENTS)}+{rng.choice(VOICES[split])}"
     spelled = any(word.isupper() for word in spoken.split())
     samples, rate = speak(

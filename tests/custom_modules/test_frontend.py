@@ -20,8 +20,13 @@ def speech_like(samples: int, seed: int = 0) -> torch.Tensor:
     return (noise - noise.mean()) * torch.linspace(0.01, 1.0, samples)
 
 
+# In training the transform is an FFT, in use and in the exported graph a convolution.
+WAYS = pytest.mark.parametrize("training", [True, False], ids=["fft", "convolution"])
+
+
+@WAYS
 @pytest.mark.parametrize(("window", "hop", "n_fft"), [(320, 160, 320), (400, 160, 400), (400, 160, 512)])
-def test_power_equals_torch_stft(window, hop, n_fft):
+def test_power_equals_torch_stft(window, hop, n_fft, training):
     from custom_modules.frontend import FourierTransform
 
     samples = speech_like(16000)[None]
@@ -31,16 +36,17 @@ def test_power_equals_torch_stft(window, hop, n_fft):
     # torch.stft places the window in the middle of n_fft samples: shift the signal so that both see the same ones.
     padded = torch.nn.functional.pad(samples, (start, n_fft - window - start)).double()
     expected = torch.stft(padded, n_fft, hop, n_fft, reference.double(), center=False, return_complex=True).abs() ** 2
-    found = FourierTransform(window, hop, n_fft)(samples)
+    found = FourierTransform(window, hop, n_fft).train(training)(samples)
     assert found.shape == expected.shape
     torch.testing.assert_close(found.sqrt().double(), expected.sqrt(), atol=1e-4, rtol=0)
 
 
-def test_logarithm_equals_torch_stft():
+@WAYS
+def test_logarithm_equals_torch_stft(training):
     samples = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0)) * 0.1
     window = torch.hann_window(320).double()
     expected = torch.stft(samples.double(), 320, 160, window=window, center=False, return_complex=True).abs() ** 2
-    found = LogSpectrogram().raw_features(samples)
+    found = LogSpectrogram().train(training).raw_features(samples)
     torch.testing.assert_close(found.double(), torch.log(expected + LOG_GUARD), atol=1e-4, rtol=0)
 
 
@@ -56,7 +62,7 @@ def test_log_mel_equals_librosa():
     expected = librosa.feature.melspectrogram(
         y=samples.numpy().astype(np.float64), sr=16000, n_fft=400, hop_length=160, n_mels=64, center=False
     )
-    found = LogMel().raw_features(samples[None])[0]
+    found = LogMel().eval().raw_features(samples[None])[0]
     np.testing.assert_allclose(found.detach().numpy(), np.log(expected + LOG_GUARD), atol=1e-4)
 
 
@@ -70,7 +76,8 @@ def test_mfcc_is_the_cosine_transform_of_log_mel():
 def test_the_learned_filterbank_starts_as_log_mel_and_learns():
     samples = speech_like(8000)[None]
     frontend = LearnedFilterbank()
-    torch.testing.assert_close(frontend.raw_features(samples), LogMel().raw_features(samples), atol=1e-5, rtol=0)
+    expected = LogMel().eval().raw_features(samples)
+    torch.testing.assert_close(frontend.raw_features(samples), expected, atol=1e-5, rtol=0)
     frontend(input_signal=samples, length=torch.tensor([8000]))[0].square().mean().backward()
     assert frontend.fourier.weight.grad.abs().sum() > 0
     assert frontend.bank.grad.abs().sum() > 0
@@ -89,7 +96,8 @@ def test_padding_changes_nothing(kind, length, padding):
     longer = torch.cat([samples, torch.randn(1, padding)], dim=1)
     batched, same = frontend(input_signal=longer, length=torch.tensor([length]))
     assert int(frames) == int(same) == frontend.frames(length) == alone.shape[2]
-    torch.testing.assert_close(batched[:, :, : int(frames)], alone, atol=1e-4, rtol=0)
+    # The convolution sums in another order at another length; the logarithm shows it where a bin is near silence.
+    torch.testing.assert_close(batched[:, :, : int(frames)], alone, atol=1e-3, rtol=0)
     assert batched[:, :, int(frames) :].abs().sum() == 0
 
 

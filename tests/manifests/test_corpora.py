@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from manifests import ManifestError, fsdd, read_manifest, synthetic
 from manifests.acoustics import add_noise, add_room, coloured_noise, room
 from manifests.espeak import speak
-from manifests.sentences import draw_sentence
+from manifests.sentences import AN4, RARE_WORDS, draw_sentence
 
 LABELS = set(" abcdefghijklmnopqrstuvwxyz'")
 
 
-@given(st.integers(0, 10**9))
-def test_sentences_stay_within_the_labels(seed):
-    transcript, spoken = draw_sentence(random.Random(seed))
+@given(st.integers(0, 10**9), st.sampled_from([AN4, RARE_WORDS]))
+def test_sentences_stay_within_the_labels(seed, mix):
+    transcript, spoken = draw_sentence(random.Random(seed), mix)
     assert set(transcript) <= LABELS
     assert transcript == " ".join(transcript.split()) != ""
     assert len(spoken.split()) == len(transcript.split())
