@@ -20,7 +20,7 @@ def test_resampling_moves_a_tone(speed):
     samples, length = resample(tone(440.0), torch.tensor([16000]), torch.tensor([speed]))
     assert int(length) == int(16000 / speed)
     # Away from the end, where the sound stops.
-    torch.testing.assert_close(samples[0, 10:13000], tone(440.0 * speed, 20000)[0, 10:13000], atol=5e-3, rtol=0)
+    torch.testing.assert_close(samples[0, 10:13000], tone(440.0 * speed, 20000)[0, 10:13000], atol=2e-3, rtol=0)
 
 
 @settings(deadline=None, max_examples=30)
@@ -82,6 +82,6 @@ def test_dropout_keeps_its_mask_through_an_utterance_and_its_mean():
     dropout = UtteranceDropout(0.25)
     dropped = dropout(torch.ones(400, 3, 20))
     assert (dropped == dropped[:, :1]).all()
-    assert {0.0, round(4 / 3, 3)} == set(dropped.unique().numpy().round(3).tolist())
+    assert dropped.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.03)
     assert (dropout.eval()(torch.ones(2, 3, 4)) == 1).all()
