@@ -22,15 +22,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 START = """
-import resource, sys, time
+import re, sys, time
 started = time.perf_counter()
 from heyjetson import Bundle, Engine
 engine = Engine(Bundle(sys.argv[1]))
 loaded = time.perf_counter() - started
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak():  # ru_maxrss would begin with the peak of the process that forked this one
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+before = peak()
 import numpy
 engine.transcribe(numpy.zeros(16000 * 3, numpy.float32), 16000)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+after = peak()
 print(loaded, time.perf_counter() - started, before, after, 'torch' in sys.modules)
 """
 
