@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from custom_modules.schedule import BudgetAnnealing
+from custom_modules.stream import EpochLoader
 
 
 class ShortestFirstSampler(SemiSortBatchSampler):
@@ -77,7 +78,14 @@ class SpeechModel(EncDecCTCModel):
         return round(480 / int(frames))
 
     def _setup_dataloader_from_config(self, config: DictConfig) -> Any:
-        """NeMo's loader; where batches are sorted by length, the first epoch begins with the shortest."""
+        """NeMo's loader; where batches are sorted by length, the first epoch begins with the shortest.
+
+        Lhotse's has no length and may have no end: epochs of `batches` steps are cut from it.
+        """
+        if config.get("use_lhotse"):
+            config = config.copy()
+            batches = config.pop("batches")
+            return EpochLoader(super()._setup_dataloader_from_config(config), batches)
         loader = super()._setup_dataloader_from_config(config)
         if config.get("shortest_first") and isinstance(loader.sampler, SemiSortBatchSampler):
             loader.sampler.__class__ = ShortestFirstSampler

@@ -1,13 +1,21 @@
-"""Perturbation of the waveform in training: speed, level and colour, drawn for each utterance.
+"""Perturbation of the waveform in training: speed, level, colour, rooms and noise, drawn for each utterance.
 
-All are vectorised over the batch and need no file access, so they cost a few per cent of a step on a CPU.
+All are vectorised over the batch. Speed, level and colour cost a few per cent of a step on a CPU; rooms and noise are
+Fourier transforms of the utterances they fall on.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from custom_modules.surroundings import NoiseRecordings, add_noise, coloured_noise, hear_in, room_responses
+
+SHORTEST_REVERBERATION = 0.1  # seconds; below, a room is hardly heard
+DRIEST_ROOM = 15.0  # decibels of the direct sound over the tail; above, a room is hardly heard
 
 
 def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,15 +49,29 @@ def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Te
 
 
 class WaveformPerturbation(nn.Module):
-    """Speed, level, colour and noise drawn anew for every utterance of every batch.
+    """Speed, colour, rooms, noise and level, in this order, drawn anew for every utterance of every batch.
 
     Args:
         speed: largest relative change; 0.1 plays at 0.9 to 1.1 times the speed.
         level: largest change of level in decibels, both ways.
         colour: largest coefficient of a one-zero filter that tilts the spectrum, below 1.
-        noise: level of the loudest white noise, decibels below the utterance; null for none.
+        room_probability: share of the utterances heard in a room.
+        reverberation_time: of the most reverberant room: T60 in seconds, at least 0.1.
+        direct_to_reverberant: level of the direct sound over the tail in the wettest room, decibels, at most 15.
+        noise_probability: share of the utterances with noise.
+        snr_low: signal-to-noise ratio of the noisiest, decibels over the whole utterance.
+        snr_high: of the cleanest of those with noise.
+        noise_slope: steepest exponent of 1/f: 0 draws white noise only, 2 anything from white to brown.
+        noise_recordings: a folder or a manifest of recorded noise, read when training begins; null for none.
+        recorded_share: of the utterances with noise, the share that gets recorded noise where there is any.
         ramp: share of the budget over which all of these grow from nothing. CTC first has to find out that there are
             letters at all, and finds it sooner in clean speech.
+        sample_rate: hertz.
+        noise: what older `.nemo` files have in place of the ratios: noise in every utterance, from so many decibels
+            below it to 40 less.
+
+    Raises:
+        ValueError: a value is out of its range; the message names its key in conf.
     """
 
     def __init__(
@@ -57,20 +79,50 @@ class WaveformPerturbation(nn.Module):
         speed: float = 0.0,
         level: float = 0.0,
         colour: float = 0.0,
-        noise: float | None = None,
+        room_probability: float = 0.0,
+        reverberation_time: float = 0.5,
+        direct_to_reverberant: float = 0.0,
+        noise_probability: float = 0.0,
+        snr_low: float = 5.0,
+        snr_high: float = 30.0,
+        noise_slope: float = 2.0,
+        noise_recordings: str | None = None,
+        recorded_share: float = 0.75,
         ramp: float = 0.0,
+        sample_rate: int = 16000,
+        noise: float | None = None,
     ):
         super().__init__()
-        if not 0 <= speed < 0.5:
-            raise ValueError(f"augment.waveform.speed must be at least 0 and below 0.5, found {speed}.")
-        if not 0 <= colour < 1:
-            raise ValueError(f"augment.waveform.colour must be at least 0 and below 1, found {colour}.")
-        self.speed, self.level, self.colour, self.noise = speed, level, colour, noise
+        if noise is not None:
+            noise_probability, snr_low, snr_high, noise_slope = 1.0, noise, noise + 40.0, 0.0
+        _require("speed", speed, 0 <= speed < 0.5, "at least 0 and below 0.5")
+        _require("level", level, 0 <= level < math.inf, "at least 0 decibels")
+        _require("colour", colour, 0 <= colour < 1, "at least 0 and below 1")
+        _require("room_probability", room_probability, 0 <= room_probability <= 1, "between 0 and 1")
+        fits = SHORTEST_REVERBERATION <= reverberation_time <= 10
+        _require("reverberation_time", reverberation_time, fits, f"{SHORTEST_REVERBERATION} to 10 seconds")
+        fits = -math.inf < direct_to_reverberant <= DRIEST_ROOM
+        _require("direct_to_reverberant", direct_to_reverberant, fits, f"at most {DRIEST_ROOM} decibels")
+        _require("noise_probability", noise_probability, 0 <= noise_probability <= 1, "between 0 and 1")
+        fits = -math.inf < snr_low <= snr_high < math.inf
+        _require("snr_low", snr_low, fits, f"at most augment.waveform.snr_high={snr_high} decibels")
+        _require("noise_slope", noise_slope, 0 <= noise_slope <= 4, "between 0 and 4")
+        _require("recorded_share", recorded_share, 0 <= recorded_share <= 1, "between 0 and 1")
+        self.speed, self.level, self.colour = speed, level, colour
+        self.room_probability = room_probability
+        self.reverberation_time, self.direct_to_reverberant = reverberation_time, direct_to_reverberant
+        self.noise_probability, self.noise_slope = noise_probability, noise_slope
+        self.snr_low, self.snr_high = snr_low, snr_high
+        self.noise_recordings, self.recorded_share = noise_recordings, recorded_share
         self.ramp = ramp
+        self.sample_rate = sample_rate
         self.strength = 1.0  # share of the ranges in use; the model raises it from 0 as training begins
+        self._recordings: NoiseRecordings | None = None
 
     def forward(self, samples: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Samples [B, S] and length [B] in and out."""
+        if not self.strength:
+            return samples, length
         size = len(samples)
 
         def draw(largest: float) -> Tensor:
@@ -79,16 +131,73 @@ class WaveformPerturbation(nn.Module):
 
         if self.speed:
             samples, length = resample(samples, length, 1 + draw(self.speed))
+        mask = torch.arange(samples.shape[1], device=samples.device) < length[:, None]
         if self.colour:
             tilted = samples.clone()
             tilted[:, 1:] -= draw(self.colour)[:, None] * samples[:, :-1]
             samples = tilted
-        if self.noise is not None:
-            power = samples.square().sum(1) / length
-            quieter = torch.empty(size, device=samples.device).uniform_(self.noise, self.noise + 40.0)
-            scale = self.strength * (power * 10 ** (-quieter / 10)).sqrt()
-            samples = samples + scale[:, None] * torch.randn_like(samples)
+        if self.room_probability:
+            samples = self._in_rooms(samples)
+        if self.noise_probability:
+            samples = self._in_noise(samples, mask)
         if self.level:
             samples = samples * (10 ** (draw(self.level) / 20))[:, None]
-        mask = torch.arange(samples.shape[1], device=samples.device) < length[:, None]
         return samples * mask, length
+
+    def load_recordings(self) -> None:
+        """Read the recorded noise, if there is any to read; the first batch does so by itself.
+
+        Not at construction: a model must restore on a machine that does not have the recordings.
+
+        Raises:
+            ValueError: `noise_recordings` is not there, or nothing in it can be read.
+        """
+        wanted = self.noise_recordings and self.noise_probability and self.recorded_share
+        if wanted and self._recordings is None:
+            self._recordings = NoiseRecordings(str(self.noise_recordings), self.sample_rate)
+
+    def _loudness(self) -> float:
+        """Decibels by which tails and noise are raised: they grow with the strength, from nothing."""
+        return 20 * math.log10(self.strength)
+
+    def _in_rooms(self, samples: Tensor) -> Tensor:
+        rows = _chosen(len(samples), self.room_probability)
+        if not len(rows):
+            return samples
+        rows = rows.to(samples.device)
+        times = _uniform(SHORTEST_REVERBERATION, self.reverberation_time, rows)
+        tails = self._loudness() - _uniform(self.direct_to_reverberant, DRIEST_ROOM, rows)
+        responses = room_responses(times, tails, self.sample_rate, self.reverberation_time)
+        return samples.index_copy(0, rows, hear_in(samples[rows].float(), responses).to(samples.dtype))
+
+    def _in_noise(self, samples: Tensor, mask: Tensor) -> Tensor:
+        self.load_recordings()
+        rows = _chosen(len(samples), self.noise_probability)
+        if not len(rows):
+            return samples
+        recorded = int((torch.rand(len(rows)) < self.recorded_share).sum()) if self._recordings else 0
+        rows = rows.to(samples.device)
+        pieces = []
+        if self._recordings and recorded:
+            pieces.append(self._recordings.draw(recorded, samples.shape[1]).to(samples.device))
+        if recorded < len(rows):
+            pieces.append(coloured_noise(_uniform(0.0, self.noise_slope, rows[recorded:]), samples.shape[1]))
+        ratios = _uniform(self.snr_low, self.snr_high, rows) - self._loudness()
+        noisy = add_noise(samples[rows], torch.cat(pieces), ratios, mask[rows])
+        return samples.index_copy(0, rows, noisy.to(samples.dtype))
+
+
+def _chosen(size: int, probability: float) -> Tensor:
+    """A drawn share of the rows of a batch, in drawn order; on the CPU, so that no accelerator has to be waited for."""
+    order = torch.randperm(size)
+    return order[torch.rand(size) < probability]
+
+
+def _uniform(low: float, high: float, rows: Tensor) -> Tensor:
+    """A number for each row, where the rows lie."""
+    return torch.empty(len(rows), device=rows.device).uniform_(low, high)
+
+
+def _require(key: str, value: float, fits: bool, allowed: str) -> None:
+    if not fits:
+        raise ValueError(f"augment.waveform.{key} must be {allowed}, found {value}.")

@@ -13,8 +13,8 @@ from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, N
 from torch import Tensor, nn
 from torch.nn import functional
 
-from custom_modules.frontend import frame_mask
 from custom_modules.dropout import UtteranceDropout
+from custom_modules.frontend import frame_mask
 from custom_modules.normalisation import make_norm
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}

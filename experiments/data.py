@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.entry import ConfigError
 from manifests import ManifestError
+from manifests.shard import INDEX, read_index
 
 
 @dataclass
@@ -20,11 +21,13 @@ class Data:
         train: to learn from.
         validation: to choose the best weights by.
         test: to report on, by name.
+        shards: folder that is learned from instead of `train`, which then is its index.
     """
 
     train: Path
     validation: Path
     test: dict[str, Path]
+    shards: Path | None = None
 
     def named(self) -> dict[str, Path]:
         """All manifests by what they are for."""
@@ -38,17 +41,38 @@ def prepare_data(cfg: DictConfig) -> Data:
         ManifestError: the corpus cannot be made.
         ConfigError: a manifest is not given.
     """
+    shards = Path(cfg.data.shards).absolute() if cfg.data.shards else None
+    if shards:
+        read_index(shards)
+        OmegaConf.update(cfg, "data.train", str(shards / INDEX))
+    if cfg.data.get("folder"):
+        _take_folder(cfg.data)
     missing = [key for key in ("train", "validation") if OmegaConf.is_missing(cfg.data, key)]
     if missing:
         needed = " ".join(f"data.{key}=FILE.jsonl" for key in missing)
-        raise ConfigError(f"Which recordings? Give {needed}, or choose a corpus: data=synthetic or data=digits.")
+        raise ConfigError(
+            f"Which recordings? Give {needed}, or data.folder=DIR, or choose a corpus: data=synthetic or data=digits."
+        )
     if cfg.data.prepare:
         instantiate(cfg.data.prepare)
-    test = {name: Path(path).absolute() for name, path in cfg.data.test.items()}
-    data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test)
+    test = {name: Path(path or cfg.data.validation).absolute() for name, path in cfg.data.test.items()}
+    data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test, shards)
     for name, path in data.named().items():
         if not path.is_file():
             raise ManifestError(
                 f"The manifest of data.{name}, {path}, does not exist. Correct the path, or make it first."
             )
     return data
+
+
+def _take_folder(data: DictConfig) -> None:
+    """Fill in the manifests that are not given from `data.folder`."""
+    folder = Path(data.folder)
+    if not folder.is_dir():
+        raise ManifestError(f"The folder of data.folder, {folder}, does not exist. Make it with `python -m manifests`.")
+    for key in ("train", "validation"):
+        if OmegaConf.is_missing(data, key):
+            data[key] = str(folder / f"{key}.jsonl")
+    found = {path.stem: str(path) for path in sorted(folder.glob("test*.jsonl"))}
+    if found and not any(data.test.values()):
+        data.test = found

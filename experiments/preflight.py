@@ -13,6 +13,7 @@ from experiments.data import Data
 from experiments.entry import ConfigError
 from manifests.check import Requirements, check, require
 from manifests.lines import write_manifest
+from manifests.shard import read_index
 
 DISK_PER_PARAMETER = 4 * 3 * 4  # weights and two moments in float32, in at most four files at once
 
@@ -48,6 +49,9 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
     )
     skipped = 0
     for name, manifest in data.named().items():
+        if name == "train" and data.shards:
+            check_shards(data.shards, needs, cfg.data.sample_rate)
+            continue
         report = check(manifest, needs)
         require(report, cfg.data.on_bad_sample)
         if not report.faults:
@@ -61,6 +65,27 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
         else:
             data.test[name] = kept
     print(f"Preflight passed; {skipped} bad utterances left out." if skipped else "Preflight passed.")
+
+
+def check_shards(folder: Path, needs: Requirements, sample_rate: int) -> None:
+    """Check shards by their index; their utterances were checked one by one when they were made.
+
+    Raises:
+        ConfigError: they do not fit the labels, the limit or the sample rate.
+    """
+    index = read_index(folder)
+    if strange := sorted(set(index.characters) - set(needs.labels)):
+        raise ConfigError(f"The shards in {folder} hold characters outside the labels: {strange}. Add them to labels.")
+    if index.longest > needs.longest:
+        raise ConfigError(
+            f"The shards in {folder} hold an utterance of {index.longest:.1f} s, longer than data.longest="
+            f"{needs.longest:g}. Raise it, or make shards of shorter ones."
+        )
+    if index.sample_rates != [sample_rate]:
+        raise ConfigError(
+            f"The shards in {folder} are at {index.sample_rates} Hz, not {sample_rate}. Convert the corpus first: "
+            "python -m manifests table MANIFEST --out DIR."
+        )
 
 
 def run_dir() -> Path:

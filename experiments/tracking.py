@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.entry import ROOT, ConfigError
+from manifests.wandb_table import wandb_mode
 
 
 def git_state() -> dict[str, Any]:
@@ -66,7 +67,7 @@ def wandb_logger(
     if mode not in ("auto", "online", "offline"):
         raise ConfigError(f"logger.mode must be auto, online or offline, found {mode!r}.")
     if mode == "auto":
-        mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
+        mode = wandb_mode()
     os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))  # media of tables is staged here, not in the home
     os.environ.setdefault("WANDB_SILENT", "true")
     (folder / "wandb").mkdir(exist_ok=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import random
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,32 +23,15 @@ from experiments.data import Data
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_nemo
 from experiments.hush import hush
+from experiments.loading import batch_durations, describe, drawn_sound, train_loader, validation_loader
 from experiments.preflight import run_dir
 from experiments.report import summarise
 from experiments.tracking import git_state
-from heyjetson.audio import load
 from heyjetson.bundle import file_hash
 from manifests import read_manifest
 
 BEST = "best"
 LAST = "last"
-
-
-def _loader(cfg: DictConfig, manifest: Path, train: bool) -> dict[str, Any]:
-    """Arguments of NeMo's data loader."""
-    sort = train and cfg.data.length_spread < 1
-    return {
-        "manifest_filepath": str(manifest),
-        "sample_rate": cfg.data.sample_rate,
-        "labels": list(cfg.labels),
-        "batch_size": cfg.data.batch_size,
-        "shuffle": train,
-        "num_workers": cfg.data.num_workers,
-        "pin_memory": cfg.data.pin_memory,
-        "use_semi_sorted_batching": sort,
-        "randomization_factor": cfg.data.length_spread,
-        "shortest_first": cfg.data.shortest_first,
-    }
 
 
 def model_config(cfg: DictConfig) -> DictConfig:
@@ -119,10 +102,9 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     checkpoint = newest_checkpoint(folder) if cfg.resume else None
     if cfg.resume and checkpoint is None:
         print(f"No checkpoint below {folder}: training starts from the beginning.")
-    model.setup_training_data(OmegaConf.create(_loader(cfg, data.train, train=True)))
-    model.setup_validation_data(OmegaConf.create(_loader(cfg, data.validation, train=False)))
+    set_up_data(cfg, model, trainer, data)
     if checkpoint is None:
-        fit_statistics(model, data.train, cfg.statistics_utterances, cfg.seed)
+        fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
     model.setup_optimization(model.cfg.optim)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
@@ -132,6 +114,23 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     if checkpoint:
         print(f"Continuing from {checkpoint.name}.")
     trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None)
+
+
+def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
+    """Give the model its loaders and say how much of the batches is padding."""
+    arguments = train_loader(cfg, data)
+    if arguments.get("use_lhotse"):
+        batches = batch_durations(cfg, arguments, None)
+        steps = -(-len(batches) // trainer.accumulate_grad_batches)
+        arguments["batches"] = len(batches)
+        with open_dict(model.cfg):  # NeMo would count the samples of the loader, and there are none to count
+            model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else steps * trainer.max_epochs
+        model.setup_training_data(OmegaConf.create(arguments))
+    else:
+        model.setup_training_data(OmegaConf.create(arguments))
+        batches = batch_durations(cfg, arguments, model._train_dl)
+    print(describe(batches))
+    model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -146,16 +145,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def fit_statistics(model: SpeechModel, manifest: Path, utterances: int, seed: int) -> None:
+def fit_statistics(model: SpeechModel, data: Data, utterances: int, seed: int) -> None:
     """Set the front-end's mean and deviation from a drawn part of the training set."""
     frontend = model.preprocessor
-    drawn = read_manifest(manifest)
-    random.Random(seed).shuffle(drawn)
 
     def batches():
-        for utterance in drawn[:utterances]:
-            samples = torch.from_numpy(load(utterance.audio, frontend._sample_rate))
-            yield samples[None], torch.tensor([len(samples)])
+        for samples in islice(drawn_sound(data, frontend._sample_rate, seed), utterances):
+            yield torch.from_numpy(samples)[None], torch.tensor([len(samples)])
 
     frontend.fit_statistics(batches())
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from manifests.convert import duration
 from manifests.lines import ManifestError, Utterance, read_manifest
-from manifests.progress import progress
+from manifests.progress import progress, threaded
+from manifests.text import Normaliser, TextOptions
 
 SILENCE = 1e-4  # peak; 16-bit sound that never leaves its lowest three steps holds no speech
 SHOWN = 8
@@ -82,7 +83,7 @@ def _fault(utterance: Utterance, needs: Requirements) -> tuple[str, str] | None:
         )
     if not utterance.audio.is_file():
         return "missing files", "the audio file does not exist. Correct the path; it is relative to the manifest."
-    duration = utterance.duration
+    seconds = utterance.duration
     if needs.decode:
         try:
             samples, rate = soundfile.read(utterance.audio, dtype="float32", always_2d=True)
@@ -95,28 +96,28 @@ def _fault(utterance: Utterance, needs: Requirements) -> tuple[str, str] | None:
                 "unreadable files",
                 "holds no samples, or samples that are not numbers. Record it again or remove it.",
             )
-        if abs(length - duration) > max(0.1, 0.02 * length):
+        if abs(length - seconds) > max(0.1, 0.02 * length):
             return (
                 "wrong durations",
-                f"the manifest says {duration:.2f} s, the file lasts {length:.2f} s. Is it cut short? "
+                f"the manifest says {seconds:.2f} s, the file lasts {length:.2f} s. Is it cut short? "
                 "Otherwise correct the duration.",
             )
         if float(np.abs(samples).max()) < SILENCE:
             return "silent files", "is silent. Record it again, or remove the line."
-        duration = length
-    if duration < needs.shortest:
-        return "too short files", f"{duration:.3f} s is shorter than one frame of {needs.shortest:.3f} s. Remove it."
-    if duration > needs.longest:
+        seconds = length
+    if seconds < needs.shortest:
+        return "too short files", f"{seconds:.3f} s is shorter than one frame of {needs.shortest:.3f} s. Remove it."
+    if seconds > needs.longest:
         return (
             "too long files",
-            f"{duration:.1f} s is longer than the limit of {needs.longest:.1f} s. Cut it, or raise data.longest.",
+            f"{seconds:.1f} s is longer than the limit of {needs.longest:.1f} s. Cut it, or raise data.longest.",
         )
     if needs.frames is not None:
-        frames, needed = needs.frames(duration), frames_needed(utterance.text)
+        frames, needed = needs.frames(seconds), frames_needed(utterance.text)
         if frames < needed:
             return (
                 "transcripts too long for their sound",
-                f"the transcript needs {needed} output frames but the model gives {frames} for {duration:.2f} s. "
+                f"the transcript needs {needed} output frames but the model gives {frames} for {seconds:.2f} s. "
                 "Is the text right? Otherwise use an encoder with less stride.",
             )
     return None
@@ -132,18 +133,62 @@ def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
     Raises:
         ManifestError: the manifest itself cannot be read.
     """
-    report = Report(Path(manifest))
-    utterances = read_manifest(manifest)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda utterance: _fault(utterance, needs), utterances)
-        shown = progress(found, f"checking {report.manifest.name}", len(utterances))
-        for utterance, fault in zip(utterances, shown, strict=True):
-            if fault is None:
-                report.good.append(utterance)
-            else:
-                report.kinds[fault[0]] += 1
-                report.faults.append(f"{manifest}:{utterance.line}: {utterance.audio}: {fault[1]}")
+    return _examine(Report(Path(manifest)), read_manifest(manifest), needs)
+
+
+def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirements) -> Report:
+    found: Iterable[tuple[str, str] | None]
+    if needs.decode:
+        found = threaded(lambda utterance: _fault(utterance, needs), utterances, f"checking {report.manifest.name}")
+    else:  # microseconds each: threads would cost more than they save
+        found = progress((_fault(one, needs) for one in utterances), "checking", len(utterances))
+    for utterance, fault in zip(utterances, found, strict=True):
+        if fault is None:
+            report.good.append(utterance)
+        else:
+            report.kinds[fault[0]] += 1
+            report.faults.append(f"{report.manifest}:{utterance.line}: {utterance.audio}: {fault[1]}")
     return report
+
+
+@dataclass
+class Mended:
+    """What `mend` made of a manifest.
+
+    Args:
+        report: of the mended utterances; its `good` ones are worth keeping.
+        changes: what was mended, a line for each kind.
+    """
+
+    report: Report
+    changes: list[str]
+
+
+def mend(manifest: str | os.PathLike[str], needs: Requirements, text: TextOptions) -> Mended:
+    """Normalise transcripts and correct durations, then check what came of it.
+
+    Args:
+        manifest: JSON lines; it is not changed.
+        needs: what to check for.
+        text: which steps transcripts go through.
+
+    Raises:
+        ManifestError: the manifest itself cannot be read.
+    """
+    normaliser = Normaliser(text)
+
+    def mended(utterance: Utterance) -> Utterance:
+        try:
+            seconds = duration(utterance.audio)
+        except ManifestError:
+            seconds = utterance.duration  # the check will say what is wrong with it
+        return replace(utterance, text=normaliser(utterance.text), duration=seconds)
+
+    before = read_manifest(manifest)
+    after = [mended(utterance) for utterance in before]
+    corrected = sum(abs(a.duration - b.duration) > 0.01 for a, b in zip(before, after, strict=True))
+    changes = list(normaliser.report()) + ([f"durations: {corrected} corrected"] if corrected else [])
+    return Mended(_examine(Report(Path(manifest)), after, needs), changes)
 
 
 def require(report: Report, on_bad_sample: str) -> None:

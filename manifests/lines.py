@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,30 @@ class Utterance:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+def json_object(raw: str, where: str, example: str) -> dict[str, Any]:
+    """The JSON object that a line holds.
+
+    Args:
+        raw: the line.
+        where: `file:line`, for messages.
+        example: of a right line, for messages.
+
+    Raises:
+        ManifestError: it holds none.
+    """
+    try:
+        record = json.loads(raw)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+    except (ValueError, RecursionError):  # a number of thousands of digits, or thousands of brackets
+        reason = "a number too long or brackets too deep"
+    else:
+        if isinstance(record, dict):
+            return record
+        raise ManifestError(f"{where}: expected a JSON object, found {type(record).__name__}: one like {example}.")
+    raise ManifestError(f"{where}: not JSON ({reason}). Each line must be one object like {example}.")
+
+
 def parse_line(raw: str, where: str, folder: Path, line: int = 0) -> Utterance:
     """Turn one manifest line into an `Utterance`.
 
@@ -46,25 +70,49 @@ def parse_line(raw: str, where: str, folder: Path, line: int = 0) -> Utterance:
     Raises:
         ManifestError: the line is not a JSON object, lacks a key or has one of the wrong type.
     """
-    try:
-        record = json.loads(raw)
-    except json.JSONDecodeError as error:
-        raise ManifestError(
-            f"{where}: not JSON ({error.msg} at column {error.colno}). Each line must be one object like "
-            '{"audio_filepath": "a.wav", "duration": 1.5, "text": "hello"}.'
-        ) from None
-    if not isinstance(record, dict):
-        raise ManifestError(f"{where}: expected a JSON object, found {type(record).__name__}.")
+    record = json_object(raw, where, '{"audio_filepath": "a.wav", "duration": 1.5, "text": "hello"}')
     for key, kinds in (("audio_filepath", (str,)), ("duration", (int, float)), ("text", (str,))):
         if key not in record:
             raise ManifestError(f'{where}: the key "{key}" is missing. Add it, or rebuild the manifest.')
         if not isinstance(record[key], kinds) or isinstance(record[key], bool):
             raise ManifestError(f'{where}: "{key}" must be a {kinds[-1].__name__}, found {record[key]!r:.60}.')
-    duration = float(record.pop("duration"))
+    try:
+        duration = float(record.pop("duration"))
+    except OverflowError:
+        duration = math.inf
     if not math.isfinite(duration) or duration <= 0:
         raise ManifestError(f"{where}: the duration must be a positive number of seconds, found {duration}.")
     audio = folder / record.pop("audio_filepath")
     return Utterance(audio, duration, record.pop("text"), line, record)
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a text file that are not blank, with their numbers; any line ends, with or without a byte-order mark.
+
+    Raises:
+        ManifestError: the file is missing or not UTF-8.
+    """
+    if not path.is_file():
+        raise ManifestError(f"{path} does not exist. Correct the path.")
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path}:{_line_not_utf8(path)}: not UTF-8 text ({error.reason}). Save it as UTF-8."
+        ) from None
+
+
+def _line_not_utf8(path: Path) -> int:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
@@ -79,14 +127,8 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
             f"The manifest {path} does not exist. Make one with `python -m manifests` (--help lists the datasets) "
             "or correct the path."
         )
-    utterances = []
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, raw in enumerate(lines, 1):
-                if raw.strip():
-                    utterances.append(parse_line(raw, f"{path}:{number}", path.parent.absolute(), number))
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+    folder = path.parent.absolute()
+    utterances = [parse_line(raw, f"{path}:{number}", folder, number) for number, raw in text_lines(path)]
     if not utterances:
         raise ManifestError(f"The manifest {path} is empty: it must hold at least one utterance.")
     return utterances
@@ -97,7 +139,8 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
     path = Path(path)
     folder = path.parent.absolute()
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8") as out:
+    # Half a surrogate pair, as broken JSON has it, is written as JSON's own escape instead of ending the run.
+    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as out:
         for utterance in utterances:
             audio = utterance.audio
             shown = audio.relative_to(folder) if audio.is_relative_to(folder) else audio

@@ -1,0 +1,137 @@
+"""Training batches: NeMo's plain loader, or Lhotse's with buckets of like duration, from a manifest or from shards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from nemo.collections.asr.parts.utils.asr_batching import SemiSortBatchSampler
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.data import Data
+from experiments.entry import ConfigError
+from heyjetson.audio import load
+from manifests import read_manifest
+from manifests.shard import SHARDS
+
+LOADERS = ("plain", "lhotse")
+DRY_RUN = 20_000  # batches that are counted; beyond, a pass over the metadata would take minutes
+
+
+def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
+    """Arguments of NeMo's training loader.
+
+    Args:
+        cfg: the whole configuration.
+        data: manifests of the run.
+
+    Raises:
+        ConfigError: data.loader is unknown, or does not fit the data.
+    """
+    if cfg.data.loader not in LOADERS:
+        raise ConfigError(f"data.loader must be one of {', '.join(LOADERS)}, found {cfg.data.loader!r}.")
+    if cfg.data.loader == "plain":
+        if data.shards:
+            raise ConfigError("Shards are read by Lhotse: add data.loader=lhotse.")
+        sort = cfg.data.length_spread < 1
+        return _shared(cfg) | {
+            "manifest_filepath": str(data.train),
+            "batch_size": cfg.data.batch_size,
+            "shuffle": True,
+            "use_semi_sorted_batching": sort,
+            "randomization_factor": cfg.data.length_spread,
+            "shortest_first": cfg.data.shortest_first,
+        }
+    source = {"shar_path": str(data.shards / SHARDS)} if data.shards else {"manifest_filepath": str(data.train)}
+    return _shared(cfg) | source | {
+        "use_lhotse": True,
+        "batch_duration": cfg.data.batch_duration,
+        "use_bucketing": True,
+        "num_buckets": cfg.data.buckets,
+        "bucket_buffer_size": 5000,
+        "shuffle_buffer_size": 5000,
+        "shuffle": True,
+        "concurrent_bucketing": False,  # its thread never ends on an endless stream, and keeps the process alive
+        "seed": cfg.seed,
+        # Every worker reads all shards in an order of its own; the same orders on the next run of the same seed.
+        "shard_seed": "randomized",
+    }  # fmt: skip
+
+
+def validation_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
+    """Arguments of NeMo's validation loader; always plain, so that every utterance counts once."""
+    return _shared(cfg) | {
+        "manifest_filepath": str(data.validation),
+        "batch_size": cfg.data.batch_size,
+        "shuffle": False,
+    }
+
+
+def _shared(cfg: DictConfig) -> dict[str, Any]:
+    return {
+        "sample_rate": cfg.data.sample_rate,
+        "labels": list(cfg.labels),
+        "num_workers": cfg.data.num_workers,
+        "pin_memory": cfg.data.pin_memory,
+    }
+
+
+def batch_durations(cfg: DictConfig, arguments: dict[str, Any], loader: Any) -> list[list[float]]:
+    """Seconds of the utterances in each batch of one epoch; for the largest corpora, of a part of one.
+
+    Args:
+        cfg: the whole configuration.
+        arguments: of the loader, from `train_loader`.
+        loader: made from them; the plain one is asked for its order.
+    """
+    if arguments.get("use_lhotse"):
+        from nemo.collections.common.data.lhotse.dataloader import (
+            get_lhotse_sampler_from_config,
+            make_structured_with_schema_warnings,
+        )
+
+        quiet = OmegaConf.create(arguments | {"metadata_only": True, "force_finite": True})
+        sampler, _ = get_lhotse_sampler_from_config(make_structured_with_schema_warnings(quiet), 0, 1)
+        return list(islice(([cut.duration for cut in cuts] for cuts in sampler), DRY_RUN))
+    durations = [item.duration for item in loader.dataset.manifest_processor.collection]
+    if isinstance(loader.sampler, SemiSortBatchSampler):
+        return [[durations[index] for index in batch] for batch in loader.sampler]
+    random.Random(cfg.seed).shuffle(durations)
+    return [durations[start : start + cfg.data.batch_size] for start in range(0, len(durations), cfg.data.batch_size)]
+
+
+def padding(batches: list[list[float]]) -> float:
+    """Share of a padded batch that is padding, over all batches.
+
+    >>> round(padding([[1.0, 3.0], [2.0, 2.0]]), 3)
+    0.2
+    """
+    sound = sum(sum(batch) for batch in batches)
+    return 1.0 - sound / sum(len(batch) * max(batch) for batch in batches)
+
+
+def describe(batches: list[list[float]]) -> str:
+    """What the loader gives, in a line."""
+    sizes = [len(batch) for batch in batches]
+    seconds = sum(sum(batch) for batch in batches) / len(batches)
+    return (
+        f"{len(batches)} batches an epoch, {min(sizes)} to {max(sizes)} utterances and {seconds:.0f} s each, "
+        f"{padding(batches):.1%} padding"
+    )
+
+
+def drawn_sound(data: Data, sample_rate: int, seed: int) -> Iterator[np.ndarray]:
+    """Recordings of the training set in a drawn order: [S] float32 each, at `sample_rate`."""
+    if data.shards:
+        from lhotse import CutSet
+
+        for cut in CutSet.from_shar(in_dir=str(data.shards / SHARDS), shuffle_shards=True, seed=seed):
+            yield cut.load_audio()[0]
+        return
+    utterances = read_manifest(data.train)
+    random.Random(seed).shuffle(utterances)
+    for utterance in utterances:
+        yield load(utterance.audio, sample_rate)

@@ -1,0 +1,175 @@
+"""Commands that make manifests out of a dataset."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from manifests import an4, commonvoice, fsdd, librispeech, ljspeech, synthetic, tables
+from manifests.commands import add, add_fields, count_lines, from_fields
+from manifests.corpus import SHOWN, CorpusOptions, Made, Recording, build
+from manifests.download import located
+from manifests.lines import ManifestError
+from manifests.text import LABELS, STEPS, TextOptions
+
+
+def _corpus_options() -> argparse.ArgumentParser:
+    """Options that all datasets of recordings share."""
+    shared = argparse.ArgumentParser(add_help=False)
+    group = shared.add_argument_group("sound")
+    group.add_argument("--sample-rate", type=int, default=16000, help="hertz (default 16000)")
+    group.add_argument("--in-place", action="store_true", help="list the recordings where they lie, convert nothing")
+    group.add_argument("--workers", type=int, default=None, help="threads (default: all cores)")
+    group = shared.add_argument_group("text", "Steps: " + ", ".join(STEPS) + ".")
+    group.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
+    group.add_argument("--language", default="en", help="of numbers in words, as num2words calls it (default en)")
+    group.add_argument("--without", default="", metavar="STEP,…", help="steps to leave out")
+    group = shared.add_argument_group("splits")
+    group.add_argument("--validation", type=float, default=0.05, help="share of train, where the dataset has none")
+    group.add_argument("--test", type=float, default=0.05, help="share of train, where the dataset has none")
+    return shared
+
+
+def _options(given: argparse.Namespace) -> CorpusOptions:
+    left_out = {step.strip() for step in given.without.split(",") if step.strip()}
+    if unknown := left_out - set(STEPS):
+        raise ManifestError(f"--without: unknown steps {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}.")
+    steps: dict[str, Any] = dict.fromkeys(left_out, False)
+    text = TextOptions(labels=given.labels, language=given.language, **steps)
+    return CorpusOptions(given.sample_rate, text, given.in_place, given.validation, given.test, given.workers)
+
+
+def show(made: Made, out: Path) -> int:
+    """Print what came of a dataset, and the next command."""
+    table = Table("split", "utterances", "hours", "manifest")
+    for split, manifest in made.manifests.items():
+        table.add_row(split, f"{made.counts[split]:,}", f"{made.hours[split]:.2f}", str(_short(manifest)))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for line in made.text:
+        print(f"text: {line}")
+    if made.faults:
+        counts = ", ".join(f"{count} {kind}" for kind, count in made.kinds.most_common())
+        print(
+            f"{len(made.faults)} recordings were left out ({counts}); all are listed in {_short(out / 'skipped.txt')}:"
+        )
+        for fault in made.faults[:SHOWN]:
+            print(f"  {fault}")
+    if "train" in made.manifests:
+        print(f"train on it:  python train.py data=manifests data.folder={_short(out)}")
+    return 0
+
+
+def _short(path: Path) -> Path:
+    path, here = path.absolute(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _make(given: argparse.Namespace, recordings: list[Recording]) -> int:
+    return show(build(recordings, given.out, _options(given)), given.out)
+
+
+def _an4(given: argparse.Namespace) -> int:
+    source = located(given.source, given.out / "source", an4.ARCHIVE, an4.CHECKSUM)
+    return _make(given, an4.recordings(source))
+
+
+def _ljspeech(given: argparse.Namespace) -> int:
+    source = located(given.source, given.out / "source", ljspeech.ARCHIVE, ljspeech.CHECKSUM)
+    return _make(given, ljspeech.recordings(source))
+
+
+def _librispeech(given: argparse.Namespace) -> int:
+    subsets = librispeech.choose(given.subsets)
+    source = given.source or librispeech.download(subsets, given.out / "source")
+    return _make(given, librispeech.recordings(source, subsets))
+
+
+def _commonvoice(given: argparse.Namespace) -> int:
+    return _make(given, commonvoice.recordings(given.source, given.only_language))
+
+
+def _table(given: argparse.Namespace) -> int:
+    return _make(given, tables.from_table(given.file, given.audio, given.text, given.root, given.split))
+
+
+def _folder(given: argparse.Namespace) -> int:
+    return _make(given, tables.from_folder(given.folder))
+
+
+def _made(manifests: dict[str, Path]) -> int:
+    for split, path in manifests.items():
+        print(f"{split:12} {count_lines(path):6} utterances  {path}")
+    return 0
+
+
+def _synthetic(given: argparse.Namespace) -> int:
+    return _made(synthetic.build(given.out, from_fields(synthetic.SyntheticOptions, given), given.workers))
+
+
+def _fsdd(given: argparse.Namespace) -> int:
+    source = given.source or fsdd.download(given.out.parent / "fsdd-source")
+    return _made(fsdd.build(source, given.out, from_fields(fsdd.DigitOptions, given)))
+
+
+def register(commands: Any) -> None:
+    """Add the datasets to the command line."""
+    shared = [_corpus_options()]
+
+    def dataset(
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        summary: str,
+        *examples: str,
+        source: str | None = None,
+        parents: list[argparse.ArgumentParser] = shared,
+    ) -> argparse.ArgumentParser:
+        parser = add(commands, name, run, summary, examples, parents)
+        out = Path("data", "digits" if name == "fsdd" else name)
+        parser.add_argument("--out", type=Path, default=out, help=f"folder to write to (default {out})")
+        if source:
+            parser.add_argument("--source", type=Path, default=None, help=source)
+        return parser
+
+    one = dataset(
+        "synthetic", _synthetic, "AN4-like sentences in espeak-ng voices (half a minute)", "", "--train 6000",
+        parents=[],
+    )  # fmt: skip
+    one.add_argument("--workers", type=int, default=None, help="processes (default: all cores)")
+    add_fields(one, synthetic.SyntheticOptions)
+    fetched = "folder or archive (default: download it)"
+    one = dataset(
+        "fsdd", _fsdd, "strings of real spoken digits (Free Spoken Digit Dataset)", "--source DIR", source=fetched,
+        parents=[],
+    )  # fmt: skip
+    add_fields(one, fsdd.DigitOptions)
+    dataset("an4", _an4, "CMU AN4: 50 minutes, 64 MB", "", "--source an4_sphere.tar.gz", source=fetched)
+    dataset("ljspeech", _ljspeech, "LJSpeech: 24 hours of one reader, 2.6 GB", "--out data/lj", source=fetched)
+    one = dataset(
+        "librispeech", _librispeech, "LibriSpeech: up to 1,000 hours, 0.3 to 30 GB a subset",
+        "--subsets train-clean-100,dev-clean,test-clean", "--subsets all --out /data/libri",
+        "--source LibriSpeech --subsets dev-clean --in-place", source="folder with the subsets (default: download)",
+    )  # fmt: skip
+    one.add_argument(
+        "--subsets", default="train-clean-100,dev-clean,test-clean",
+        help=f"comma-separated, or all (default %(default)s); there are {', '.join(librispeech.SUBSETS)}",
+    )  # fmt: skip
+    one = dataset("commonvoice", _commonvoice, "Mozilla Common Voice, unpacked", "--source cv-corpus-17.0 --only en")
+    one.add_argument("--source", type=Path, required=True, help="folder (its archives need an account)")
+    one.add_argument("--only", dest="only_language", default=None, help="folder name of the language, such as en")
+    one = dataset(
+        "table", _table, "anything tabular: .csv, .tsv, .jsonl; DeepSpeech, Baidu and NeMo files as they are",
+        "clips.csv --audio file --text sentence", "train.jsonl --split train --out data/mine",
+    )  # fmt: skip
+    one.add_argument("file", type=Path, help="the table, with a line of column names (or JSON lines)")
+    one.add_argument("--audio", default=None, help="column with the path (default: the usual names)")
+    one.add_argument("--text", default=None, help="column with the transcript (default: the usual names)")
+    one.add_argument("--root", type=Path, default=None, help="folder the paths are relative to (default: the table's)")
+    one.add_argument("--split", choices=("train", "validation", "test"), default=None, help="where all rows go")
+    one = dataset("folder", _folder, "clip.wav beside clip.txt; folders train, dev, test are splits", "recordings")
+    one.add_argument("folder", type=Path)

@@ -1,0 +1,150 @@
+"""Commands that read manifests and write others: check, stats, split, merge, filter, sample."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from manifests import select
+from manifests.check import Requirements, check, mend
+from manifests.commands import add
+from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
+from manifests.text import LABELS, TextOptions
+
+
+def _check(given: argparse.Namespace) -> int:
+    needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast)
+    if given.fix:
+        mended = mend(given.manifest, needs, TextOptions(labels=given.labels))
+        for line in mended.changes:
+            print(line)
+        write_manifest(given.fix, mended.report.good)
+        print(f"{given.fix} holds {len(mended.report.good)} good utterances; {len(mended.report.faults)} were left out")
+        return 0
+    report = check(given.manifest, needs)
+    for fault in report.faults:
+        print(fault)
+    counts = "".join(f", {count} {kind}" for kind, count in report.kinds.most_common())
+    print(f"{len(report.good)} good utterances, {len(report.faults)} bad{counts}")
+    return 1 if report.faults else 0
+
+
+def _stats(given: argparse.Namespace) -> int:
+    from manifests.stats import measure, table
+
+    stats = measure(given.manifest, given.sound)
+    Console().print(table(stats))
+    if given.html:
+        from manifests.stats_page import page
+
+        page(stats, given.html)
+        print(f"page    {given.html}")
+    if given.json:
+        given.json.write_text(json.dumps(asdict(stats), indent=1, default=str))
+        print(f"figures {given.json}")
+    return 0
+
+
+def _wrote(path: Path, utterances: list[Utterance]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(path, utterances)
+    hours = sum(utterance.duration for utterance in utterances) / 3600
+    print(f"{path}: {len(utterances):,} utterances, {hours:.2f} hours")
+
+
+def _parts(text: str) -> dict[str, float]:
+    try:
+        return {name.strip(): float(part) for name, part in (piece.split("=") for piece in text.split(","))}
+    except ValueError:
+        raise ManifestError(f"--parts: expected NAME=SHARE,NAME=SHARE, found {text!r}.") from None
+
+
+def _split(given: argparse.Namespace) -> int:
+    parts = _parts(given.parts)
+    divided = select.split(read_manifest(given.manifest), parts, given.by, given.seed)
+    for name, utterances in divided.items():
+        _wrote((given.out or given.manifest.parent) / f"{name}.jsonl", utterances)
+    return 0
+
+
+def _merge(given: argparse.Namespace) -> int:
+    utterances, again = select.merge(given.manifests)
+    _wrote(given.out, utterances)
+    if again:
+        print(f"{again} lines named a recording a second time and were left out")
+    return 0
+
+
+def _filter(given: argparse.Namespace) -> int:
+    where = []
+    for pair in given.where:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ManifestError(f"--where: expected KEY=VALUE, found {pair!r}.")
+        where.append((key, value))
+    condition = select.Condition(
+        given.min_duration, given.max_duration, given.text, given.not_text, tuple(where), given.invert
+    )
+    utterances = read_manifest(given.manifest)
+    kept = condition.keep(utterances)
+    if not kept:
+        raise ManifestError(f"None of the {len(utterances)} utterances satisfies the condition; nothing was written.")
+    _wrote(given.out, kept)
+    print(f"{len(utterances) - len(kept):,} were left out")
+    return 0
+
+
+def _sample(given: argparse.Namespace) -> int:
+    drawn = select.sample(read_manifest(given.manifest), count=given.count, hours=given.hours, seed=given.seed)
+    _wrote(given.out, drawn)
+    return 0
+
+
+def register(commands: Any) -> None:
+    """Add these commands to the command line."""
+    one = add(commands, "check", _check, "name every bad utterance, as training does before its first step",
+              ["data/an4/train.jsonl", "big.jsonl --fast", "mine.jsonl --fix mended.jsonl"])  # fmt: skip
+    one.add_argument("manifest", type=Path)
+    one.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
+    one.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
+    one.add_argument("--fast", action="store_true", help="trust the durations, do not decode the sound")
+    one.add_argument("--fix", type=Path, metavar="OUT", help="write what is good, with texts and durations mended")
+    one = add(commands, "stats", _stats, "hours, durations, words, characters, speakers, noise and clipping",
+              ["data/an4/train.jsonl", "data/an4/train.jsonl --html stats.html"])  # fmt: skip
+    one.add_argument("manifest", type=Path)
+    one.add_argument("--html", type=Path, help="also write a page with charts")
+    one.add_argument("--json", type=Path, help="also write the figures")
+    one.add_argument("--sound", type=int, default=500, help="recordings to listen to; 0 for none (default 500)")
+    one = add(commands, "split", _split, "divide a manifest by speaker, another key, or a hash",
+              ["all.jsonl", "all.jsonl --by hash --parts train=0.8,test=0.2 --out splits"])  # fmt: skip
+    one.add_argument("manifest", type=Path)
+    one.add_argument("--parts", default="train=0.9,validation=0.05,test=0.05", help="default %(default)s")
+    one.add_argument("--by", default="speaker", help="a key; lines of one value stay together; or hash")
+    one.add_argument("--seed", default="", help="another seed, another division")
+    one.add_argument("--out", type=Path, default=None, help="folder (default: the manifest's own)")
+    one = add(commands, "merge", _merge, "join manifests, each recording once", ["a.jsonl b.jsonl --out all.jsonl"])
+    one.add_argument("manifests", type=Path, nargs="+")
+    one.add_argument("--out", type=Path, required=True)
+    one = add(commands, "filter", _filter, "keep the utterances that satisfy a condition",
+              ["all.jsonl --out short.jsonl --max-duration 10", "all.jsonl --out clean.jsonl --not-text '\\buh\\b'",
+               "all.jsonl --out anna.jsonl --where speaker=anna"])  # fmt: skip
+    one.add_argument("manifest", type=Path)
+    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("--min-duration", type=float, default=0.0, help="seconds")
+    one.add_argument("--max-duration", type=float, default=float("inf"), help="seconds")
+    one.add_argument("--text", default=None, help="regular expression that the transcript must hold")
+    one.add_argument("--not-text", default=None, help="regular expression that it must not hold")
+    one.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="may be given several times")
+    one.add_argument("--invert", action="store_true", help="keep the others")
+    one = add(commands, "sample", _sample, "draw a part; a larger one of the same seed holds the smaller",
+              ["all.jsonl --hours 10 --out ten.jsonl", "all.jsonl --count 500 --out some.jsonl"])  # fmt: skip
+    one.add_argument("manifest", type=Path)
+    one.add_argument("--count", type=int, default=None, help="utterances")
+    one.add_argument("--hours", type=float, default=None)
+    one.add_argument("--seed", default="", help="another seed, another sample")
+    one.add_argument("--out", type=Path, required=True)

@@ -1,0 +1,150 @@
+"""Split, merge, filter and sample manifests. The same input gives the same output, on any machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from manifests.corpus import share
+from manifests.lines import ManifestError, Utterance, read_manifest
+
+
+def split(
+    utterances: Sequence[Utterance], parts: dict[str, float], by: str = "speaker", seed: str = ""
+) -> dict[str, list[Utterance]]:
+    """Divide utterances by a hash of a key, so that adding some never moves the others.
+
+    Args:
+        utterances: of one manifest.
+        parts: share of each part; they must add up to 1.
+        by: `speaker` or another key of the lines, all lines of one value going to one part; `hash` divides utterances.
+        seed: another seed, another division.
+
+    Raises:
+        ManifestError: the shares are wrong, a line lacks the key, or a part would stay empty.
+    """
+    if not parts or abs(sum(parts.values()) - 1) > 1e-6 or min(parts.values()) <= 0:
+        raise ManifestError(f"The shares must be positive and add up to 1, found {parts}.")
+    divided: dict[str, list[Utterance]] = {name: [] for name in parts}
+    ends = list(zip(parts, accumulate(parts.values()), strict=True))
+    ends[-1] = (ends[-1][0], 1.0)  # shares that add up to 0.9999999 leave nothing over
+    for utterance in utterances:
+        if by == "hash":
+            key = f"{utterance.audio.name}/{utterance.text}"
+        elif by in utterance.extra:
+            key = str(utterance.extra[by])
+        else:
+            raise ManifestError(f"Line {utterance.line} has no key {by!r}. Give --by hash, or a key all lines have.")
+        place = share(key, seed)
+        divided[next(name for name, end in ends if place < end)].append(utterance)
+    if empty := [name for name, lines in divided.items() if not lines]:
+        count = len({str(utterance.extra.get(by)) for utterance in utterances})
+        raise ManifestError(
+            f"{', '.join(empty)} would be empty: {len(utterances)} utterances with {count} values of {by!r}. "
+            "Give another --seed, other shares, or --by hash."
+        )
+    return divided
+
+
+def merge(manifests: Iterable[Path]) -> tuple[list[Utterance], int]:
+    """Utterances of several manifests, each recording once.
+
+    Returns:
+        the utterances in their order, and how many came again and were left out.
+
+    Raises:
+        ManifestError: one recording has two transcripts.
+    """
+    kept: dict[Path, tuple[Utterance, Path]] = {}
+    again = 0
+    for manifest in manifests:
+        for utterance in read_manifest(manifest):
+            first = kept.setdefault(utterance.audio, (utterance, manifest))
+            if first[0] is utterance:
+                continue
+            if first[0].text != utterance.text:
+                raise ManifestError(
+                    f"{manifest}:{utterance.line} and {first[1]}:{first[0].line} give two transcripts for "
+                    f"{utterance.audio}: {utterance.text!r:.60} and {first[0].text!r:.60}. Mend or remove one."
+                )
+            again += 1
+    return [utterance for utterance, _ in kept.values()], again
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What an utterance must be like.
+
+    Args:
+        shortest: seconds.
+        longest: seconds.
+        text: regular expression that must be found in the transcript.
+        without: regular expression that must not be.
+        where: values of other keys, for example {"speaker": "f1"}.
+        invert: keep what does not satisfy all this.
+    """
+
+    shortest: float = 0.0
+    longest: float = float("inf")
+    text: str | None = None
+    without: str | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    invert: bool = False
+
+    def keep(self, utterances: Iterable[Utterance]) -> list[Utterance]:
+        """Those that satisfy the condition.
+
+        Raises:
+            ManifestError: a regular expression is not one.
+        """
+        patterns = []
+        for pattern in (self.text, self.without):
+            try:
+                patterns.append(re.compile(pattern) if pattern is not None else None)
+            except re.error as error:
+                raise ManifestError(f"{pattern!r} is not a regular expression ({error}).") from None
+        wanted, unwanted = patterns
+
+        def satisfies(utterance: Utterance) -> bool:
+            return (
+                self.shortest <= utterance.duration <= self.longest
+                and (wanted is None or wanted.search(utterance.text) is not None)
+                and (unwanted is None or unwanted.search(utterance.text) is None)
+                and all(str(utterance.extra.get(key)) == value for key, value in self.where)
+            )
+
+        return [utterance for utterance in utterances if satisfies(utterance) is not self.invert]
+
+
+def sample(
+    utterances: Sequence[Utterance], *, count: int | None = None, hours: float | None = None, seed: str = ""
+) -> list[Utterance]:
+    """A part of a manifest, in its order; a larger sample holds the smaller one of the same seed.
+
+    Args:
+        utterances: to draw from.
+        count: how many; or
+        hours: how long.
+        seed: another seed, another sample.
+
+    Raises:
+        ManifestError: not exactly one of count and hours is given, or nothing is left.
+    """
+    if (count is None) == (hours is None):
+        raise ManifestError("Give either --count or --hours.")
+    drawn = sorted(utterances, key=lambda utterance: share(f"{utterance.audio}/{utterance.text}", seed))
+    if count is not None:
+        drawn = drawn[: max(count, 0)]
+    else:
+        seconds = 0.0
+        for number, utterance in enumerate(drawn):
+            seconds += utterance.duration
+            if seconds > (hours or 0.0) * 3600:
+                drawn = drawn[:number]
+                break
+    if not drawn:
+        raise ManifestError("The sample is empty: ask for more.")
+    return sorted(drawn, key=lambda utterance: utterance.line)

@@ -1,0 +1,131 @@
+"""Shards for storage that dislikes many small files: Lhotse Shar, which NeMo's loader streams from disk or a bucket.
+
+A shard is a tar of recordings and a gzipped list of what is said in them. They lie in `shar/`, where Lhotse takes every
+file for a shard; `index.json` above says how much there is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from manifests.check import Requirements, check, require
+from manifests.corpus import share
+from manifests.lines import ManifestError, Utterance
+from manifests.progress import progress
+
+INDEX = "index.json"
+SHARDS = "shar"
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a folder of shards holds.
+
+    Args:
+        shards: how many.
+        utterances: in all of them.
+        hours: of sound.
+        longest: seconds of the longest utterance.
+        characters: all that occur in transcripts, sorted.
+        sample_rates: hertz, sorted.
+    """
+
+    shards: int
+    utterances: int
+    hours: float
+    longest: float
+    characters: str
+    sample_rates: list[int]
+
+
+def read_index(folder: Path) -> Index:
+    """The index of a folder of shards.
+
+    Raises:
+        ManifestError: there is none, or not one of this kind.
+    """
+    path = folder / INDEX
+    try:
+        return Index(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ManifestError(
+            f"{folder} holds no finished shards: {INDEX} is missing. Make them with `python -m manifests shard`."
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise ManifestError(f"{path} is not an index of shards ({error}). Make the shards again.") from None
+
+
+def shard(
+    manifest: Path, out: Path, shards: int, needs: Requirements, seed: str = "", on_bad_sample: str = "fail"
+) -> Index:
+    """Check a manifest, then write its utterances in a drawn order to `shards` shards; all or nothing.
+
+    Args:
+        manifest: JSON lines.
+        out: folder to write to; it must not hold shards already.
+        shards: how many. Make it a multiple of the number of GPUs times loader processes.
+        needs: what an utterance must satisfy.
+        seed: of the order.
+        on_bad_sample: `fail` or `skip`.
+
+    Raises:
+        ManifestError: bad utterances, too few of them, or shards are there already.
+    """
+    if (out / INDEX).exists():
+        raise ManifestError(f"{out} holds shards already. Delete it, or give another --out.")
+    report = check(manifest, needs)
+    require(report, on_bad_sample)
+    drawn = sorted(report.good, key=lambda utterance: share(f"{utterance.audio}/{utterance.text}", seed))
+    if not 1 <= shards <= len(drawn):
+        raise ManifestError(f"{len(drawn)} utterances cannot fill {shards} shards; ask for 1 to {len(drawn)}.")
+    partial = out.with_name(out.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / SHARDS).mkdir(parents=True)
+    try:
+        rates = _write(drawn, partial / SHARDS, -(-len(drawn) // shards))
+        index = Index(
+            shards=len(list((partial / SHARDS).glob("cuts.*.jsonl.gz"))),
+            utterances=len(drawn),
+            hours=round(sum(utterance.duration for utterance in drawn) / 3600, 4),
+            longest=max(utterance.duration for utterance in drawn),
+            characters="".join(sorted(set().union(*(utterance.text for utterance in drawn)))),
+            sample_rates=sorted(rates),
+        )
+        (partial / INDEX).write_text(json.dumps(asdict(index), indent=1), encoding="utf-8")
+        if out.exists():
+            out.rmdir()  # only an empty folder is replaced
+        partial.replace(out)
+    except OSError as error:
+        raise ManifestError(f"The shards could not be written to {out} ({error.strerror or error}).") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return index
+
+
+def _write(utterances: Sequence[Utterance], folder: Path, size: int) -> set[int]:
+    from lhotse import Recording, SupervisionSegment
+    from lhotse.shar import SharWriter
+
+    rates = set()
+    # The bytes of the files as they are: nothing is encoded a second time.
+    with SharWriter(str(folder), fields={"recording": "original"}, shard_size=size) as writer:
+        for number, utterance in enumerate(progress(utterances, "sharding", len(utterances))):
+            recording = Recording.from_file(utterance.audio, recording_id=f"{number:09d}")
+            rates.add(recording.sampling_rate)
+            cut = recording.to_cut()
+            cut.supervisions = [
+                SupervisionSegment(
+                    id=cut.id,
+                    recording_id=recording.id,
+                    start=0.0,
+                    duration=cut.duration,
+                    text=utterance.text,
+                    speaker=utterance.extra.get("speaker"),
+                )
+            ]
+            writer.write(cut)
+    return rates

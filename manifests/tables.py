@@ -1,0 +1,161 @@
+"""Anything tabular, and folders of sound with text beside it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from manifests.convert import AUDIO, files
+from manifests.corpus import Recording
+from manifests.lines import ManifestError, json_object, text_lines
+
+# Columns that are taken when none are named: NeMo, DeepSpeech, Baidu's description files, Common Voice, Hugging Face.
+AUDIO_COLUMNS = ("audio_filepath", "wav_filename", "audio", "path", "file", "filename", "file_name", "wav", "key")
+TEXT_COLUMNS = ("text", "transcript", "sentence", "transcription", "normalized_text")
+SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id", "voice")
+SPLITS = {"train": "train", "training": "train", "dev": "validation", "valid": "validation", "val": "validation",
+          "validation": "validation", "test": "test", "testing": "test"}  # fmt: skip
+
+
+def rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of a .csv, .tsv, .json or .jsonl table, by column.
+
+    Args:
+        table: with a first line of column names, or one JSON object a line.
+
+    Returns:
+        `file:line` and the row.
+
+    Raises:
+        ManifestError: the table is missing, empty, or not what its name says.
+    """
+    kind = table.suffix.lower()
+    if kind in (".jsonl", ".json", ".manifest"):
+        for number, line in text_lines(table):
+            row = json_object(line, f"{table}:{number}", '{"path": "a.wav", "text": "hello"}')
+            # Lists and objects are neither a path nor a transcript; null is an empty one, not the word None.
+            plain = {key: value for key, value in row.items() if not isinstance(value, (list, dict))}
+            yield f"{table}:{number}", {key: "" if value is None else str(value) for key, value in plain.items()}
+        return
+    if kind not in (".csv", ".tsv", ".txt"):
+        raise ManifestError(f"{table}: expected a .csv, .tsv or .jsonl file.")
+    csv.field_size_limit(1 << 30)
+    lines = list(text_lines(table))
+    if not lines:
+        raise ManifestError(f"{table} is empty: its first line must name the columns.")
+    delimiter = "\t" if kind == ".tsv" else max(",", "\t", ";", "|", key=lines[0][1].count)
+    # Corpora parted by tabs or bars hold single quotation marks that quote nothing.
+    quoting: Any = csv.QUOTE_NONE if delimiter in "\t|" else csv.QUOTE_MINIMAL
+    # Strict: else a quotation mark that nobody closes takes all lines after it into one transcript.
+    reader = csv.reader(
+        (f"{line}\n" for _, line in lines), delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=True
+    )
+    begun, names = 0, []
+    try:
+        names = [name.strip() for name in next(reader)]
+        begun = reader.line_num
+        for record in reader:
+            where = f"{table}:{lines[begun][0]}"
+            if len(record) != len(names):
+                raise ManifestError(
+                    f"{where}: {len(record)} columns, but the first line names {len(names)}. Quote texts with a "
+                    f"{delimiter!r} in them, or correct the line."
+                )
+            yield where, dict(zip(names, record, strict=True))
+            begun = reader.line_num
+    except csv.Error as error:
+        raise ManifestError(
+            f"{table}:{lines[begun][0]}: cannot be read as a table ({error}). Is a quote open?"
+        ) from None
+
+
+def _column(wanted: str | None, usual: tuple[str, ...], row: dict[str, str], where: str, option: str) -> str:
+    if wanted is not None and wanted not in row:
+        raise ManifestError(f"{where}: there is no column {wanted!r}; there are {', '.join(row)}.")
+    column = wanted or next((name for name in usual if name in row), None)
+    if column is None:
+        raise ManifestError(f"{where}: which column? Give {option}; there are {', '.join(row)}.")
+    return column
+
+
+def from_table(
+    table: Path, audio: str | None = None, text: str | None = None, root: Path | None = None, split: str | None = None
+) -> list[Recording]:
+    """Recordings a table lists.
+
+    Args:
+        table: see `rows`.
+        audio: column with the path; one of the usual names when None.
+        text: column with the transcript; one of the usual names when None.
+        root: folder the paths are relative to; the table's own when None.
+        split: where all of them go; by the column `split` where there is one, else `train`, when None.
+
+    Raises:
+        ManifestError: the table cannot be read or lacks a column.
+    """
+    base = Path(os.path.abspath(root or table.parent))
+    found = []
+    for where, row in rows(table):
+        sound = row[_column(audio, AUDIO_COLUMNS, row, where, "--audio")].strip()
+        if not sound:
+            raise ManifestError(f"{where}: the path of the recording is empty. Remove the line.")
+        transcript = row[_column(text, TEXT_COLUMNS, row, where, "--text")]
+        path = base / sound
+        given = split or row.get("split", "").strip().lower() or "train"
+        if not split and given not in SPLITS:
+            raise ManifestError(f"{where}: unknown split {given!r}; known are {', '.join(SPLITS)}. Or give --split.")
+        speaker = next((row[name] for name in SPEAKER_COLUMNS if row.get(name)), None)
+        extra = {"speaker": speaker} if speaker else {}
+        found.append(Recording(path, transcript, (SPLITS.get(given, given),), _name(path, base), extra))
+    if not found:
+        raise ManifestError(f"{table} has no rows.")
+    return found
+
+
+def from_folder(folder: Path) -> list[Recording]:
+    """Recordings with a text file beside them: `clip.wav` and `clip.txt`. Folders named train, dev, test are splits.
+
+    Raises:
+        ManifestError: the folder is missing or has no such pair.
+    """
+    if not folder.is_dir():
+        raise ManifestError(f"The folder {folder} does not exist.")
+    found = []
+    below = list(files(folder))
+    transcripts = {path for path in below if path.suffix == ".txt"}
+    with_text = {
+        path.parent for path in below if path.suffix.lower() in AUDIO and path.with_suffix(".txt") in transcripts
+    }
+    for path in below:
+        if path.suffix.lower() not in AUDIO or path.parent not in with_text:
+            continue
+        parts = path.relative_to(folder).parts
+        split = SPLITS.get(parts[0].lower(), "train") if len(parts) > 1 else "train"
+        transcript = path.with_suffix(".txt")
+        # Without a transcript among others that have one: it is counted as such, not overlooked.
+        text = _read(transcript) if transcript in transcripts else ""
+        found.append(Recording(path, text, (split,), _name(path, folder)))
+    if not found:
+        raise ManifestError(f"{folder} holds no sound with a .txt of the same name beside it.")
+    return found
+
+
+def _read(transcript: Path) -> str:
+    try:
+        # What is not UTF-8 becomes a sign that no labels hold: the transcript is left out, and the others are not.
+        return transcript.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise ManifestError(f"{transcript} cannot be read ({error.strerror}).") from None
+
+
+def _name(path: Path, base: Path) -> str:
+    """A name that is the path below `base`, or the stem and a hash of the way to where it lies elsewhere."""
+    way = Path(os.path.relpath(path, base))
+    name = way.with_suffix("") if way.suffix.lower() in AUDIO else way
+    if ".." not in way.parts:
+        return str(name)
+    return f"{name.name}-{hashlib.sha256(os.fsencode(way)).hexdigest()[:8]}"

@@ -1,0 +1,115 @@
+"""The command line: every command explains itself, does its work, and says what is wrong in a sentence."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from manifests.__main__ import main, parser
+from manifests.lines import read_manifest
+
+
+def names() -> list[str]:
+    (commands,) = [action for action in parser()._actions if hasattr(action, "choices") and action.choices]
+    return list(commands.choices)
+
+
+@pytest.mark.parametrize("name", names())
+def test_help_has_an_example(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert f"examples:\n  python -m manifests {name}" in capsys.readouterr().out
+
+
+def tone(path, seconds=1.0, rate=8000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
+    soundfile.write(path, samples, rate)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for split, count in (("train", 6), ("dev", 2), ("test", 2)):
+        for number in range(count):
+            tone(tmp_path / "clips" / split / f"{number}.wav", 1.0 + number / 4)
+            (tmp_path / "clips" / split / f"{number}.txt").write_text(f"It costs ${number + 2}!\n")
+    return tmp_path
+
+
+def test_a_folder_becomes_manifests_that_pass_the_check(folder, capsys):
+    assert main(["folder", str(folder / "clips"), "--out", str(folder / "made")]) == 0
+    shown = capsys.readouterr().out
+    assert "train on it:  python train.py data=manifests data.folder=" in shown
+    assert "numbers: 10 of 10 transcripts changed" in shown
+    for split, count in (("train", 6), ("validation", 2), ("test", 2)):
+        manifest = folder / "made" / f"{split}.jsonl"
+        assert len(read_manifest(manifest)) == count
+        assert main(["check", str(manifest)]) == 0
+    assert read_manifest(folder / "made" / "train.jsonl")[0].text == "it costs two dollars"
+
+
+def test_check_mends_texts_and_durations(folder, capsys):
+    tone(folder / "a.wav")
+    rows = [
+        {"audio_filepath": "a.wav", "duration": 9.0, "text": "Mr. Brown, 3 times"},
+        {"audio_filepath": "gone.wav", "duration": 1.0, "text": "gone"},
+    ]
+    (folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main(["check", str(folder / "a.jsonl")]) == 1
+    assert "2 bad" in capsys.readouterr().out
+    assert main(["check", str(folder / "a.jsonl"), "--fix", str(folder / "b.jsonl")]) == 0
+    shown = capsys.readouterr().out
+    assert "durations: 1 corrected" in shown and "1 good utterances; 1 were left out" in shown
+    (mended,) = read_manifest(folder / "b.jsonl")
+    assert (mended.text, mended.duration) == ("mister brown three times", 1.0)
+
+
+def test_split_filter_sample_and_merge(folder, capsys):
+    main(["folder", str(folder / "clips"), "--out", str(folder / "made")])
+    train = str(folder / "made" / "train.jsonl")
+    assert main(["split", train, "--by", "hash", "--parts", "a=0.5,b=0.5", "--out", str(folder / "parts")]) == 0
+    both = [str(folder / "parts" / f"{name}.jsonl") for name in "ab"]
+    assert main(["merge", *both, "--out", str(folder / "parts" / "all.jsonl")]) == 0
+    assert len(read_manifest(folder / "parts" / "all.jsonl")) == 6
+    assert main(["filter", train, "--max-duration", "1.5", "--out", str(folder / "short.jsonl")]) == 0
+    assert len(read_manifest(folder / "short.jsonl")) == 3
+    assert main(["sample", train, "--count", "4", "--out", str(folder / "four.jsonl")]) == 0
+    assert len(read_manifest(folder / "four.jsonl")) == 4
+    assert all(utterance.audio.is_file() for utterance in read_manifest(folder / "four.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["folder", "{}/nowhere"], "does not exist"),
+        (["an4", "--source", "{}/nowhere"], "Give the dataset's folder or its archive"),
+        (["an4", "--source", "{}/clips"], "does not hold AN4"),
+        (["ljspeech", "--source", "{}/clips"], "does not hold LJSpeech"),
+        (["librispeech", "--source", "{}/clips", "--subsets", "dev-clean"], "holds no dev-clean"),
+        (["librispeech", "--subsets", "dev-dirty"], "Unknown subset dev-dirty"),
+        (["commonvoice", "--source", "{}/clips"], "does not hold Common Voice"),
+        (["table", "{}/none.csv"], "does not exist"),
+        (["folder", "{}/clips", "--without", "spelling"], "unknown steps spelling"),
+        (["split", "{}/none.jsonl", "--parts", "a"], "expected NAME=SHARE"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_sentence(folder, arguments, message, capsys):
+    given = [argument.format(folder) for argument in arguments]
+    out = [] if given[0] == "split" else ["--out", str(folder / "out")]
+    assert main([*given, *out]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_wandb_table_is_written_offline(folder, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    main(["folder", str(folder / "clips"), "--out", str(folder / "made")])
+    monkeypatch.setenv("WANDB_DATA_DIR", str(folder / "tables"))
+    assert main(["wandb", str(folder / "made" / "train.jsonl"), "--rows", "3", "--out", str(folder / "tables")]) == 0
+    (table,) = (folder / "tables").rglob("recordings*.table.json")
+    content = json.loads(table.read_text())
+    assert content["columns"] == ["file", "audio", "seconds", "text", "spectrogram", "mel-spectrogram"]
+    assert len(content["data"]) == 3
+    starts = [path.read_bytes()[:4] for path in (folder / "tables" / "artifacts" / "staging").iterdir()]
+    assert (starts.count(b"RIFF"), starts.count(b"\x89PNG")) == (3, 6)
