@@ -19,10 +19,10 @@ DRIEST_ROOM = 15.0  # decibels of the direct sound over the tail; above, a room 
 
 
 def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
-    """Play each utterance faster or slower, pitch and formants included, by cubic interpolation (Catmull-Rom).
+    """Play each utterance faster or slower, pitch and formants included, by linear interpolation.
 
-    Linear interpolation would be a little cheaper, but it puts images of the speech where telephone sound has nothing,
-    and a model that trains on them is lost without them.
+    Its error, a faint hiss and duller high tones that differ with the speed, is one more perturbation: cubic
+    interpolation cost more and, in one run each, did worse on digits of a speaker never heard (12 against 8 % WER).
 
     Args:
         samples: [B, S], zero beyond each length.
@@ -37,14 +37,11 @@ def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Te
     position = torch.outer(speed, torch.arange(int(new_length.max()), dtype=speed.dtype, device=speed.device))
     index = position.int()  # half the traffic of int64
     part = position.sub_(index).view(-1)
-    padded = functional.pad(samples, (1, max(int(index[:, -1].max()) + 3 - samples.shape[1], 0)))
+    padded = functional.pad(samples, (0, max(int(index[:, -1].max()) + 2 - samples.shape[1], 0)))
     starts = torch.arange(len(samples), dtype=index.dtype, device=index.device) * padded.shape[1]
-    rows, flat = (index + starts[:, None]).view(-1), padded.view(-1)
-    a, b, c, d = (flat[k:].index_select(0, rows) for k in range(4))
-    # b + part / 2 * (c - a + part * (2 a - 5 b + 4 c - d + part * (3 (b - c) + d - a))), in place
-    curve = torch.sub(d, a).add_(b, alpha=3).sub_(c, alpha=3).mul_(part)
-    curve.add_(a, alpha=2).sub_(b, alpha=5).add_(c, alpha=4).sub_(d).mul_(part).add_(c).sub_(a).mul_(part)
-    played = b.add_(curve, alpha=0.5).view(index.shape)
+    rows, flat = (index + starts[:, None]).view(-1), padded.reshape(-1)
+    left, right = flat.index_select(0, rows), flat[1:].index_select(0, rows)
+    played = torch.lerp(left, right, part).view(index.shape)
     return played * (torch.arange(played.shape[1], device=length.device) < new_length[:, None]), new_length
 
 

@@ -20,7 +20,7 @@ def test_resampling_moves_a_tone(speed):
     samples, length = resample(tone(440.0), torch.tensor([16000]), torch.tensor([speed]))
     assert int(length) == int(16000 / speed)
     # Away from the end, where the sound stops.
-    torch.testing.assert_close(samples[0, 10:13000], tone(440.0 * speed, 20000)[0, 10:13000], atol=2e-3, rtol=0)
+    torch.testing.assert_close(samples[0, 10:13000], tone(440.0 * speed, 20000)[0, 10:13000], atol=5e-3, rtol=0)
 
 
 @settings(deadline=None, max_examples=30)
