@@ -212,13 +212,14 @@ def _refuse_clashes(recordings: list[Recording]) -> None:
                 f"{first.audio} and {recording.audio} would both be called {recording.name}: list each recording once, "
                 "or rename one."
             )
-        if os.path.isabs(recording.name) or ".." in Path(recording.name).parts:
+        if os.path.isabs(recording.name) or ".." in recording.name.split("/"):
             raise ManifestError(f"The name {recording.name!r} leads out of the folder that is written to. Correct it.")
 
 
 def _refuse_own_sources(recordings: list[Recording], wavs: Path) -> None:
+    target = os.path.realpath(wavs)
     for folder in {recording.audio.parent for recording in recordings}:
-        if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(wavs)):
+        if Path(os.path.realpath(folder)).is_relative_to(target):
             raise ManifestError(
                 f"{folder} holds recordings, but the converted ones would be written there. Give another --out, or "
                 "--in-place."

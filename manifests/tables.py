@@ -75,10 +75,10 @@ def rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _column(wanted: str | None, usual: tuple[str, ...], row: dict[str, str], where: str, option: str) -> str:
     if wanted is not None and wanted not in row:
-        raise ManifestError(f"{where}: there is no column {wanted!r}; there are {', '.join(row)}.")
+        raise ManifestError(f"{where}: there is no column {wanted!r}; there are {', '.join(row):.200}.")
     column = wanted or next((name for name in usual if name in row), None)
     if column is None:
-        raise ManifestError(f"{where}: which column? Give {option}; there are {', '.join(row)}.")
+        raise ManifestError(f"{where}: which column? Give {option}; there are {', '.join(row):.200}.")
     return column
 
 
