@@ -90,6 +90,66 @@ class MultiHeadAttention(_Attention):
         return y * mask[..., None].to(y.dtype), length
 
 
+class LeftContextAttention(MultiHeadAttention):
+    """Multi-head attention of each frame to itself and to the `left` frames before it, so that it can stream.
+
+    Args:
+        features: H, in and out.
+        left: frames that are looked back at, and kept between the steps of a stream.
+        heads: must divide `features`.
+        dropout: share of the attention's output set to zero in training.
+
+    Shapes: audio_signal [B, T, H], length [B] → [B, T, H], [B].
+    """
+
+    def __init__(self, features: int, left: int, heads: int = 4, dropout: float = 0.0):
+        super().__init__(features, heads, dropout)
+        if left < 1:
+            raise ValueError(f"encoder.attention.left must be at least 1 frame, found {left}.")
+        self.features = features
+        self.left = left
+
+    @typecheck()
+    def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        mask = frame_mask(length, audio_signal.shape[1]).to(audio_signal.dtype)
+        batch = audio_signal.shape[0]
+        start = {name: audio_signal.new_zeros(batch, *shape) for name, shape in self.initial_state().items()}
+        return self.step(audio_signal, mask, start)[0], length
+
+    def initial_state(self) -> dict[str, tuple[int, ...]]:
+        """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""
+        return {"keys": (self.left, self.features), "values": (self.left, self.features), "mask": (self.left,)}
+
+    def step(self, x: Tensor, mask: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The next frames of a stream.
+
+        Args:
+            x: [B, T, H].
+            mask: [B, T], 1 where there is sound.
+            state: of the step before.
+
+        Returns:
+            y [B, T, H], the mask and the next state.
+        """
+        frames = x.shape[1]
+        query, key, value = self.project(self.norm(x)).chunk(3, dim=2)
+        keys = torch.cat([state["keys"], key], dim=1)
+        values = torch.cat([state["values"], value], dim=1)
+        masks = torch.cat([state["mask"], mask], dim=1)  # [B, left + T]
+        place = torch.arange(frames + self.left, device=x.device) - torch.arange(frames, device=x.device)[:, None]
+        allowed = (place >= 0) & (place <= self.left) & (masks[:, None, None, :] > 0)  # [B, 1, T, left + T]
+        scores = torch.matmul(self._split(query), self._split(keys).transpose(2, 3))
+        shares = (scores * (self.features // self.heads) ** -0.5).masked_fill(~allowed, MASKED).softmax(dim=3)
+        heard = torch.matmul(shares, self._split(values)).transpose(1, 2).flatten(2)
+        y = (x + self.dropout(self.merge(heard))) * mask[..., None]
+        kept = {"keys": keys[:, -self.left :], "values": values[:, -self.left :], "mask": masks[:, -self.left :]}
+        return y, mask, kept
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[B, T, H] → [B, heads, T, H / heads]."""
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
 KINDS = ("none", "multiplicative", "multi_head")
 
 

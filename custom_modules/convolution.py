@@ -13,6 +13,7 @@ from torch.nn import functional
 from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
 from custom_modules.normalisation import make_norm
+from custom_modules.state import joined_shapes, named, part_of
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "none": nn.Identity}
 
@@ -57,7 +58,8 @@ class ConvolutionLayer(nn.Module):
     ):
         super().__init__()
         self.stride = stride
-        span = (kernel - 1) * dilation
+        self.inputs = inputs
+        self.span = span = (kernel - 1) * dilation  # frames a filter looks at beside its own
         self.padding = (span, 0) if causal else ((span + 1) // 2, span - (span + 1) // 2)
         self.convolution = nn.Conv1d(inputs, filters, kernel, stride=stride, dilation=dilation)
         self.activation = make_activation(activation)
@@ -66,13 +68,39 @@ class ConvolutionLayer(nn.Module):
         self.residual = residual and inputs == filters and stride == 1
 
     def forward(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.convolution(functional.pad(x.transpose(1, 2), self.padding)).transpose(1, 2)  # [B, T', filters]
         length = torch.div(length + self.stride - 1, self.stride, rounding_mode="floor")
-        mask = frame_mask(length, y.shape[1])[..., None]
-        y = self.dropout(self.norm(self.activation(y), mask))
+        padded = functional.pad(x.transpose(1, 2), self.padding)
+        mask = frame_mask(length, (padded.shape[2] - self.span - 1) // self.stride + 1)
+        return self._convolve(x, padded, mask), length
+
+    def _convolve(self, x: Tensor, padded: Tensor, mask: Tensor) -> Tensor:
+        """Input [B, T, D], input with its surroundings [B, D, T + span] and mask [B, T'] → [B, T', filters]."""
+        y = self.activation(self.convolution(padded).transpose(1, 2))
+        y = self.dropout(self.norm(y, mask[..., None]))
         if self.residual:
             y = y + x
-        return y * mask.to(y.dtype), length
+        return y * mask[..., None].to(y.dtype)
+
+    def initial_state(self) -> dict[str, tuple[int, ...]]:
+        """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""
+        return {"past": (self.span, self.inputs)} if self.span else {}
+
+    def step(self, x: Tensor, mask: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The next frames of a stream, as many as a multiple of the stride.
+
+        Args:
+            x: [B, T, D], zero where there is no sound.
+            mask: [B, T], which frames hold sound.
+            state: of the step before.
+
+        Returns:
+            y [B, T / stride, filters], its mask and the next state.
+        """
+        mask = mask[:, :: self.stride]
+        if not self.span:
+            return self._convolve(x, x.transpose(1, 2), mask), mask, {}
+        seen = torch.cat([state["past"], x], dim=1)
+        return self._convolve(x, seen.transpose(1, 2), mask), mask, {"past": seen[:, -self.span :]}
 
 
 class ConvolutionStack(NeuralModule):
@@ -133,3 +161,15 @@ class ConvolutionStack(NeuralModule):
         for layer in self.layers:
             audio_signal, length = layer(audio_signal, length)
         return audio_signal, length
+
+    def initial_state(self) -> dict[str, tuple[int, ...]]:
+        """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""
+        return joined_shapes(self.layers)
+
+    def step(self, x: Tensor, mask: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The next frames of a stream, as many as a multiple of the subsampling; see `ConvolutionLayer.step`."""
+        following: dict[str, Tensor] = {}
+        for i, layer in enumerate(self.layers):
+            x, mask, last = layer.step(x, mask, part_of(state, str(i)))
+            following |= named(str(i), last)
+        return x, mask, following

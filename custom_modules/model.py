@@ -11,6 +11,7 @@ import torch
 from nemo.collections.asr.metrics.wer import word_error_rate_detail
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.utils.asr_batching import SemiSortBatchSampler
+from nemo.collections.asr.parts.utils.streaming_utils import CacheAwareStreamingAudioBuffer
 from nemo.core.classes.common import typecheck
 from omegaconf import DictConfig
 from torch import Tensor
@@ -30,6 +31,11 @@ class ShortestFirstSampler(SemiSortBatchSampler):
             yield from super().__iter__()
         else:
             yield from self._make_batches()
+
+
+class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
+    def extract_preprocessor(self):
+        return self.model.preprocessor
 
 
 class SpeechModel(EncDecCTCModel):
@@ -65,6 +71,17 @@ class SpeechModel(EncDecCTCModel):
             processed_signal=processed_signal,
             processed_signal_length=processed_signal_length,
         )
+
+    def _setup_streaming_transcribe_dataloader(
+        self, paths2audio_files: list[str], batch_size: int, online_normalization: bool = False
+    ) -> Iterator[CacheAwareStreamingAudioBuffer]:
+        """Buffers of NeMo's simulated stream, with this model's own front-end: NeMo builds another one from the
+        configuration, which has not seen the training set and its statistics."""
+        for start in range(0, len(paths2audio_files), batch_size):
+            buffer = _StreamingBuffer(model=self, online_normalization=online_normalization)
+            for path in paths2audio_files[start : start + batch_size]:
+                buffer.append_audio_file(path)
+            yield buffer
 
     @functools.cached_property
     def subsampling_factor(self) -> int:

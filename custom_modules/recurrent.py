@@ -16,6 +16,7 @@ from torch.nn import functional
 from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
 from custom_modules.normalisation import make_norm
+from custom_modules.state import joined_shapes, named, part_of
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -78,6 +79,17 @@ class Recurrence(nn.Module):
         if cell.mode == "LSTM":
             return torch._VF.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]
         return torch._VF.gru(x, start, weights, True, 1, 0.0, True, False, True)[0]
+
+    def initial_state(self) -> dict[str, tuple[int, ...]]:
+        """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""
+        names = ("hidden", "cell") if self.cell.mode == "LSTM" else ("hidden",)
+        return dict.fromkeys(names, (self.cell.hidden_size,))
+
+    def step(self, x: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The next frames of a stream: x [B, T, inputs] and state → y [B, T, hidden] and the next state."""
+        given = tuple(value[None] for value in state.values())  # [1, B, hidden] each
+        y, last = self.cell(x, given if len(given) == 2 else given[0])
+        return y, {name: value[0] for name, value in zip(state, last if len(given) == 2 else (last,), strict=True)}
 
 
 class RecurrentStack(NeuralModule):
@@ -144,8 +156,34 @@ class RecurrentStack(NeuralModule):
             y = forward(x)
             if rows is not None:
                 y = torch.cat([y, select_rows(self.backwards[i](select_rows(x, rows)), rows)], dim=2)
-            y = self.dropout(norm(y, mask))
-            if self.residual and y.shape == x.shape:
-                y = y + x
-            x = y * mask.to(y.dtype)
+            x = self._finish_layer(x, y, mask, norm)
         return x, length
+
+    def _finish_layer(self, x: Tensor, y: Tensor, mask: Tensor, norm: nn.Module) -> Tensor:
+        """What follows a layer's recurrence: its input, its output and the mask [B, T, 1] → the next layer's input."""
+        y = self.dropout(norm(y, mask))
+        if self.residual and y.shape == x.shape:
+            y = y + x
+        return y * mask.to(y.dtype)
+
+    def initial_state(self) -> dict[str, tuple[int, ...]]:
+        """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""
+        return joined_shapes(self.forwards)
+
+    def step(self, x: Tensor, mask: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The next frames of a stream, for a stack that reads in one direction.
+
+        Args:
+            x: [B, T, H].
+            mask: [B, T], which frames hold sound; after the last that does there is nothing to remember.
+            state: of the step before.
+
+        Returns:
+            y [B, T, hidden], the mask and the next state.
+        """
+        following: dict[str, Tensor] = {}
+        for i, (forward, norm) in enumerate(zip(self.forwards, self.norms, strict=True)):
+            y, last = forward.step(x, part_of(state, str(i)))
+            following |= named(str(i), last)
+            x = self._finish_layer(x, y, mask[..., None], norm)
+        return x, mask, following
