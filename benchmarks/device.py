@@ -69,7 +69,7 @@ def drawn_bundles(folder: Path) -> dict[str, Path]:
     from hydra import compose, initialize_config_dir
 
     from experiments.entry import CONF
-    from experiments.export import export_bundle
+    from experiments.export import ExportOptions, export_bundle
     from experiments.hush import hush
     from experiments.training import model_config
 
@@ -85,7 +85,7 @@ def drawn_bundles(folder: Path) -> dict[str, Path]:
             nemo = folder / "drawn.nemo"
             model.save_to(str(nemo))
             bundles[f"{name}, {frontend}"] = folder / f"{name}-{frontend}"
-            export_bundle(model, nemo, bundles[f"{name}, {frontend}"], seconds=[1.0], batch_sizes=[1])
+            export_bundle(model, nemo, bundles[f"{name}, {frontend}"], ExportOptions(seconds=[1.0], batch_sizes=[1]))
     return bundles
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.entry import ConfigError
 from manifests import ManifestError
+from manifests.corpus import Made
 from manifests.shard import INDEX, read_index
+from manifests.show import from_here
 
 
 @dataclass
@@ -51,10 +54,11 @@ def prepare_data(cfg: DictConfig) -> Data:
     if missing:
         needed = " ".join(f"data.{key}=FILE.jsonl" for key in missing)
         raise ConfigError(
-            f"Which recordings? Give {needed}, or data.folder=DIR, or choose a corpus: data=synthetic or data=digits."
+            f"Which recordings? Give {needed}, or data.folder=DIR, or choose a corpus: data=synthetic, digits, an4, "
+            "librispeech, ljspeech or commonvoice."
         )
     if cfg.data.prepare:
-        instantiate(cfg.data.prepare)
+        _prepare(cfg.data)
     test = {name: Path(path or cfg.data.validation).absolute() for name, path in cfg.data.test.items()}
     data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test, shards)
     for name, path in data.named().items():
@@ -63,6 +67,21 @@ def prepare_data(cfg: DictConfig) -> Data:
                 f"The manifest of data.{name}, {path}, does not exist. Correct the path, or make it first."
             )
     return data
+
+
+def _prepare(data: DictConfig) -> None:
+    """Make the corpus or reuse it; say what one of recordings holds, what normalisation changed, what was left out."""
+    try:
+        made = instantiate(data.prepare)
+    except InstantiationException as error:  # Hydra's, around what the corpus said in a sentence
+        if isinstance(error.__cause__, ManifestError):
+            raise error.__cause__ from None
+        raise
+    if isinstance(made, Made):
+        sizes = ", ".join(f"{count:,} {split}" for split, count in made.counts.items())
+        print(f"{from_here(Path(data.out))}: {sizes} utterances")
+        for line in made.notes():
+            print(line)
 
 
 def _take_folder(data: DictConfig) -> None:

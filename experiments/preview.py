@@ -151,7 +151,8 @@ def main(cfg: DictConfig) -> None:
     """Build → perturb → write sound and pictures."""
     require_keys(cfg, "manifest", "out")
     for picture in preview(cfg, Path(cfg.manifest), Path(cfg.out), cfg.count, cfg.seed):
-        print(picture)
+        stem = picture.with_suffix("")
+        print(f"{stem}-before.wav  {stem}-after.wav  {picture}")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,28 @@ Layout: `etc/an4_{train,test}.{transcription,fileids}`, `wav/an4_clstk/SPEAKER/U
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from manifests.convert import files, sounds
-from manifests.corpus import Recording
+from manifests.corpus import Made, Recording
+from manifests.download import located
 from manifests.lines import ManifestError, text_lines
+from manifests.prepared import prepare as prepared
 
 ARCHIVE = "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz"
 CHECKSUM = "sha256:a0525579493735d32b60fb6fa5975dd0eaacde087b0a4eeb7f13b7ef33077b12"
+
+
+def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> Made:
+    """Manifests below `out`, made once, with the arguments as conf/data/an4.yaml has them."""
+    return prepared("an4", source, out, options, find)
+
+
+def find(source: Path | None, out: Path) -> list[Recording]:
+    """`recordings` of a folder or an archive, unpacked below `out`; None is the public download."""
+    return recordings(located(source, out / "source", ARCHIVE, CHECKSUM))
 
 
 def parse_line(line: str) -> tuple[str, str] | None:

@@ -14,6 +14,7 @@ import soundfile
 from manifests.convert import duration
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.progress import progress, threaded
+from manifests.show import LONGEST_PATH, short
 from manifests.text import Normaliser, TextOptions
 
 SILENCE = 1e-4  # peak; 16-bit sound that never leaves its lowest three steps holds no speech
@@ -78,10 +79,14 @@ def _fault(utterance: Utterance, needs: Requirements) -> tuple[str, str] | None:
         listed = " ".join(repr(character) for character in strange)
         return (
             "transcripts with characters outside the labels",
-            f"characters outside the labels: {listed}. Normalise the text (lower case, numbers as words), or add them "
-            "to labels.",
+            f"characters outside the labels: {listed:.200}. Normalise the text (lower case, numbers as words), or add "
+            "them to labels.",
         )
-    if not utterance.audio.is_file():
+    try:
+        there = utterance.audio.is_file()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        return "unreadable files", f"cannot be read ({error.strerror}). Correct the path, or remove the line."
+    if not there:
         return "missing files", "the audio file does not exist. Correct the path; it is relative to the manifest."
     seconds = utterance.duration
     if needs.decode:
@@ -147,7 +152,8 @@ def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirement
             report.good.append(utterance)
         else:
             report.kinds[fault[0]] += 1
-            report.faults.append(f"{report.manifest}:{utterance.line}: {utterance.audio}: {fault[1]}")
+            audio = short(str(utterance.audio), LONGEST_PATH)
+            report.faults.append(f"{report.manifest}:{utterance.line}: {audio}: {fault[1]}")
     return report
 
 
@@ -205,8 +211,8 @@ def require(report: Report, on_bad_sample: str) -> None:
         raise ManifestError(f"data.on_bad_sample must be fail or skip, found {on_bad_sample!r}.")
     if report.faults and on_bad_sample == "fail":
         raise ManifestError(
-            f"{report.summary()}\nMend them, or train without them: data.on_bad_sample=skip leaves them out and says "
-            "how many."
+            f"{report.summary()}\nMend them, or go on without them: data.on_bad_sample=skip (--on-bad-sample skip) "
+            "leaves them out and says how many."
         )
     if not report.good:
         raise ManifestError(f"{report.summary()}\nNo good utterance is left.")

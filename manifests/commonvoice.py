@@ -5,14 +5,31 @@ Layout: `LANGUAGE/{train,dev,test}.tsv` with the columns client_id, path, senten
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from manifests.convert import files
-from manifests.corpus import Recording
+from manifests.corpus import Made, Recording
 from manifests.lines import ManifestError
+from manifests.prepared import prepare as prepared
 from manifests.tables import rows
 
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+
+
+def prepare(source: str | None, out: str, only: str | None, options: Mapping[str, Any]) -> Made:
+    """Manifests below `out`, made once, with the arguments as conf/data/commonvoice.yaml has them."""
+
+    def find(given: Path | None, _: Path) -> list[Recording]:
+        if given is None:
+            raise ManifestError(
+                "Common Voice cannot be downloaded without an account. Fetch it from commonvoice.mozilla.org, unpack "
+                "it, and give its folder as data.source."
+            )
+        return recordings(given, only)
+
+    return prepared("commonvoice", source, out, options, find)
 
 
 def recordings(source: Path, language: str | None = None) -> list[Recording]:

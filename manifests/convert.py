@@ -16,6 +16,7 @@ import soundfile
 import soxr
 
 from manifests.lines import ManifestError
+from manifests.show import LONGEST_PATH, short
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".m4a", ".aac", ".aiff", ".aif", ".au", ".webm", ".wma")
 BLOCK = 1 << 20
@@ -196,7 +197,7 @@ def _require_file(path: Path) -> None:
         if not path.is_file():
             raise ManifestError(f"{path} is a folder, not a recording." if path.is_dir() else f"{path} does not exist.")
     except OSError as error:
-        raise ManifestError(f"{path} cannot be read ({error.strerror}).") from None
+        raise ManifestError(f"{short(str(path), LONGEST_PATH)} cannot be read ({error.strerror}).") from None
 
 
 def _promised(file: soundfile.SoundFile) -> float:

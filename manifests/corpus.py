@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ from typing import Any
 from manifests.convert import convert, duration
 from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.progress import threaded
-from manifests.text import Normaliser, TextOptions
+from manifests.show import from_here
+from manifests.text import Normaliser, TextOptions, options_from
 
 SHOWN = 8
+SKIPPED = "skipped.txt"
+SPLITS = ("train", "validation", "test")  # in the order they are shown in, before others
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,15 @@ class CorpusOptions:
     test: float = 0.05
     workers: int | None = None
 
+    @staticmethod
+    def from_config(given: Mapping[str, Any]) -> CorpusOptions:
+        """Options as `options` in conf/data/recordings.yaml has them.
+
+        Raises:
+            ManifestError: a key is unknown, or a value is not of its kind.
+        """
+        return CorpusOptions(**{**given, "text": options_from(given["text"])})
+
 
 @dataclass
 class Made:
@@ -77,6 +89,16 @@ class Made:
     faults: list[str]
     kinds: Counter[str]
     text: list[str]
+
+    def notes(self) -> Iterator[str]:
+        """What normalisation changed, and what was left out and why, a line each."""
+        for line in self.text:
+            yield f"text: {line}"
+        if self.faults:
+            counts = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
+            listed = from_here(next(iter(self.manifests.values())).with_name(SKIPPED))
+            yield f"{len(self.faults)} recordings were left out ({counts}); all are listed in {listed}:"
+            yield from (f"  {fault}" for fault in self.faults[:SHOWN])
 
 
 def share(key: str, seed: str = "") -> float:
@@ -189,12 +211,11 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
             utterance = Utterance(path, seconds, text, extra=recording.extra)
             for split in recording.splits:
                 lines.setdefault(split, []).append(utterance)
-    _list_skipped(out / "skipped.txt", faults)
+    _list_skipped(out / SKIPPED, faults)
     if not lines:
         listed = "\n".join(f"  {fault}" for fault in faults[:SHOWN])
-        raise ManifestError(
-            f"None of {len(found)} recordings could be used; {out / 'skipped.txt'} lists all:\n{listed}"
-        )
+        raise ManifestError(f"None of {len(found)} recordings could be used; {out / SKIPPED} lists all:\n{listed}")
+    lines = dict(sorted(lines.items(), key=lambda item: (SPLITS.index(item[0]) if item[0] in SPLITS else len(SPLITS))))
     manifests = {split: out / f"{split}.jsonl" for split in lines}
     for split, utterances in lines.items():
         write_manifest(manifests[split], utterances)

@@ -6,12 +6,15 @@ Layout: `SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt` with lines `SPEAKER-C
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from manifests.convert import files
-from manifests.corpus import Recording
+from manifests.corpus import Made, Recording
 from manifests.download import fetch_archive
 from manifests.lines import ManifestError, text_lines
+from manifests.prepared import prepare as prepared
 
 ARCHIVE = "https://www.openslr.org/resources/12/{subset}.tar.gz"
 # md5 of each archive, as openslr.org publishes them.
@@ -26,6 +29,22 @@ SUBSETS = {
 }
 _NAME = re.compile(r"\d+-\d+-\d+", re.ASCII)
 MERGED = {"train": "train", "dev": "validation", "test": "test"}
+
+
+def prepare(source: str | None, out: str, subsets: str | Sequence[str], options: Mapping[str, Any]) -> Made:
+    """Manifests below `out`, made once, with the arguments as conf/data/librispeech.yaml has them."""
+    chosen = choose(subsets if isinstance(subsets, str) else ",".join(subsets))
+    return prepared(identity(chosen), source, out, options, lambda given, folder: find(given, folder, chosen))
+
+
+def identity(subsets: Sequence[str]) -> str:
+    """What was chosen, in one order."""
+    return f"librispeech {','.join(sorted(subsets))}"
+
+
+def find(source: Path | None, out: Path, subsets: list[str]) -> list[Recording]:
+    """`recordings` of a folder; None is the public download, below `out`."""
+    return recordings(source or download(subsets, out / "source"), subsets)
 
 
 def choose(subsets: str) -> list[str]:
@@ -66,7 +85,7 @@ def recordings(source: Path, subsets: list[str]) -> list[Recording]:
     if missing := [subset for subset, paths in transcripts.items() if not paths]:
         raise ManifestError(
             f"{source} holds no {', '.join(missing)}: expected SUBSET/SPEAKER/CHAPTER/*.trans.txt below it. "
-            "Choose what is there with --subsets."
+            "Choose what is there with --subsets (data.subsets in train.py)."
         )
     found = []
     for subset, paths in transcripts.items():

@@ -5,14 +5,28 @@ Layout: `metadata.csv` with `ID|as printed|as spoken`, and `wavs/ID.wav`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from manifests.convert import files, sounds
-from manifests.corpus import Recording
+from manifests.corpus import Made, Recording
+from manifests.download import located
 from manifests.lines import ManifestError, text_lines
+from manifests.prepared import prepare as prepared
 
 ARCHIVE = "https://data.keithito.com/data/speech/LJSpeech-1.1.tar.bz2"
 CHECKSUM = "sha256:be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8aa5"
+
+
+def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> Made:
+    """Manifests below `out`, made once, with the arguments as conf/data/ljspeech.yaml has them."""
+    return prepared("ljspeech", source, out, options, find)
+
+
+def find(source: Path | None, out: Path) -> list[Recording]:
+    """`recordings` of a folder or an archive, unpacked below `out`; None is the public download."""
+    return recordings(located(source, out / "source", ARCHIVE, CHECKSUM))
 
 
 def recordings(source: Path) -> list[Recording]:

@@ -41,10 +41,12 @@ def split(
         place = share(key, seed)
         divided[next(name for name, end in ends if place < end)].append(utterance)
     if empty := [name for name, lines in divided.items() if not lines]:
-        count = len({str(utterance.extra.get(by)) for utterance in utterances})
+        values = len({str(utterance.extra.get(by)) for utterance in utterances})
+        found = "" if by == "hash" else f" with {values} value{'s' * (values > 1)} of {by!r}"
+        cure = "" if by == "hash" else "--by hash, "
         raise ManifestError(
-            f"{', '.join(empty)} would be empty: {len(utterances)} utterances with {count} values of {by!r}. "
-            "Give another --seed, other shares, or --by hash."
+            f"{', '.join(empty)} would be empty: {len(utterances)} utterances{found}. Give {cure}other shares, or "
+            "another --seed."
         )
     return divided
 

@@ -11,92 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from manifests.check import SILENCE
 from manifests.corpus import share
+from manifests.distribution import Distribution
+from manifests.hearing import Sound, hear
 from manifests.lines import ManifestError, Utterance, parse_line, text_lines
-from manifests.progress import progress, threaded
+from manifests.progress import progress
+from manifests.show import short, sign, span, visible
 
-BINS = 40
-WORDS, EXTREMES, LARGEST, FAULTS = 20, 5, 20, 5
-QUIET = 0.01  # peak, -40 dB: 16-bit sound then moves in the lowest nine of its bits
-CLIPPABLE = 0.25  # peak; below, three samples at the crest of an unclipped low tone share one 16-bit step
-FRAME = 0.02  # seconds
-NOISE_PERCENTILE = 10
-STEP_POWER = 2.0**-30 / 12  # noise of 16-bit rounding: no recording is taken to be quieter than that
-LISTENED = 60  # seconds: an hour read whole would take a gigabyte a thread
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """How a quantity is spread.
-
-    Args:
-        count: how many values.
-        mean, min, p1, p5, median, p95, p99, max: in the quantity's unit; `p5` is the 5th percentile.
-        edges: borders of the histogram's bins, equally wide, from the 0.5th to the 99.5th percentile.
-        counts: values in each bin; the outermost two also hold what lies beyond.
-    """
-
-    count: int
-    mean: float
-    min: float
-    p1: float
-    p5: float
-    median: float
-    p95: float
-    p99: float
-    max: float
-    edges: list[float]
-    counts: list[int]
-
-    @staticmethod
-    def of(values: np.ndarray) -> Distribution:
-        """Describe values.
-
-        Args:
-            values: [N] numbers, at least one.
-        """
-        low, high = (float(one) for one in np.percentile(values, [0.5, 99.5]))
-        if high - low <= 1e-6 * max(abs(low), abs(high), 1e-6):  # too close to be told apart by bins
-            low, high = low - 0.5, high + 0.5
-        counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
-        shown = (float(one) for one in np.percentile(values, [0, 1, 5, 50, 95, 99, 100]))
-        least, p1, p5, median, p95, p99, most = shown
-        return Distribution(
-            len(values), float(values.mean()), least, p1, p5, median, p95, p99, most, edges.tolist(), counts.tolist()
-        )
-
-
-@dataclass(frozen=True)
-class Sound:
-    """What was heard in a sample of the recordings.
-
-    Args:
-        sampled: recordings chosen.
-        unreadable: of these, how many are missing, cannot be decoded, or hold no samples that are numbers.
-        faults: the first of them, a sentence each.
-        sample_rates: recordings of each rate in hertz.
-        channels: recordings of each number of channels.
-        snr: estimated signal-to-noise ratio, dB; None when none could be estimated.
-        clipped: recordings with clipped samples.
-        silent: recordings whose peak is below `SILENCE`.
-        quiet: recordings whose peak is below `QUIET` and that are not silent.
-    """
-
-    sampled: int
-    unreadable: int
-    faults: list[str]
-    sample_rates: dict[int, int]
-    channels: dict[int, int]
-    snr: Distribution | None
-    clipped: int
-    silent: int
-    quiet: int
+WORDS, EXTREMES, LARGEST = 20, 5, 20
 
 
 @dataclass(frozen=True)
@@ -219,54 +145,8 @@ def measure(manifest: str | os.PathLike[str], sound: int = 500, workers: int | N
     if not tally.durations:
         raise ManifestError(f"The manifest {path} is empty: it must hold at least one utterance.")
     chosen = sorted(tally.sample.items(), key=lambda utterance: utterance.line)
-    heard = _sound(list(threaded(_listen, chosen, f"listening to {path.name}", workers))) if sound else None
+    heard = hear(chosen, f"listening to {path.name}", workers) if sound else None
     return _stats(str(path), tally, heard)
-
-
-def estimate_snr(samples: np.ndarray, sample_rate: int) -> float | None:
-    """Estimate the signal-to-noise ratio of speech over the whole clip, blindly, from the power of its frames.
-
-    The noise is the 10th percentile of the power of 20 ms frames, since speech pauses; the signal is what the mean
-    power has more. A noise floor by quantile is that of Stahl, Fischer and Bippus, "Quantile based noise estimation
-    for spectral subtraction and Wiener filtering", ICASSP 2000; here it is taken over the full band. Zeros at
-    either end are padding and left out.
-
-    On AN4, LJ Speech and strings of spoken digits mixed with white or pink noise at 0 to 20 dB the median is within
-    2 dB of the truth. Speech without a pause reads too low: single digits cut tight 3 dB at 20 dB. WADA-SNR (Kim and
-    Stern, Interspeech 2008), measured beside it, reads 12 dB too high on AN4 at 20 dB because of its long pauses.
-
-    Args:
-        samples: [S] floats, full scale is 1.
-        sample_rate: hertz.
-
-    Returns:
-        dB, -20 or more; None when the sound lasts less than ten frames.
-    """
-    size = max(int(FRAME * sample_rate), 1)
-    frames = samples[: len(samples) // size * size].reshape(-1, size)
-    sounding = np.flatnonzero(frames.any(axis=1))
-    if not len(sounding) or sounding[-1] - sounding[0] < 9:
-        return None
-    frames = frames[sounding[0] : sounding[-1] + 1]
-    power = np.mean((frames - frames.mean()) ** 2, axis=1, dtype=np.float64)
-    noise = max(float(np.percentile(power, NOISE_PERCENTILE)), STEP_POWER)
-    return 10 * float(np.log10(max(float(power.mean()) - noise, 0.01 * noise) / noise))
-
-
-def is_clipped(samples: np.ndarray) -> bool:
-    """Whether three or more consecutive samples of a channel stay at its highest or its lowest value.
-
-    The recording's own extreme counts, so that one that was clipped and turned down later is found too.
-
-    Args:
-        samples: [S, C] floats, full scale is 1; what lies beyond full scale counts as at it.
-    """
-    bounded = np.clip(samples, -1.0, 1.0 - 2.0**-15)
-    for extreme in (bounded.max(axis=0), bounded.min(axis=0)):
-        held = (bounded == extreme) & (np.abs(extreme) >= CLIPPABLE)
-        if (held[:-2] & held[1:-1] & held[2:]).any():
-            return True
-    return False
 
 
 def table(stats: Stats) -> Group:
@@ -291,34 +171,10 @@ def speed(utterance: Utterance) -> float:
     return len(utterance.text) / utterance.duration
 
 
-def span(hours: float) -> str:
-    """A time in the unit that suits it."""
-    for size, unit in ((1, "h"), (60, "min")):
-        if hours * size >= 1:
-            return f"{hours * size:,.1f} {unit}"
-    return f"{hours * 3600:.1f} s"
-
-
-def visible(text: str) -> str:
-    """Text with what cannot be printed written as its escape, so that a stray control character is seen."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-
-
-def sign(character: str) -> str:
-    """A character as it is shown alone."""
-    return "␣" if character == " " else visible(character)
-
-
-def short(text: str, most: int) -> str:
-    """Visible text of at most so many characters."""
-    shown = visible(text[:most])
-    return shown if len(shown) <= most and len(text) <= most else shown[: most - 1] + "…"
-
-
 def _rows(stats: Stats) -> Iterator[tuple[str, str]]:
     letters = [(sign(one), count) for one, count in stats.character_counts.items()]
     listed = " ".join(letter for letter, _ in letters[:60])
-    yield "size", f"{stats.utterances:,} utterances, {stats.hours:,.2f} hours"
+    yield "size", f"{stats.utterances:,} utterances, {span(stats.hours)}"
     yield "seconds", _spread(stats.durations)
     yield "", _bars(stats.durations)
     yield "words", f"{stats.words:,}; {stats.distinct_words:,} distinct, of which {stats.words_once:,} are said once"
@@ -348,14 +204,16 @@ def _sound_rows(sound: Sound) -> Iterator[tuple[str, str]]:
     yield "sound", f"of {sound.sampled:,} recordings, {sound.unreadable:,} unreadable"
     for fault in sound.faults[:2]:
         yield "", visible(fault)
+    if not read:
+        return
     rates = _counted((f"{rate} Hz", count) for rate, count in sound.sample_rates.items())
     channels = _counted((f"{count} channel{'s' * (count > 1)}", many) for count, many in sound.channels.items())
     yield "  format", f"{rates}; {channels}"
     yield "  SNR, dB", _spread(sound.snr) if sound.snr else "not estimated: no recording long enough"
     if sound.snr:
         yield "", _bars(sound.snr)
-    share_clipped = f" ({sound.clipped / read:.1%})" if read else ""
-    yield "  level", f"clipped {sound.clipped:,}{share_clipped}, silent {sound.silent:,}, quiet {sound.quiet:,}"
+    clipped = f"{sound.clipped:,} ({sound.clipped / read:.1%})"
+    yield "  level", f"clipped {clipped}, silent {sound.silent:,}, quiet {sound.quiet:,}"
 
 
 def _counted(pairs: Iterable[tuple[str, int]]) -> str:
@@ -405,46 +263,4 @@ def _stats(manifest: str, tally: _Tally, sound: Sound | None) -> Stats:
         speaker_hours=hours[:LARGEST],
         smallest_speaker=hours[-1] if hours else None,
         sound=sound,
-    )
-
-
-@dataclass(frozen=True)
-class _Clip:
-    sample_rate: int
-    channels: int
-    peak: float
-    snr: float | None
-    clipped: bool
-
-
-def _listen(utterance: Utterance) -> _Clip | str:
-    """What a recording sounds like, or the reason why it cannot be read."""
-    try:
-        with soundfile.SoundFile(utterance.audio) as file:
-            rate = file.samplerate
-            samples = file.read(LISTENED * rate, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        reason = str(error).split(": ", 1)[-1].rstrip(".") if utterance.audio.exists() else "it does not exist"
-        return f"line {utterance.line}: {utterance.audio} cannot be read ({reason})."
-    if not len(samples) or not np.isfinite(samples).all():
-        return f"line {utterance.line}: {utterance.audio} holds no samples, or samples that are not numbers."
-    peak = float(np.abs(samples).max())
-    snr = estimate_snr(samples.mean(axis=1), rate) if peak >= SILENCE else None
-    return _Clip(rate, samples.shape[1], peak, snr, is_clipped(samples))
-
-
-def _sound(found: list[_Clip | str]) -> Sound:
-    clips = [one for one in found if isinstance(one, _Clip)]
-    faults = [one for one in found if isinstance(one, str)]
-    ratios = [clip.snr for clip in clips if clip.snr is not None]
-    return Sound(
-        sampled=len(found),
-        unreadable=len(faults),
-        faults=faults[:FAULTS],
-        sample_rates=dict(Counter(clip.sample_rate for clip in clips).most_common()),
-        channels=dict(Counter(clip.channels for clip in clips).most_common()),
-        snr=Distribution.of(np.array(ratios)) if ratios else None,
-        clipped=sum(clip.clipped for clip in clips),
-        silent=sum(clip.peak < SILENCE for clip in clips),
-        quiet=sum(SILENCE <= clip.peak < QUIET for clip in clips),
     )

@@ -10,7 +10,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from manifests.stats import LISTENED, Distribution, Sound, Stats, short, sign, span, speed, visible
+from manifests.distribution import Distribution
+from manifests.hearing import LISTENED, Sound
+from manifests.show import short, sign, span, visible
+from manifests.stats import Stats, speed
 
 INK, BAR, GRID = "#26323d", "#3f7cac", "#dfe5ea"
 CHARACTERS_DRAWN = 60

@@ -62,8 +62,8 @@ def rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
             where = f"{table}:{lines[begun][0]}"
             if len(record) != len(names):
                 raise ManifestError(
-                    f"{where}: {len(record)} columns, but the first line names {len(names)}. Quote texts with a "
-                    f"{delimiter!r} in them, or correct the line."
+                    f"{where}: {len(record)} columns, but the first line names {len(names)}: {', '.join(names):.80}. "
+                    f"Quote texts with a {delimiter!r} in them, correct the line, or name the columns in the first."
                 )
             yield where, dict(zip(names, record, strict=True))
             begun = reader.line_num

@@ -20,8 +20,9 @@ import functools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from num2words import CONVERTER_CLASSES, num2words
 
@@ -344,19 +345,24 @@ class Normaliser:
     def report(self) -> Iterable[str]:
         """One line for each step that changed something."""
         for name, count in self.changed.most_common():
-            yield f"{name}: {count} of {self.texts} transcripts changed"
+            yield f"{name}: {count:,} of {self.texts:,} transcripts changed"
         for character, count in self.strange.most_common(20):
             name = unicodedata.name(character, "unnamed")
-            yield f"outside the labels: {character!r} ({name.lower()}) in {count} transcripts"
+            yield f"outside the labels: {character!r} ({name.lower()}) in {count:,} transcript{'s' * (count > 1)}"
 
 
-def options_from(given: dict) -> TextOptions:
-    """Options from keys of a configuration.
+def options_from(given: Mapping[str, Any]) -> TextOptions:
+    """Options from keys of a configuration; its labels may be a list.
 
     Raises:
-        ManifestError: a key is unknown.
+        ManifestError: a key is unknown, or its value is not of its kind.
     """
-    known = {option.name for option in fields(TextOptions)}
-    if unknown := set(given) - known:
+    known = {option.name: type(option.default) for option in fields(TextOptions)}
+    if unknown := set(given) - set(known):
         raise ManifestError(f"Unknown text options {sorted(unknown)}; known are {sorted(known)}.")
-    return TextOptions(**given)
+    chosen = {key: "".join(value) if isinstance(value, (list, tuple)) else value for key, value in given.items()}
+    for key, value in chosen.items():
+        if not isinstance(value, known[key]):  # the word no, taken for a choice, would mean yes
+            kind = "true or false" if known[key] is bool else "text"
+            raise ManifestError(f"The text option {key} must be {kind}, found {value!r}.")
+    return TextOptions(**chosen)

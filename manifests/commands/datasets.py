@@ -12,9 +12,10 @@ from rich.table import Table
 
 from manifests import an4, commonvoice, fsdd, librispeech, ljspeech, synthetic, tables
 from manifests.commands import add, add_fields, count_lines, from_fields
-from manifests.corpus import SHOWN, CorpusOptions, Made, Recording, build
-from manifests.download import located
+from manifests.corpus import CorpusOptions, Made, Recording
 from manifests.lines import ManifestError
+from manifests.prepared import make
+from manifests.show import from_here, span
 from manifests.text import LABELS, STEPS, TextOptions
 
 
@@ -29,9 +30,9 @@ def _corpus_options() -> argparse.ArgumentParser:
     group.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
     group.add_argument("--language", default="en", help="of numbers in words, as num2words calls it (default en)")
     group.add_argument("--without", default="", metavar="STEP,…", help="steps to leave out")
-    group = shared.add_argument_group("splits")
-    group.add_argument("--validation", type=float, default=0.05, help="share of train, where the dataset has none")
-    group.add_argument("--test", type=float, default=0.05, help="share of train, where the dataset has none")
+    group = shared.add_argument_group("splits", "Where the dataset has no such set of its own.")
+    group.add_argument("--validation", type=float, default=0.05, help="share of train (default 0.05)")
+    group.add_argument("--test", type=float, default=0.05, help="share of train (default 0.05)")
     return shared
 
 
@@ -46,75 +47,60 @@ def _options(given: argparse.Namespace) -> CorpusOptions:
 
 def show(made: Made, out: Path) -> int:
     """Print what came of a dataset, and the next command."""
-    table = Table("split", "utterances", "hours", "manifest")
+    table = Table("split", "utterances", "length", "manifest")
     for split, manifest in made.manifests.items():
-        table.add_row(split, f"{made.counts[split]:,}", f"{made.hours[split]:.2f}", str(_short(manifest)))
-    console = Console(soft_wrap=True)
-    console.print(table)
-    for line in made.text:
-        print(f"text: {line}")
-    if made.faults:
-        counts = ", ".join(f"{count} {kind}" for kind, count in made.kinds.most_common())
-        print(
-            f"{len(made.faults)} recordings were left out ({counts}); all are listed in {_short(out / 'skipped.txt')}:"
-        )
-        for fault in made.faults[:SHOWN]:
-            print(f"  {fault}")
+        table.add_row(split, f"{made.counts[split]:,}", span(made.hours[split]), str(from_here(manifest)))
+    Console(soft_wrap=True).print(table)
+    for line in made.notes():
+        print(line)
     if "train" in made.manifests:
-        print(f"train on it:  python train.py data=manifests data.folder={_short(out)}")
+        print(f"train on it:  python train.py data=manifests data.folder={from_here(out)}")
     return 0
 
 
-def _short(path: Path) -> Path:
-    path, here = path.absolute(), Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _make(given: argparse.Namespace, recordings: list[Recording]) -> int:
-    return show(build(recordings, given.out, _options(given)), given.out)
+def _make(given: argparse.Namespace, dataset: str, recordings: list[Recording]) -> int:
+    return show(make(dataset, recordings, given.out, _options(given)), given.out)
 
 
 def _an4(given: argparse.Namespace) -> int:
-    source = located(given.source, given.out / "source", an4.ARCHIVE, an4.CHECKSUM)
-    return _make(given, an4.recordings(source))
+    return _make(given, "an4", an4.find(given.source, given.out))
 
 
 def _ljspeech(given: argparse.Namespace) -> int:
-    source = located(given.source, given.out / "source", ljspeech.ARCHIVE, ljspeech.CHECKSUM)
-    return _make(given, ljspeech.recordings(source))
+    return _make(given, "ljspeech", ljspeech.find(given.source, given.out))
 
 
 def _librispeech(given: argparse.Namespace) -> int:
     subsets = librispeech.choose(given.subsets)
-    source = given.source or librispeech.download(subsets, given.out / "source")
-    return _make(given, librispeech.recordings(source, subsets))
+    return _make(given, librispeech.identity(subsets), librispeech.find(given.source, given.out, subsets))
 
 
 def _commonvoice(given: argparse.Namespace) -> int:
-    return _make(given, commonvoice.recordings(given.source, given.only_language))
+    return _make(given, "commonvoice", commonvoice.recordings(given.source, given.only_language))
 
 
 def _table(given: argparse.Namespace) -> int:
-    return _make(given, tables.from_table(given.file, given.audio, given.text, given.root, given.split))
+    return _make(given, "table", tables.from_table(given.file, given.audio, given.text, given.root, given.split))
 
 
 def _folder(given: argparse.Namespace) -> int:
-    return _make(given, tables.from_folder(given.folder))
+    return _make(given, "folder", tables.from_folder(given.folder))
 
 
-def _made(manifests: dict[str, Path]) -> int:
+def _made(manifests: dict[str, Path], out: Path) -> int:
     for split, path in manifests.items():
-        print(f"{split:12} {count_lines(path):6} utterances  {path}")
+        print(f"{split:12} {count_lines(path):6} utterances  {from_here(path)}")
+    print(f"train on it:  python train.py data=manifests data.folder={from_here(out)}")
     return 0
 
 
 def _synthetic(given: argparse.Namespace) -> int:
-    return _made(synthetic.build(given.out, from_fields(synthetic.SyntheticOptions, given), given.workers))
+    return _made(synthetic.build(given.out, from_fields(synthetic.SyntheticOptions, given), given.workers), given.out)
 
 
 def _fsdd(given: argparse.Namespace) -> int:
     source = given.source or fsdd.download(given.out.parent / "fsdd-source")
-    return _made(fsdd.build(source, given.out, from_fields(fsdd.DigitOptions, given)))
+    return _made(fsdd.build(source, given.out, from_fields(fsdd.DigitOptions, given)), given.out)
 
 
 def register(commands: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,39 @@ from typing import Any
 from rich.console import Console
 
 from manifests import select
-from manifests.check import Requirements, check, mend
+from manifests.check import Report, Requirements, check, mend
 from manifests.commands import add
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
+from manifests.show import span
 from manifests.text import LABELS, TextOptions
 
 
 def _check(given: argparse.Namespace) -> int:
     needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast)
     if given.fix:
+        _refuse_sources([given.fix], [given.manifest])
         mended = mend(given.manifest, needs, TextOptions(labels=given.labels))
         for line in mended.changes:
             print(line)
+        bad = _show(mended.report)
+        if not mended.report.good:
+            raise ManifestError("No good utterance is left; nothing was written.")
+        given.fix.parent.mkdir(parents=True, exist_ok=True)
         write_manifest(given.fix, mended.report.good)
-        print(f"{given.fix} holds {len(mended.report.good)} good utterances; {len(mended.report.faults)} were left out")
+        print(f"{given.fix} holds {len(mended.report.good):,} good utterances; {bad:,} were left out")
         return 0
     report = check(given.manifest, needs)
+    bad = _show(report)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.most_common())
+    print(f"{len(report.good):,} good utterances, {bad:,} bad{f': {counts}' if bad else ''}")
+    return 1 if bad else 0
+
+
+def _show(report: Report) -> int:
+    """Print every fault; how many there are."""
     for fault in report.faults:
         print(fault)
-    counts = "".join(f", {count} {kind}" for kind, count in report.kinds.most_common())
-    print(f"{len(report.good)} good utterances, {len(report.faults)} bad{counts}")
-    return 1 if report.faults else 0
+    return len(report.faults)
 
 
 def _stats(given: argparse.Namespace) -> int:
@@ -50,11 +63,18 @@ def _stats(given: argparse.Namespace) -> int:
     return 0
 
 
-def _wrote(path: Path, utterances: list[Utterance]) -> None:
+def _wrote(path: Path, utterances: list[Utterance], *sources: Path) -> None:
+    _refuse_sources([path], sources)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_manifest(path, utterances)
     hours = sum(utterance.duration for utterance in utterances) / 3600
-    print(f"{path}: {len(utterances):,} utterances, {hours:.2f} hours")
+    print(f"{path}: {len(utterances):,} utterances, {span(hours)}")
+
+
+def _refuse_sources(targets: Iterable[Path], sources: Sequence[Path]) -> None:
+    for path in targets:
+        if any(path.resolve() == source.resolve() for source in sources):
+            raise ManifestError(f"{path} is what is read, and would be overwritten. Give another --out.")
 
 
 def _parts(text: str) -> dict[str, float]:
@@ -67,14 +87,16 @@ def _parts(text: str) -> dict[str, float]:
 def _split(given: argparse.Namespace) -> int:
     parts = _parts(given.parts)
     divided = select.split(read_manifest(given.manifest), parts, given.by, given.seed)
+    targets = {name: (given.out or given.manifest.parent) / f"{name}.jsonl" for name in divided}
+    _refuse_sources(targets.values(), [given.manifest])
     for name, utterances in divided.items():
-        _wrote((given.out or given.manifest.parent) / f"{name}.jsonl", utterances)
+        _wrote(targets[name], utterances)
     return 0
 
 
 def _merge(given: argparse.Namespace) -> int:
     utterances, again = select.merge(given.manifests)
-    _wrote(given.out, utterances)
+    _wrote(given.out, utterances, *given.manifests)
     if again:
         print(f"{again} lines named a recording a second time and were left out")
     return 0
@@ -94,14 +116,14 @@ def _filter(given: argparse.Namespace) -> int:
     kept = condition.keep(utterances)
     if not kept:
         raise ManifestError(f"None of the {len(utterances)} utterances satisfies the condition; nothing was written.")
-    _wrote(given.out, kept)
+    _wrote(given.out, kept, given.manifest)
     print(f"{len(utterances) - len(kept):,} were left out")
     return 0
 
 
 def _sample(given: argparse.Namespace) -> int:
     drawn = select.sample(read_manifest(given.manifest), count=given.count, hours=given.hours, seed=given.seed)
-    _wrote(given.out, drawn)
+    _wrote(given.out, drawn, given.manifest)
     return 0
 
 

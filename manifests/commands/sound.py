@@ -9,6 +9,7 @@ from typing import Any
 from manifests.check import Requirements
 from manifests.commands import add, count_lines
 from manifests.lines import ManifestError
+from manifests.show import span
 from manifests.text import LABELS
 
 
@@ -40,7 +41,7 @@ def _shard(given: argparse.Namespace) -> int:
 
     needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast)
     index = shard(given.manifest, given.out, given.shards, needs, given.seed, given.on_bad_sample)
-    print(f"{given.out}: {index.utterances:,} utterances, {index.hours:.2f} hours in {index.shards} shards")
+    print(f"{given.out}: {index.utterances:,} utterances, {span(index.hours)} in {index.shards} shards")
     print(
         f"train on it:  python train.py data=manifests data.loader=lhotse data.shards={given.out} "
         "data.validation=FILE.jsonl data.test.test=FILE.jsonl"
@@ -54,7 +55,7 @@ def _wandb(given: argparse.Namespace) -> int:
     where = log_table(given.manifest, given.project, given.rows, given.out, given.seed)
     print(f"W&B run {where}")
     if not where.startswith("http"):
-        print(f"look at it:  wandb leet {where}        upload it:  wandb sync {where}")
+        print(f"look at it:  wandb leet {where}\nupload it:   wandb sync {where}")
     return 0
 
 

@@ -62,6 +62,7 @@ def test_check_mends_texts_and_durations(folder, capsys):
     assert main(["check", str(folder / "a.jsonl"), "--fix", str(folder / "b.jsonl")]) == 0
     shown = capsys.readouterr().out
     assert "durations: 1 corrected" in shown and "1 good utterances; 1 were left out" in shown
+    assert "gone.wav: the audio file does not exist" in shown
     (mended,) = read_manifest(folder / "b.jsonl")
     assert (mended.text, mended.duration) == ("mister brown three times", 1.0)
 
@@ -78,6 +79,41 @@ def test_split_filter_sample_and_merge(folder, capsys):
     assert main(["sample", train, "--count", "4", "--out", str(folder / "four.jsonl")]) == 0
     assert len(read_manifest(folder / "four.jsonl")) == 4
     assert all(utterance.audio.is_file() for utterance in read_manifest(folder / "four.jsonl"))
+
+
+def test_nothing_is_written_over_what_is_read(folder, capsys):
+    main(["folder", str(folder / "clips"), "--out", str(folder / "made")])
+    train = folder / "made" / "train.jsonl"
+    before = train.read_bytes()
+    out = ["--out", str(folder / "made" / ".." / "made" / "train.jsonl")]
+    for command in (
+        ["split", str(train), "--by", "hash", "--parts", "train=0.5,b=0.5"],
+        ["filter", str(train), "--text", "two", *out],
+        ["sample", str(train), "--count", "2", *out],
+        ["merge", str(folder / "made" / "test.jsonl"), str(train), *out],
+        ["check", str(train), "--fix", str(train)],
+    ):
+        assert main(command) == 1
+        assert "train.jsonl is what is read, and would be overwritten. Give another --out" in capsys.readouterr().err
+    assert train.read_bytes() == before and not (folder / "made" / "b.jsonl").exists()
+
+
+def test_nothing_good_is_no_manifest(folder, capsys):
+    (folder / "a.jsonl").write_text('{"audio_filepath": "gone.wav", "duration": 1.0, "text": "gone"}')
+    assert main(["check", str(folder / "a.jsonl"), "--fix", str(folder / "b.jsonl")]) == 1
+    shown = capsys.readouterr()
+    assert "gone.wav: the audio file does not exist" in shown.out and "nothing was written" in shown.err
+    assert not (folder / "b.jsonl").exists()
+
+
+def test_all_that_no_decoder_reads_is_named(recordings, folder, capsys):
+    broken = sorted((recordings / "broken").glob("*.flac"))
+    lines = [{"audio_filepath": str(path), "duration": 2.0, "text": "alexa"} for path in broken]
+    (folder / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert main(["check", str(folder / "a.jsonl")]) == 1
+    shown = capsys.readouterr().out
+    assert len(broken) == 10 and all(f"{path}: cannot be decoded" in shown for path in broken)
+    assert "0 good utterances, 10 bad: 10 unreadable files" in shown
 
 
 @pytest.mark.parametrize(

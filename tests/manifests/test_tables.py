@@ -135,7 +135,7 @@ WRONG = {
     "suffix": ("t.xlsx", "PK", "expected a .csv, .tsv or .jsonl file"),
     "latin": ("t.csv", "path,text\na.wav,café\n".encode("latin-1"), "t.csv:2: not UTF-8"),
     "comma": ("t.csv", "path,text\na.wav,one\n\nb.wav,two, three\n", "t.csv:4: 3 columns, but the first line names 2"),
-    "short": ("t.csv", "path,text\na.wav\n", "t.csv:2: 1 columns, but the first line names 2. Quote texts with a ','"),
+    "short": ("t.csv", "path,text\na.wav\n", "t.csv:2: 1 columns, but the first line names 2: path, text. Quote texts"),
     "open quote": (
         "t.csv",
         'path,text\na.wav,one\nb.wav,"two\nc.wav,three\nd.wav,four\n',
@@ -166,6 +166,9 @@ def test_ten_megabytes_in_a_line(tmp_path):
     assert from_table(table(tmp_path, "t.csv", f'path,text\na.wav,"{long}"\n'))[0].text == long
     assert from_table(table(tmp_path, "t.tsv", f"path\ttext\na.wav\t{long}"))[0].text == long
     assert from_table(table(tmp_path, "t.jsonl", json.dumps({"path": "a.wav", "text": long})))[0].text == long
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.wav").touch()
+    assert from_folder(table(tmp_path, "folder/a.txt", long).parent)[0].text == long
     with pytest.raises(ManifestError, match="t.csv:2: which column") as raised:
         from_table(table(tmp_path, "t.csv", f"{long}\n{long}\n"))
     assert len(str(raised.value)) < 1000
@@ -294,6 +297,39 @@ def test_folder(tmp_path):
     }  # fmt: skip
     result = build(found, tmp_path / "out", WHOLE)
     assert dict(result.counts) == {"train": 3, "validation": 1, "test": 2}
+
+
+@settings(deadline=None)
+@given(
+    text=st.text(st.characters(blacklist_categories=["Cs"]), max_size=40),
+    end=st.sampled_from(["", "\n", "\r\n", "\r", "\n\n \n"]),
+    mark=st.booleans(),
+)
+def test_texts_beside_sound(tmp_path_factory, text, end, mark):
+    folder = tmp_path_factory.mktemp("f")
+    (folder / "a.wav").touch()
+    (folder / "a.txt").write_bytes((("\ufeff" if mark else "") + text + end).encode())
+    (found,) = from_folder(folder)
+    assert found.text.split() == (text if mark else text.removeprefix("\ufeff")).split()
+
+
+@settings(deadline=None)
+@given(
+    names=st.lists(st.sampled_from(["path", "text", "a b", "é", "speaker"]), min_size=2, unique=True),
+    pad=st.sampled_from(["", " ", "  "]),
+    blank=st.sampled_from(["", " ", "\u00a0"]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    by=st.sampled_from([",", ";", "\t", "|"]),
+)
+def test_tables_by_hand(tmp_path_factory, names, pad, blank, end, by):
+    """Blanks around the columns, empty lines between the rows."""
+    lines = [f"{pad}{by}{pad}".join(names), *(f"{by}{pad}".join(f"{n}{name}" for name in names) for n in range(3))]
+    path = table(tmp_path_factory.mktemp("t"), "t.csv", f"{end}{blank}{end}".join(lines))
+    found = list(rows(path))
+    assert [{key: value.strip() for key, value in row.items()} for _, row in found] == [
+        {name: f"{n}{name}" for name in names} for n in range(3)
+    ]
+    assert [where for where, _ in found] == [f"{path}:{number}" for number in (3, 5, 7)]
 
 
 def test_folder_with_missing_pieces(tmp_path):

@@ -132,7 +132,7 @@ def test_counts():
         "case: 2 of 6 transcripts changed",
         "numbers: 2 of 6 transcripts changed",
         "outside the labels: '日' (cjk unified ideograph-65e5) in 2 transcripts",
-        "outside the labels: '本' (cjk unified ideograph-672c) in 1 transcripts",
+        "outside the labels: '本' (cjk unified ideograph-672c) in 1 transcript",
     ]
 
 
@@ -200,6 +200,22 @@ def test_a_second_pass_changes_nothing(text):
     assert Normaliser()(once) == once
 
 
+spaces = st.text(" \t\n\r\x0b\x0c\x1c\x85\u00a0\u2003\u2028\u3000", max_size=4)
+
+
+@settings(deadline=None)
+@given(
+    words=st.lists(st.sampled_from(["It's", "Mr. Oz", "$5.20", "CAFÉ", "1984", "naïve,", "10:30"]), max_size=6),
+    between=st.lists(spaces.filter(bool), min_size=7, max_size=7),
+    before=spaces,
+    after=spaces,
+)
+def test_spaces_are_spaces(words, between, before, after):
+    spread = before + "".join(word + gap for word, gap in zip(words, between, strict=False)) + after
+    assert Normaliser()(spread) == Normaliser()(" ".join(words))
+    assert Normaliser()("\ufeff" + spread) == Normaliser()(" ".join(words))
+
+
 @settings(deadline=None)
 @given(st.text(string.printable.replace("$", "") + "éüñçøß’“”–—…\u00a0½²ﬁ™", max_size=80))
 def test_english_text_fits(text):
@@ -229,6 +245,13 @@ def test_long_texts_end(piece):
     assert " ".join(once.split()) == once
     if piece == "9":
         assert once == " ".join(["nine"] * 5_000)
+
+
+@pytest.mark.parametrize("piece", ["word, Mr. X é ", " ", "'", "\0"], ids=repr)
+def test_ten_megabytes(piece):
+    count = 10_000_000 // len(piece)
+    said = Normaliser()(piece * count)
+    assert said.split() == (Normaliser()(piece).split() * count)
 
 
 @pytest.mark.parametrize("around", ["${}", "{}th", "{}.5", "0.{}", "-{}", "£{} million", "{}:30", "1,{}", "{}s"])

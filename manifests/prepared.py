@@ -1,0 +1,136 @@
+"""A corpus is made once: what it was made of is noted beside its manifests, and it is reused for nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from manifests.corpus import SKIPPED, CorpusOptions, Made, Recording, build
+from manifests.lines import ManifestError
+
+STAMP = "corpus.json"
+
+
+def make(dataset: str, recordings: Sequence[Recording], out: Path, options: CorpusOptions) -> Made:
+    """Build a corpus below `out`, whatever was there before; sound that is converted already is kept.
+
+    Args:
+        dataset: its name and what was chosen of it, for `prepare` to compare.
+        recordings: of the dataset.
+        out: folder to write to.
+        options: how.
+
+    Raises:
+        ManifestError: see `corpus.build`.
+    """
+    out = out.absolute()
+    before = _noted(out)
+    if before:
+        _note(out, before | {"fingerprint": ""})  # should it be interrupted, what is there is neither this nor that
+    made = build(recordings, out, options)
+    for split in set(before.get("counts", ())) - set(made.counts):
+        # What was held out before may be learned from now: a test set left over would hold the same recordings.
+        (out / f"{split}.jsonl").unlink(missing_ok=True)
+    chosen = _chosen(dataset, options)
+    _note(
+        out,
+        {
+            "fingerprint": _hash([chosen, _listing(recordings)])[:12],
+            "options": chosen,
+            "recordings": _listing(recordings),
+            "counts": made.counts,
+            "hours": made.hours,
+            "left out": made.kinds,
+            "text": made.text,
+        },
+    )
+    return made
+
+
+def prepare(
+    dataset: str,
+    source: str | None,
+    out: str,
+    options: Mapping[str, Any],
+    find: Callable[[Path | None, Path], list[Recording]],
+) -> Made:
+    """Make a corpus with arguments as a configuration has them, or reuse the one that is there.
+
+    Args:
+        dataset: its name and what was chosen of it.
+        source: where it lies; it may be gone once the corpus is made. None is the public download.
+        out: folder to write to.
+        options: see `CorpusOptions.from_config`.
+        find: its recordings, from the source and the folder to write to.
+
+    Raises:
+        ManifestError: it cannot be made, or `out` was made with other options or from other recordings.
+    """
+    given, folder, how = Path(source) if source else None, Path(out).absolute(), CorpusOptions.from_config(options)
+    noted = _noted(folder)
+    if not noted.get("fingerprint"):
+        return make(dataset, find(given, folder), folder, how)
+    cure = (
+        "Delete it, give another folder (data.out in train.py), or make it anew with `python -m manifests "
+        f"{dataset.split()[0]} --out {out} …`, which keeps the sound that is converted already."
+    )
+    before, now = noted.get("options", {}), _chosen(dataset, how)
+    if before.get("dataset") != dataset:
+        raise ManifestError(f"{out} holds {before.get('dataset') or 'another corpus'}, not {dataset}. {cure}")
+    if changed := [f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in now if before.get(key) != now[key]]:
+        raise ManifestError(f"{out} was made with other options: {', '.join(changed)}. {cure}")
+    if given and given.exists() and _listing(find(given, folder)) != noted["recordings"]:
+        raise ManifestError(f"{out} was made from other recordings than those in {source}. {cure}")
+    return _made(folder, noted)
+
+
+def _chosen(dataset: str, options: CorpusOptions) -> dict[str, Any]:
+    """All that decides what is written, by the keys of the configuration."""
+    text = asdict(options.text) | {"labels": "".join(sorted(options.text.labels))}
+    return {
+        "dataset": dataset,
+        "sample_rate": options.sample_rate,
+        "in_place": options.in_place,
+        "held_out.validation": options.validation,
+        "held_out.test": options.test,
+        **{f"text.{key}": value for key, value in text.items()},
+    }
+
+
+def _listing(recordings: Sequence[Recording]) -> str:
+    """A hash of what there is to be made; without the sound, which nobody could read at every start."""
+    return _hash(sorted((one.name, one.text, *one.splits) for one in recordings))
+
+
+def _hash(described: Any) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    try:
+        noted = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(noted, dict):
+        return {}
+    if not all((folder / f"{split}.jsonl").is_file() for split in noted.get("counts", ())):
+        noted["fingerprint"] = ""  # a manifest was deleted: it is not finished any more
+    return noted
+
+
+def _note(folder: Path, noted: dict[str, Any]) -> None:
+    temporary = folder / f"{STAMP}.part"
+    temporary.write_text(json.dumps(noted, indent=1), encoding="utf-8")
+    temporary.replace(folder / STAMP)
+
+
+def _made(folder: Path, noted: dict[str, Any]) -> Made:
+    skipped = folder / SKIPPED
+    faults = skipped.read_text(encoding="utf-8").splitlines() if skipped.exists() else []
+    manifests = {split: folder / f"{split}.jsonl" for split in noted["counts"]}
+    return Made(manifests, Counter(noted["counts"]), noted["hours"], faults, Counter(noted["left out"]), noted["text"])

@@ -1,0 +1,37 @@
+"""How times, paths and texts are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+LONGEST_PATH = 4096  # characters; longer than a file system allows, so that only nonsense is cut
+
+
+def span(hours: float) -> str:
+    """A time in the unit that suits it."""
+    for size, unit in ((1, "h"), (60, "min")):
+        if hours * size >= 1:
+            return f"{hours * size:,.1f} {unit}"
+    return f"{hours * 3600:.1f} s"
+
+
+def from_here(path: Path) -> Path:
+    """A path as short as it can be typed."""
+    path, here = path.absolute(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def visible(text: str) -> str:
+    """Text with what cannot be printed written as its escape, so that a stray control character is seen."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def sign(character: str) -> str:
+    """A character as it is shown alone."""
+    return "␣" if character == " " else visible(character)
+
+
+def short(text: str, most: int) -> str:
+    """Visible text of at most so many characters."""
+    shown = visible(text[:most])
+    return shown if len(shown) <= most and len(text) <= most else shown[: most - 1] + "…"
