@@ -2,6 +2,7 @@
 
 python export.py model=runs/synthetic/TIME/model.nemo out=bundles/synthetic
 python export.py model=X.nemo out=bundles/mine manifest=test.jsonl     # measured, and the figures written into it
+python export.py model=X.nemo out=bundles/mine precision=int8 manifest=test.jsonl
 python export.py --help
 """
 
@@ -21,17 +22,24 @@ def main(cfg: DictConfig) -> None:
     nemo, out = Path(cfg.model), Path(cfg.out)
     model = restore_model(nemo)
 
-    from experiments.export import export_bundle
+    from experiments.export.bundle import ExportOptions, export_bundle
 
-    parity = export_bundle(
-        model,
-        nemo,
-        out,
+    options = ExportOptions(
+        precision=cfg.precision,
+        target=cfg.target,
         opset=cfg.opset,
         licence=cfg.licence,
+        chunk_frames=cfg.chunk_frames,
         manifest=Path(cfg.manifest) if cfg.manifest else None,
+        max_wer_increase=cfg.max_wer_increase,
         **cfg.parity,
     )
+    parity = export_bundle(model, nemo, out, options)
+    if cfg.target == "triton":
+        from experiments.export.triton import write_repository
+        from heyjetson import Bundle
+
+        write_repository(Bundle(out), Path(cfg.repository or f"{out}-triton"), out.name)
     print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\nbundle  {out}")
 
 

@@ -69,7 +69,7 @@ def drawn_bundles(folder: Path) -> dict[str, Path]:
     from hydra import compose, initialize_config_dir
 
     from experiments.entry import CONF
-    from experiments.export import ExportOptions, export_bundle
+    from experiments.export.bundle import ExportOptions, export_bundle
     from experiments.hush import hush
     from experiments.training import model_config
 

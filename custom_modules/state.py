@@ -2,7 +2,7 @@
 
 Every module that streams has two methods beside `forward`. `initial_state()` gives the shape of each of its tensors
 without the batch; all begin with zeros, which is what `forward` pads with. `step(x, mask, state)` gives the next
-frames, their mask and the next state. Where there is no sound, before the first frame and after the last, the mask is 0.
+frames, their mask and the next state. The mask is 0 where there is no sound: before the first frame and after the last.
 """
 
 from __future__ import annotations

@@ -152,7 +152,9 @@ def require_keys(cfg: DictConfig, *keys: str) -> None:
 
 
 def quiet() -> None:
-    """Silence what libraries say about themselves; warnings that concern the user's run stay."""
+    """Settings of libraries that must stand before they are imported; warnings that concern the user's run stay."""
+    # Threads that spin for long at every barrier make a step 60 times slower as soon as another program wants a core.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

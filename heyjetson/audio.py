@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -37,28 +38,33 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     return samples if rate == wanted else soxr.resample(samples, rate, wanted)
 
 
-def load(path: str | os.PathLike[str], sample_rate: int) -> np.ndarray:
-    """Read a recording as mono at a sample rate.
+def read(source: str | os.PathLike[str] | BinaryIO) -> tuple[np.ndarray, int]:
+    """Read a recording as mono at its own sample rate.
 
     Args:
-        path: wav, flac, ogg, mp3, ...
-        sample_rate: wanted, hertz.
+        source: wav, flac, ogg, mp3, … by path, or opened.
 
     Returns:
-        [S] float32.
+        samples [S] float32 and their rate, hertz.
 
     Raises:
         AudioError: the file is missing, cannot be decoded, or is empty.
     """
-    if not os.path.isfile(path):
-        raise AudioError(f"There is no file {path}.")
+    name = str(source) if isinstance(source, str | os.PathLike) else "standard input"
+    if isinstance(source, str | os.PathLike) and not os.path.isfile(source):
+        raise AudioError(f"There is no file {name}.")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
         raise AudioError(
-            f"{path} cannot be decoded ({reason}). Convert it to wav or flac, or fetch it again."
+            f"{name} cannot be decoded ({reason}). Convert it to wav or flac, or fetch it again."
         ) from None
     if len(samples) == 0:
-        raise AudioError(f"{path} holds no samples.")
-    return resample(to_mono(samples), rate, sample_rate)
+        raise AudioError(f"{name} holds no samples.")
+    return to_mono(samples), rate
+
+
+def load(path: str | os.PathLike[str], sample_rate: int) -> np.ndarray:
+    """Read a recording as mono at a sample rate, [S] float32; see `read`."""
+    return resample(*read(path), sample_rate)

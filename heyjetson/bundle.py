@@ -24,6 +24,14 @@ _REQUIRED: dict[str, type | tuple[type, ...]] = {
     "longest_seconds": (int, float),
     "files": dict,
 }
+_REQUIRED_OF_STREAMS: dict[str, type | tuple[type, ...]] = {
+    "chunk_samples": int,
+    "shift_samples": int,
+    "chunk_frames": int,
+    "lookahead_frames": int,
+    "states": list,
+}
+KINDS = ("ctc", "ctc_stream")
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
@@ -80,9 +88,15 @@ class Bundle:
                 f"{folder} has bundle format {manifest['format']}, this heyjetson reads up to {FORMAT}. "
                 "Upgrade heyjetson, or export the model again."
             )
-        for key, kind in _REQUIRED.items():
+        required = _REQUIRED | (_REQUIRED_OF_STREAMS if manifest.get("kind") == "ctc_stream" else {})
+        for key, kind in required.items():
             if not isinstance(manifest.get(key), kind):
                 raise BundleError(f"{path}: the key {key!r} is missing or of the wrong type. Export the model again.")
+        if manifest["kind"] not in KINDS:
+            raise BundleError(
+                f"{folder} is a bundle of kind {manifest['kind']!r}, this command runs {' and '.join(KINDS)}. "
+                "Upgrade heyjetson, or choose another bundle."
+            )
         for name, entry in manifest["files"].items():
             file = folder / name
             if Path(name).name != name or not isinstance(entry, dict):
@@ -118,6 +132,23 @@ class Bundle:
         return self.manifest["hop"] * self.manifest["subsampling_factor"] / self.sample_rate
 
     @property
+    def streams(self) -> bool:
+        """Whether it takes sound piece by piece."""
+        return self.manifest["kind"] == "ctc_stream"
+
+    @property
+    def latency_seconds(self) -> float:
+        """Of a stream: from the end of a sound to its outputs, at most, computing left out."""
+        frames = self.manifest.get("lookahead_frames", 0) + self.manifest.get("chunk_frames", 0)
+        return frames * self.frame_seconds
+
+    @property
     def graph(self) -> Path:
         """The ONNX file."""
-        return self.folder / "model.onnx"
+        return self.folder / self.manifest.get("graph", "model.onnx")
+
+    @property
+    def scorer(self) -> Path | None:
+        """The language model that came with it."""
+        path = self.folder / "scorer"
+        return path if path.is_file() else None

@@ -1,12 +1,19 @@
-"""From log-probabilities to text, with the time and the confidence of each word."""
+"""From log-probabilities to text, with the time and the confidence of each word, as the frames come in."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+from heyjetson.errors import DecoderError
+
+if TYPE_CHECKING:
+    from heyjetson.beam import BeamOptions
+    from heyjetson.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,22 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Hypothesis:
+    """One reading of an utterance.
+
+    Args:
+        text: the transcript.
+        words: its words in order.
+        score: natural logarithm of its probability, with what language model and hot words add to it; readings of one
+            utterance compare by it, utterances do not.
+    """
+
+    text: str
+    words: list[Word]
+    score: float
+
+
+@dataclass(frozen=True)
 class Result:
     """What was said.
 
@@ -34,52 +57,195 @@ class Result:
         text: the transcript.
         words: its words in order.
         seconds: length of the recording.
+        final: nothing of it will change.
+        alternatives: other readings, the likeliest first.
     """
 
     text: str
     words: list[Word] = field(default_factory=list)
     seconds: float = 0.0
+    final: bool = True
+    alternatives: list[Hypothesis] = field(default_factory=list)
 
 
-def greedy(
-    log_probs: np.ndarray, labels: Sequence[str], blank_id: int, frame_seconds: float, offset: float = 0.0
-) -> list[Word]:
-    """Best path: the likeliest label of each frame, repeats and blanks removed (Graves et al., 2006).
+class Decoder(Protocol):
+    """Turns frames into words, one utterance at a time. The result does not depend on how the frames are cut."""
+
+    def feed(self, log_probs: np.ndarray) -> None:
+        """Take the next frames, [T, V + 1], any number of them."""
+
+    def words(self) -> list[Word]:
+        """The likeliest words so far; the last ones may still change."""
+
+    def finish(self) -> list[Hypothesis]:
+        """End the utterance: its readings, the likeliest first. Only `reset` may follow."""
+
+    def reset(self, offset: float = 0.0) -> None:
+        """Begin an utterance whose first frame lies at `offset` seconds."""
+
+
+def make_decoder(
+    labels: Sequence[str],
+    blank_id: int,
+    frame_seconds: float,
+    *,
+    scorer: Scorer | None = None,
+    hot_words: Mapping[str, float] | None = None,
+    n_best: int = 1,
+    options: BeamOptions | None = None,
+) -> Decoder:
+    """A decoder for one stream: the best path where nothing else is asked for, else a beam search.
 
     Args:
-        log_probs: [T, V + 1].
         labels: V characters.
         blank_id: column of the blank.
         frame_seconds: seconds between rows.
-        offset: seconds of the first row.
+        scorer: language model.
+        hot_words: words and phrases with what each adds to the score, in natural-log units.
+        n_best: readings that `finish` returns at most.
+        options: of the beam search; where None, the beam is as wide as the scorer was tuned for.
 
-    Returns:
-        words in order.
+    Raises:
+        DecoderError: hot words cannot be written with the labels, or a library is missing.
     """
-    if len(log_probs) == 0:
-        return []
-    best = log_probs.argmax(axis=1)
-    changes = np.flatnonzero(np.diff(best, prepend=-1))
-    ends = np.append(changes[1:], len(best))
-    words: list[Word] = []
-    letters: list[tuple[str, int, int, float]] = []
+    if n_best < 1:
+        raise DecoderError(f"n_best must be 1 or more, found {n_best}.")
+    if scorer is None and not hot_words and n_best == 1:
+        return GreedyDecoder(labels, blank_id, frame_seconds)
+    from heyjetson.beam import BeamDecoder, BeamOptions
+    from heyjetson.guide import Guide
+    from heyjetson.hotwords import HotWords
 
-    def close() -> None:
-        if letters:
-            text = "".join(letter[0] for letter in letters)
-            start = offset + letters[0][1] * frame_seconds
-            end = offset + letters[-1][2] * frame_seconds
-            confidence = math.exp(sum(letter[3] for letter in letters) / len(letters))
-            words.append(Word(text, round(start, 3), round(end, 3), round(min(confidence, 1.0), 4)))
-            letters.clear()
+    options = options or (BeamOptions(beam_size=scorer.beam_size) if scorer else BeamOptions())
+    hot = HotWords(hot_words, labels) if hot_words else None
+    guide = Guide(labels, scorer, hot, options.alpha, options.beta)
+    return BeamDecoder(labels, blank_id, frame_seconds, guide, options, n_best)
 
-    for start, end in zip(changes.tolist(), ends.tolist(), strict=True):
-        label = int(best[start])
-        if label == blank_id:
-            continue
-        if labels[label] == " ":
-            close()
-            continue
-        letters.append((labels[label], start, end, float(log_probs[start:end, label].max())))
-    close()
-    return words
+
+class WordBuilder:
+    """Puts characters together to words.
+
+    Args:
+        frame_seconds: seconds a frame.
+        offset: seconds of frame 0.
+    """
+
+    def __init__(self, frame_seconds: float, offset: float = 0.0):
+        self.frame_seconds = frame_seconds
+        self.offset = offset
+        self.words: list[Word] = []
+        self.letters: list[tuple[str, int, int, float]] = []
+
+    def add(self, character: str, start: int, end: int, log_prob: float) -> None:
+        """Take a character that lasted from frame `start` to before frame `end`; a space ends the word."""
+        if character != " ":
+            self.letters.append((character, start, end, log_prob))
+        elif self.letters:
+            self.words.append(self._word())
+            self.letters.clear()
+
+    def _word(self) -> Word:
+        text = "".join(letter[0] for letter in self.letters)
+        start = self.offset + self.letters[0][1] * self.frame_seconds
+        end = self.offset + self.letters[-1][2] * self.frame_seconds
+        confidence = math.exp(sum(letter[3] for letter in self.letters) / len(self.letters))
+        return Word(text, round(start, 3), round(end, 3), round(min(confidence, 1.0), 4))
+
+    def all(self) -> list[Word]:
+        """The words so far, with what there is of the last one."""
+        return [*self.words, self._word()] if self.letters else list(self.words)
+
+    def followed_by(self, characters: Sequence[tuple[str, int, int, float]]) -> list[Word]:
+        """What `all` would be after more characters."""
+        after = WordBuilder(self.frame_seconds, self.offset)
+        after.letters = list(self.letters)
+        for character in characters:
+            after.add(*character)
+        return self.words + after.all()
+
+
+def require_frames(log_probs: np.ndarray, columns: int, finished: bool) -> None:
+    """Check what a decoder is fed.
+
+    Raises:
+        DecoderError: wrong shape, values that are not numbers, or the utterance is finished.
+    """
+    if finished:
+        raise DecoderError("The utterance is finished: call reset() before feeding the next one.")
+    if log_probs.ndim != 2 or log_probs.shape[1] != columns:
+        raise DecoderError(f"Expected log-probabilities of shape [T, {columns}], found {list(log_probs.shape)}.")
+    if np.isnan(log_probs).any():
+        raise DecoderError("The model's outputs hold values that are not numbers: its input or its weights are broken.")
+
+
+class GreedyDecoder:
+    """Best path: the likeliest label of each frame, repeats and blanks removed (Graves et al., 2006).
+
+    Args:
+        labels: V characters.
+        blank_id: column of the blank.
+        frame_seconds: seconds between rows.
+    """
+
+    def __init__(self, labels: Sequence[str], blank_id: int, frame_seconds: float):
+        self.blank_id = blank_id
+        self.symbols = [*labels[:blank_id], "", *labels[blank_id:]]
+        self.frame_seconds = frame_seconds
+        self.reset()
+
+    def reset(self, offset: float = 0.0) -> None:
+        """Begin an utterance whose first frame lies at `offset` seconds."""
+        self._built = WordBuilder(self.frame_seconds, offset)
+        self._frames = 0
+        self._score = 0.0
+        # The label of the last frames, which the next ones may continue: column, first frame, best log-probability.
+        self._run = (self.blank_id, 0, 0.0)
+        self._finished = False
+
+    def feed(self, log_probs: np.ndarray) -> None:
+        """Take the next frames, [T, V + 1].
+
+        Raises:
+            DecoderError: they are none, or the utterance is finished.
+        """
+        require_frames(log_probs, len(self.symbols), self._finished)
+        if len(log_probs) == 0:
+            return
+        best = log_probs.argmax(axis=1)
+        peaks = log_probs[np.arange(len(best)), best]
+        # One addition after another: the sum must not depend on how the frames are cut.
+        for peak in peaks.tolist():
+            self._score += peak
+        begins = np.flatnonzero(np.diff(best, prepend=-1))
+        tops = np.maximum.reduceat(peaks, begins)
+        column, start, top = self._run
+        for begin, label, peak in zip(begins.tolist(), best[begins].tolist(), tops.tolist(), strict=True):
+            if begin == 0 and label == column:
+                top = max(top, peak)
+                continue
+            self._close(column, start, self._frames + begin, top)
+            column, start, top = label, self._frames + begin, peak
+        self._run = (column, start, top)
+        self._frames += len(best)
+
+    def _close(self, column: int, start: int, end: int, top: float) -> None:
+        if column != self.blank_id:
+            self._built.add(self.symbols[column], start, end, top)
+
+    def words(self) -> list[Word]:
+        """The words so far, with what there is of the last one."""
+        column, start, top = self._run
+        if column == self.blank_id:
+            return self._built.all()
+        return self._built.followed_by([(self.symbols[column], start, self._frames, top)])
+
+    def finish(self) -> list[Hypothesis]:
+        """End the utterance: the one reading. Only `reset` may follow.
+
+        Raises:
+            DecoderError: it is finished already.
+        """
+        require_frames(np.zeros((0, len(self.symbols))), len(self.symbols), self._finished)
+        self._finished = True
+        words = self.words()
+        return [Hypothesis(" ".join(word.text for word in words), words, self._score)]

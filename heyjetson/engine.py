@@ -1,16 +1,25 @@
-"""Runs a bundle's graph with onnxruntime."""
+"""One loaded model, for any number of recordings and streams."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heyjetson import audio
 from heyjetson.bundle import Bundle
-from heyjetson.decode import Result, greedy
-from heyjetson.errors import AudioError, BundleError
+from heyjetson.decode import Decoder, Hypothesis, Result, make_decoder
+from heyjetson.endpoint import EndpointRules
+from heyjetson.errors import AudioError, StreamError
+from heyjetson.frames import FrameStream
+from heyjetson.runtime import open_runtime
+from heyjetson.stream import Stream
+
+if TYPE_CHECKING:
+    from heyjetson.beam import BeamOptions
+    from heyjetson.scorer import Scorer
 
 
 def pieces(samples: np.ndarray, sample_rate: int, longest: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -38,32 +47,30 @@ def pieces(samples: np.ndarray, sample_rate: int, longest: float) -> Iterator[tu
 
 
 class Engine:
-    """One loaded model, for any number of recordings.
+    """A bundle's graph, loaded once and shared by any number of streams and threads.
 
     Args:
         bundle: what to run.
         threads: onnxruntime's threads within an operator; 1 leaves the other cores to others.
+        provider: `auto`, `tensorrt`, `cuda` or `cpu`; see `heyjetson.runtime`.
+
+    Attributes:
+        provider: what runs the graph.
 
     Raises:
-        BundleError: onnxruntime refuses the graph.
+        ProviderError: the provider is not on this device.
+        BundleError: the graph cannot be loaded.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1):
-        import onnxruntime
-
+    def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "auto"):
         self.bundle = bundle
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(str(bundle.graph), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
-            raise BundleError(f"onnxruntime cannot load {bundle.graph}: {error}") from error
+        runtime = open_runtime(bundle, threads, provider)
+        self.session, self.provider = runtime.session, runtime.name
         self._inputs = {value.name for value in self.session.get_inputs()}
+        self._scorers: dict[str, Scorer] = {}
 
     def log_probs(self, samples: np.ndarray, length: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Run the graph on sound at the bundle's sample rate.
+        """Run a graph of whole clips on sound at the bundle's sample rate.
 
         Args:
             samples: [B, S] float32, zero beyond each length.
@@ -72,7 +79,12 @@ class Engine:
         Returns:
             log_probs: [B, T, V + 1].
             frames: [B], how many of T belong to each.
+
+        Raises:
+            StreamError: the bundle streams.
         """
+        if self.bundle.streams:
+            raise StreamError(f"{self.bundle.folder} streams: use `stream_log_probs`, or `stream` for text.")
         if length is None:
             length = np.full(len(samples), samples.shape[1])
         feed = {"samples": samples.astype(np.float32, copy=False), "length": length.astype(np.int64)}
@@ -81,42 +93,136 @@ class Engine:
         )
         return log_probs, frames
 
-    def transcribe(self, samples: np.ndarray, sample_rate: int) -> Result:
-        """Transcribe a recording of any length.
+    def stream_log_probs(self, chunks: Iterable[np.ndarray]) -> np.ndarray:
+        """Log-probabilities [T, V + 1] of a stream's chunks [S] each, float32 at the bundle's sample rate."""
+        frames = FrameStream(self.bundle, self._streaming().session)
+        given: list[np.ndarray] = []
+        for chunk in chunks:
+            frames.push(chunk)
+            while (log_probs := frames.step()) is not None:
+                given.append(log_probs)
+        return np.concatenate([np.zeros((0, len(self.bundle.labels) + 1), np.float32), *given, *frames.finish()])
+
+    def _streaming(self) -> Engine:
+        if not self.bundle.streams:
+            raise StreamError(
+                f"{self.bundle.folder} hears whole recordings, not streams: its layers read from both ends. Use "
+                "`transcribe`, or export a model trained with encoder=hey_jetson_streaming."
+            )
+        return self
+
+    def decoder(
+        self,
+        scorer: str | os.PathLike[str] | None = None,
+        hot_words: Mapping[str, float] | None = None,
+        n_best: int = 1,
+        options: BeamOptions | None = None,
+    ) -> Decoder:
+        """What turns log-probabilities into text.
+
+        Args:
+            scorer: a scorer file, `bundle` for the one in the bundle, or None for none.
+            hot_words: phrases and how much likelier they are made, in natural logarithms.
+            n_best: how many hypotheses are kept.
+            options: of the beam search.
+
+        Raises:
+            ScorerError: the scorer is missing or was made for other labels.
+            DecoderError: a hot word cannot be written, or a library is missing.
+        """
+        bundle = self.bundle
+        return make_decoder(
+            bundle.labels,
+            bundle.blank_id,
+            bundle.frame_seconds,
+            scorer=self._scorer(scorer),
+            hot_words=hot_words,
+            n_best=n_best,
+            options=options,
+        )
+
+    def _scorer(self, where: str | os.PathLike[str] | None) -> Scorer | None:
+        """A scorer, opened once for all streams."""
+        if where is None:
+            return None
+        from heyjetson.scorer import Scorer
+
+        path = self.bundle.folder / "scorer" if str(where) == "bundle" else where
+        key = os.path.abspath(path)
+        if key not in self._scorers:
+            self._scorers[key] = Scorer.open(path, self.bundle.labels)
+        return self._scorers[key]
+
+    def stream(
+        self,
+        sample_rate: int | None = None,
+        *,
+        rules: EndpointRules | None = None,
+        scorer: str | os.PathLike[str] | None = None,
+        hot_words: Mapping[str, float] | None = None,
+        n_best: int = 1,
+        options: BeamOptions | None = None,
+    ) -> Stream:
+        """A new stream; see `Stream` for its three verbs.
+
+        Args:
+            sample_rate: hertz of what will be fed; the bundle's own when None.
+            rules: end utterances by themselves; None never does.
+            scorer: see `decoder`, like what follows.
+            hot_words: of this stream alone.
+            n_best: how many hypotheses are kept.
+            options: of the beam search.
+
+        Raises:
+            StreamError: the bundle does not stream.
+        """
+        self._streaming()
+        decoder = self.decoder(scorer, hot_words, n_best, options)
+        return Stream(self, decoder, sample_rate or self.bundle.sample_rate, rules)
+
+    def transcribe(self, samples: np.ndarray, sample_rate: int, decoder: Decoder | None = None) -> Result:
+        """Transcribe a recording of any length. A bundle that streams does it as one stream.
 
         Args:
             samples: [S] or [S, channels], int16 or float.
             sample_rate: hertz.
+            decoder: from `decoder`; greedy when None.
 
         Raises:
             AudioError: the recording is empty, shorter than a frame, or not made of numbers.
         """
-        mono = audio.resample(audio.to_mono(samples), sample_rate, self.bundle.sample_rate)
-        rate = self.bundle.sample_rate
-        window = self.bundle.manifest["window"]
-        if len(mono) < window:
+        rate, window = self.bundle.sample_rate, self.bundle.manifest["window"]
+        mono = audio.to_mono(samples)
+        if round(len(mono) * rate / max(sample_rate, 1)) < window:
             raise AudioError(
-                f"The recording lasts {len(mono) / rate:.3f} s, less than one frame of {window / rate:.3f} s: there is "
-                "nothing to transcribe."
+                f"The recording lasts {len(mono) / max(sample_rate, 1):.3f} s, less than one frame of "
+                f"{window / rate:.3f} s: there is nothing to transcribe."
             )
-        words = []
+        decoder = decoder or self.decoder()
+        if self.bundle.streams:
+            stream = Stream(self, decoder, sample_rate)
+            stream.feed(mono)
+            return stream.finish()
+        mono = audio.resample(mono, sample_rate, rate)
+        parts: list[list[Hypothesis]] = []
         for start, piece in pieces(mono, rate, self.bundle.manifest["longest_seconds"]):
             if len(piece) < window:
                 continue
             log_probs, frames = self.log_probs(piece[None])
-            words += greedy(
-                log_probs[0, : frames[0]],
-                self.bundle.labels,
-                self.bundle.blank_id,
-                self.bundle.frame_seconds,
-                start / rate,
-            )
-        return Result(" ".join(word.text for word in words), words, len(mono) / rate)
+            decoder.reset(start / rate)
+            decoder.feed(log_probs[0, : frames[0]])
+            parts.append(decoder.finish())
+        best = [part[0] for part in parts if part]
+        text = " ".join(hypothesis.text for hypothesis in best if hypothesis.text)
+        words = [word for hypothesis in best for word in hypothesis.words]
+        alternatives = parts[0][1:] if len(parts) == 1 else []
+        return Result(text, words, len(mono) / rate, True, alternatives)
 
-    def transcribe_file(self, path: str | os.PathLike[str]) -> Result:
+    def transcribe_file(self, path: str | os.PathLike[str], decoder: Decoder | None = None) -> Result:
         """Transcribe a recording from a file.
 
         Raises:
             AudioError: it cannot be read, or holds nothing to transcribe.
         """
-        return self.transcribe(audio.load(path, self.bundle.sample_rate), self.bundle.sample_rate)
+        samples, rate = audio.read(path)
+        return self.transcribe(samples, rate, decoder)

@@ -11,3 +11,23 @@ class BundleError(HeyJetsonError):
 
 class AudioError(HeyJetsonError):
     """A recording cannot be read, or holds nothing that can be transcribed."""
+
+
+class StreamError(HeyJetsonError):
+    """A stream is used in a way that it cannot be."""
+
+
+class OptionError(HeyJetsonError, ValueError):
+    """A choice that cannot work."""
+
+
+class ProviderError(HeyJetsonError):
+    """What was asked to run the graph is not on this device."""
+
+
+class DecoderError(HeyJetsonError):
+    """A decoder cannot be made as asked, or is used in a way that it cannot be."""
+
+
+class ScorerError(HeyJetsonError):
+    """A scorer is missing, damaged, made for other labels, or from a newer version."""

@@ -88,8 +88,38 @@ def nemo_file(small_model, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def bundle(small_model, nemo_file, tmp_path_factory) -> Path:
     """The small model as a bundle."""
-    from experiments.export import export_bundle
+    from experiments.export.bundle import export_bundle
 
     out = tmp_path_factory.mktemp("bundle") / "small"
     export_bundle(small_model, nemo_file, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def streaming_model(compose_config):
+    """A drawn small model that streams, in evaluation mode."""
+    import torch
+
+    from experiments.hush import hush
+    from experiments.training import model_config
+
+    hush()
+    from custom_modules.model import SpeechModel
+
+    torch.manual_seed(2)
+    overrides = ["encoder=hey_jetson_streaming", *SMALL, "encoder.lookahead=3", "encoder.attention.left=10"]
+    model = SpeechModel(model_config(compose_config(*overrides))).eval()
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():  # nothing stays at its neutral start
+            parameter += 0.2 * torch.randn_like(parameter)
+    return model
+
+
+@pytest.fixture(scope="session")
+def streaming_bundle(streaming_model, nemo_file, tmp_path_factory) -> Path:
+    """The model that streams as a bundle."""
+    from experiments.export.bundle import export_bundle
+
+    out = tmp_path_factory.mktemp("streaming") / "small"
+    export_bundle(streaming_model, nemo_file, out)
     return out

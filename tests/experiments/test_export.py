@@ -6,7 +6,9 @@ import soundfile
 import torch
 
 from experiments.entry import ConfigError
-from experiments.export import Graph, check_parity, export_bundle
+from experiments.export.bundle import ExportOptions, export_bundle
+from experiments.export.graphs import ClipGraph
+from experiments.export.parity import check_parity
 from experiments.restore import restore_model
 from heyjetson import Bundle, Engine
 
@@ -25,7 +27,7 @@ def test_every_frontend_exports(compose_config, nemo_file, tmp_path, override):
     from tests.conftest import SMALL
 
     model = SpeechModel(model_config(compose_config(*SMALL, override))).eval()
-    assert export_bundle(model, nemo_file, tmp_path / "b", seconds=[0.4, 1.7]).difference < 1e-4
+    assert export_bundle(model, nemo_file, tmp_path / "b", ExportOptions(seconds=[0.4, 1.7])).difference < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -47,13 +49,13 @@ def test_every_encoder_exports(compose_config, nemo_file, tmp_path, overrides):
     from experiments.training import model_config
 
     model = SpeechModel(model_config(compose_config("logger=none", *overrides))).eval()
-    assert export_bundle(model, nemo_file, tmp_path / "b", seconds=[0.4, 1.7]).difference < 1e-4
+    assert export_bundle(model, nemo_file, tmp_path / "b", ExportOptions(seconds=[0.4, 1.7])).difference < 1e-4
 
 
 def test_a_graph_that_differs_is_refused(small_model, nemo_file, tmp_path, monkeypatch):
-    import experiments.export as export
+    import experiments.export.bundle as export
 
-    trace = export.trace
+    trace = export.trace_clip
 
     def wrong(model, path, opset):
         with torch.no_grad():
@@ -63,7 +65,7 @@ def test_a_graph_that_differs_is_refused(small_model, nemo_file, tmp_path, monke
             trace(model, path, opset)
             weight.copy_(kept)
 
-    monkeypatch.setattr(export, "trace", wrong)
+    monkeypatch.setattr(export, "trace_clip", wrong)
     with pytest.raises(ConfigError, match="No bundle was written"):
         export_bundle(small_model, nemo_file, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +84,7 @@ def test_the_bundle_writes_the_same_text_as_the_model(small_model, bundle, corpu
     clips = [torch.from_numpy(soundfile.read(wav, dtype="float32")[0]) for wav in wavs]
     length = torch.tensor([len(clip) for clip in clips])
     with torch.no_grad():
-        log_probs, frames = Graph(small_model)(torch.nn.utils.rnn.pad_sequence(clips, True), length)
+        log_probs, frames = ClipGraph(small_model)(torch.nn.utils.rnn.pad_sequence(clips, True), length)
     texts = small_model.greedy_texts(log_probs, frames)
     assert [engine.transcribe_file(wav).text for wav in wavs] == [" ".join(text.split()) for text in texts]
 

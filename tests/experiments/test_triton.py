@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from onnx import TensorProto, helper, numpy_helper
 
 from experiments.entry import ConfigError
-from experiments.triton import main, stream_config, write_repository
+from experiments.export.triton import main, stream_config, write_repository
 from heyjetson.bundle import Bundle, write_manifest
 
 # The messages and fields used here, with the types of Triton's model_config.proto (package inference).

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from heyjetson import AudioError
 from heyjetson.audio import load, to_mono
-from heyjetson.decode import greedy
+from heyjetson.decode import GreedyDecoder, Word, make_decoder
 from heyjetson.engine import pieces
+from heyjetson.errors import DecoderError
 
 LABELS = list(" abc")
 BLANK = 4
@@ -23,8 +24,16 @@ def log_probs(path: str, confidence: float = 0.9) -> np.ndarray:
     return np.log(rows)
 
 
+def greedy(rows: np.ndarray, offset: float = 0.0) -> list[Word]:
+    """Words of a whole utterance."""
+    decoder = GreedyDecoder(LABELS, BLANK, 0.04)
+    decoder.reset(offset)
+    decoder.feed(rows)
+    return decoder.finish()[0].words
+
+
 def test_repeats_and_blanks():
-    words = greedy(log_probs("__aa_ab  _cc_"), LABELS, BLANK, 0.04)
+    words = greedy(log_probs("__aa_ab  _cc_"))
     assert [word.text for word in words] == ["aab", "c"]
     assert (words[0].start, words[0].end) == (0.08, 0.28)
     assert (words[1].start, words[1].end) == (0.4, 0.48)
@@ -32,9 +41,9 @@ def test_repeats_and_blanks():
 
 
 def test_nothing_said():
-    assert greedy(log_probs("____"), LABELS, BLANK, 0.04) == []
-    assert greedy(log_probs("_ __ "), LABELS, BLANK, 0.04) == []
-    assert greedy(np.zeros((0, 5)), LABELS, BLANK, 0.04) == []
+    assert greedy(log_probs("____")) == []
+    assert greedy(log_probs("_ __ ")) == []
+    assert greedy(np.zeros((0, 5))) == []
 
 
 def collapse(path: str) -> str:
@@ -45,10 +54,59 @@ def collapse(path: str) -> str:
 
 @given(st.text("_ abc", max_size=30))
 def test_greedy_is_the_definition(path):
-    words = greedy(log_probs(path), LABELS, BLANK, 0.04)
+    words = greedy(log_probs(path))
     assert " ".join(word.text for word in words) == collapse(path)
     times = [time for word in words for time in (word.start, word.end)]
     assert times == sorted(times)
+
+
+@given(st.text("_ abc", max_size=30), st.lists(st.integers(0, 30)), st.integers(0, 2**32 - 1))
+def test_greedy_does_not_depend_on_the_cuts(path, cuts, seed):
+    rows = log_probs(path) + np.random.default_rng(seed).normal(0, 0.3, (len(path), 5))
+    decoder = GreedyDecoder(LABELS, BLANK, 0.04)
+    decoder.reset(2.5)
+    for part in np.split(rows, sorted(cut for cut in cuts if cut < len(path))):
+        decoder.feed(part)
+        decoder.words()
+    partial = decoder.words()
+    (hypothesis,) = decoder.finish()
+    assert hypothesis.words == partial == greedy(rows, 2.5)
+    assert hypothesis.text == " ".join(word.text for word in partial)
+    assert hypothesis.score == pytest.approx(rows.max(axis=1).sum() if path else 0.0)
+
+
+def test_a_label_goes_on_over_a_cut():
+    decoder = GreedyDecoder(LABELS, BLANK, 0.04)
+    decoder.feed(log_probs("_aa", 0.6))
+    assert [(word.text, word.end) for word in decoder.words()] == [("a", 0.12)]
+    decoder.feed(log_probs("aab", 0.9))
+    assert [(word.text, word.start, word.end) for word in decoder.words()] == [("ab", 0.04, 0.24)]
+    assert decoder.words()[0].confidence == pytest.approx(0.9, abs=1e-3)  # the best frame of each character
+
+
+def test_the_blank_may_stand_anywhere():
+    rows = log_probs("_ab_ cc")
+    first = GreedyDecoder(LABELS, 0, 0.04)
+    first.feed(rows[:, [4, 0, 1, 2, 3]])
+    assert first.finish()[0].words == greedy(rows)
+
+
+def test_wrong_use_is_named():
+    decoder = make_decoder(LABELS, BLANK, 0.04)
+    assert isinstance(decoder, GreedyDecoder)
+    with pytest.raises(DecoderError, match=r"\[T, 5\], found \[3, 4\]"):
+        decoder.feed(np.zeros((3, 4)))
+    with pytest.raises(DecoderError, match="not numbers"):
+        decoder.feed(np.full((1, 5), np.nan))
+    decoder.finish()
+    with pytest.raises(DecoderError, match=r"reset\(\)"):
+        decoder.feed(log_probs("a"))
+    with pytest.raises(DecoderError, match=r"reset\(\)"):
+        decoder.finish()
+    decoder.reset()
+    decoder.feed(log_probs("a"))
+    with pytest.raises(DecoderError, match="n_best must be 1 or more"):
+        make_decoder(LABELS, BLANK, 0.04, n_best=0)
 
 
 @given(st.integers(1, 90000), st.floats(0.5, 3.0))

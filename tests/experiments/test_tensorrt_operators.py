@@ -6,9 +6,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from experiments.entry import ConfigError
-from experiments.tensorrt_fold import feeds, fold, largest_difference, show
-from experiments.tensorrt_half import half
-from experiments.tensorrt_ops import (
+from experiments.export.tensorrt_fold import feeds, fold, largest_difference, show
+from experiments.export.tensorrt_half import half
+from experiments.export.tensorrt_operators import (
     check_graph,
     float_layers,
     main,
@@ -272,7 +272,7 @@ def test_the_list_is_whole():
 
 def test_folding_that_changes_the_result_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("onnx_graphsurgeon")
-    import experiments.tensorrt_fold as module
+    import experiments.export.tensorrt_fold as module
 
     path = make(tmp_path, [helper.make_node("Relu", ["x"], ["y"], "r")])
     model = onnx.load(path)

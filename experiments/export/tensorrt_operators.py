@@ -1,7 +1,7 @@
 """Can TensorRT read a graph? Each operator, attribute and type is held against the list of its ONNX parser.
 
-python -m experiments.tensorrt_ops bundles/digits/model.onnx                    # what TensorRT 10.3 (JetPack 6) refuses
-python -m experiments.tensorrt_ops bundles/digits/model.onnx --release 11.4 --fold folded.onnx --show
+python -m experiments.export.tensorrt_operators bundles/digits/model.onnx        # what TensorRT 10.3 refuses
+python -m experiments.export.tensorrt_operators bundles/digits/model.onnx --release 11.4 --fold folded.onnx --show
 
 The list is tensorrt_operators.tsv beside this file, which names its source.
 """
@@ -363,14 +363,15 @@ def float_layers(path: Path, prefix: str = FRONTEND) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, and fold or show where asked; returns 0 where TensorRT would read the graph."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.tensorrt_ops", description="Say what TensorRT would refuse in an ONNX graph."
+        prog="python -m experiments.export.tensorrt_operators",
+        description="Say what TensorRT would refuse in an ONNX graph.",
     )
     parser.add_argument("graph", type=Path, help="ONNX file")
     parser.add_argument("--release", default=JETPACK_6, help=f"of TensorRT (default {JETPACK_6}, JetPack 6)")
     parser.add_argument("--fold", type=Path, metavar="OUT", help="write the graph with its constants folded")
     parser.add_argument("--show", action="store_true", help="print inputs, outputs and layers")
     options = parser.parse_args(arguments)
-    from experiments.tensorrt_fold import fold, show
+    from experiments.export.tensorrt_fold import fold, show
 
     try:
         complaints = check_graph(options.graph, options.release)
@@ -384,7 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folded = fold(options.graph, options.fold)
             print(f"{options.fold}: {folded.before} nodes became {folded.after}, difference {folded.difference:.1e}.")
     except ConfigError as error:
-        print(f"tensorrt_ops: {error}", file=sys.stderr)
+        print(f"tensorrt_operators: {error}", file=sys.stderr)
         return 2
     return 1 if complaints else 0
 

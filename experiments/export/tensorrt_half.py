@@ -14,8 +14,8 @@ import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
 from experiments.entry import ConfigError
-from experiments.tensorrt_fold import largest_difference
-from experiments.tensorrt_ops import float_layers
+from experiments.export.tensorrt_fold import largest_difference
+from experiments.export.tensorrt_operators import float_layers
 
 HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
 KEPT_OPERATORS = ("LogSoftmax",)

@@ -1,6 +1,6 @@
 """A model repository for NVIDIA's Triton Inference Server, for those who outgrow one device.
 
-python -m experiments.triton bundles/digits repository --name digits --batch 16
+python -m experiments.export.triton bundles/digits repository --name digits --batch 16
 tritonserver --model-repository repository
 
 A bundle of whole clips is batched as requests come. A streaming bundle becomes a stateful model: Triton keeps the state
@@ -245,7 +245,7 @@ def write_repository(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write a bundle into a model repository."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.triton", description="Write a bundle into a Triton model repository."
+        prog="python -m experiments.export.triton", description="Write a bundle into a Triton model repository."
     )
     parser.add_argument("bundle", help="folder written by export.py")
     parser.add_argument("repository", type=Path, help="folder of Triton's models")

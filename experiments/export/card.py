@@ -1,0 +1,78 @@
+"""MODEL_CARD.md: what a person should know before using a bundle, from what its manifest says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def model_card(record: dict[str, Any]) -> str:
+    """Markdown from a bundle's manifest.
+
+    Args:
+        record: the manifest, without its files.
+    """
+    training = record["training"]
+    front = {
+        "licence": record["licence"],
+        "kind": record["kind"],
+        "precision": record["precision"],
+        "sample_rate": record["sample_rate"],
+        "parameters": record["parameters"],
+        "exported": record["exported"],
+    }
+    lines = [
+        "---",
+        *(f"{key}: {value}" for key, value in front.items()),
+        "---",
+        "",
+        f"# {training.get('name', 'model')}",
+        "",
+    ]
+    frame = record["hop"] * record["subsampling_factor"] / record["sample_rate"] * 1000
+    what = "a stream" if record["kind"] == "ctc_stream" else "whole recordings"
+    lines += [
+        f"A CTC speech model for {what}: {record['sample_rate']} Hz in, one output every {frame:.0f} ms over the "
+        f"characters `{''.join(record['labels']).strip()}` and the space.",
+        "",
+    ]
+    if record["kind"] == "ctc_stream":
+        late = record["lookahead_frames"] * frame
+        step = record["chunk_frames"] * frame
+        lines += [f"Words come {late:.0f} ms after they are spoken (lookahead), in steps of {step:.0f} ms.", ""]
+    lines += _results(record["measured"])
+    lines += [
+        "## Training",
+        "",
+        f"- run: {training.get('name', '?')}/{training.get('folder', '?')}, {training.get('steps', '?')} steps, "
+        f"{training.get('date', '?')}",
+        f"- validation WER of the exported weights: {_percent(training.get('validation_wer'))}",
+        f"- code: {training.get('git', {}).get('commit', 'unknown')}",
+        *(f"- data, {name}: SHA-256 `{digest}`" for name, digest in training.get("data", {}).items()),
+        "",
+        "## Limits",
+        "",
+        "It writes what sounds like its training data: other languages, accents, rooms and microphones are written "
+        "worse or not at all. Measure it on recordings of your own before you rely on it.",
+        "",
+        "```",
+        "heyjetson transcribe BUNDLE recording.wav",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _results(measured: dict[str, dict[str, Any]]) -> list[str]:
+    if not measured:
+        return ["## Results", "", "Not measured. `python export.py … manifest=FILE` measures.", ""]
+    rows = [
+        f"| {precision} | {row['manifest']} ({row['utterances']} utterances) | {row['wer']:.2%} | {row['cer']:.2%} | "
+        f"{row['real_time_factor']:.4f} | {row['bytes'] / 1e6:.1f} |"
+        for precision, row in measured.items()
+    ]
+    head = ["| precision | test set | WER | CER | real-time factor, one core | MB |", "|---|---|---|---|---|---|"]
+    return ["## Results", "", *head, *rows, ""]
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2%}"

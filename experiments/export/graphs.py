@@ -1,0 +1,120 @@
+"""The graphs of a bundle: from sound to log-probabilities, whole clips or the next piece of a stream."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from nemo.core.classes.common import typecheck
+from torch import Tensor, nn
+
+from custom_modules.frontend import frame_mask
+from custom_modules.model import SpeechModel
+from custom_modules.streaming import HeyJetsonStreamingEncoder
+
+CLIP, STREAM = "model.onnx", "stream.onnx"
+
+
+def streams(model: SpeechModel) -> bool:
+    """Whether a model's encoder can be exported as a stream."""
+    return isinstance(model.encoder, HeyJetsonStreamingEncoder)
+
+
+class ClipGraph(nn.Module):
+    """Front-end, encoder and decoder as one: samples [B, S], length [B] → log_probs [B, T, V + 1], frames [B]."""
+
+    def __init__(self, model: SpeechModel):
+        super().__init__()
+        self.frontend, self.encoder, self.decoder = model.preprocessor, model.encoder, model.decoder
+
+    def forward(self, samples: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        features, frames = self.frontend(input_signal=samples, length=length)
+        encoded, frames = self.encoder(audio_signal=features, length=frames)[:2]
+        return self.decoder(encoder_output=encoded), frames.to(torch.int64)
+
+
+class StreamGraph(nn.Module):
+    """The same for the next piece of a stream.
+
+    samples [1, chunk], length [1], states → log_probs [1, F, V + 1], valid [1, F], next states. Pieces overlap by
+    what a window is longer than a hop. `valid` is 1 for the frames that hold sound: not for the first ones, which come
+    before the lookahead is filled, and not for those after the end.
+    """
+
+    def __init__(self, model: SpeechModel):
+        super().__init__()
+        self.frontend, self.encoder, self.decoder = model.preprocessor, model.encoder, model.decoder
+        self.names = list(model.encoder.initial_state())
+
+    def forward(self, samples: Tensor, length: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        features, frames = self.frontend(input_signal=samples, length=length)
+        mask = frame_mask(frames, features.shape[2]).to(features.dtype)
+        given = self.encoder.step(features, mask, dict(zip(self.names, states, strict=True)))
+        log_probs = self.decoder(encoder_output=given.outputs.transpose(1, 2))
+        return log_probs, given.mask, *(given.state[name] for name in self.names)
+
+
+@dataclass(frozen=True)
+class StreamGeometry:
+    """How a stream is cut, in samples and in output frames.
+
+    Args:
+        chunk_samples: in one step.
+        shift_samples: between the beginnings of two steps.
+        chunk_frames: output frames of a step.
+        lookahead_frames: output frames by which the outputs are late.
+    """
+
+    chunk_samples: int
+    shift_samples: int
+    chunk_frames: int
+    lookahead_frames: int
+
+    @staticmethod
+    def of(model: SpeechModel, chunk_frames: int) -> StreamGeometry:
+        """The geometry of a model's stream in steps of `chunk_frames`."""
+        hop, frames = model.preprocessor.hop, chunk_frames * model.subsampling_factor
+        shift = frames * hop
+        return StreamGeometry(
+            shift + model.preprocessor.window - hop, shift, chunk_frames, model.encoder.lookahead.frames
+        )
+
+
+def _trace(graph: nn.Module, inputs: tuple[Tensor, ...], path: Path, opset: int, **names) -> None:
+    with typecheck.disable_checks(), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer warns of shapes that the parity check covers
+        # dynamo=False: the other exporter fixes a recurrence's time axis (torch 2.13)
+        torch.onnx.export(graph.eval(), inputs, str(path), dynamo=False, opset_version=opset, **names)
+
+
+def trace_clip(model: SpeechModel, path: Path, opset: int) -> None:
+    """Write the graph of whole clips as ONNX, with dynamic batch and time."""
+    samples = torch.randn(2, model.preprocessor._sample_rate) * 0.1
+    length = torch.tensor([samples.shape[1], samples.shape[1] * 3 // 4])
+    axes = {
+        "samples": {0: "batch", 1: "samples"},
+        "length": {0: "batch"},
+        "log_probs": {0: "batch", 1: "frames"},
+        "frames": {0: "batch"},
+    }
+    names = {"input_names": ["samples", "length"], "output_names": ["log_probs", "frames"], "dynamic_axes": axes}
+    _trace(ClipGraph(model), (samples, length), path, opset, **names)
+
+
+def trace_stream(model: SpeechModel, path: Path, opset: int, geometry: StreamGeometry) -> None:
+    """Write the graph of a stream's step as ONNX, every shape fixed."""
+    states = model.encoder.zeros(1)
+    samples = torch.randn(1, geometry.chunk_samples) * 0.1
+    length = torch.tensor([geometry.chunk_samples])
+    names = {
+        "input_names": ["samples", "length", *states],
+        "output_names": ["log_probs", "valid", *(following(name) for name in states)],
+    }
+    _trace(StreamGraph(model), (samples, length, *states.values()), path, opset, **names)
+
+
+def following(state: str) -> str:
+    """The output that gives a state's next value."""
+    return f"next_{state}"

@@ -1,0 +1,92 @@
+"""Sentences for a language model, from transcripts and from plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.lm import LmError
+from heyjetson.bundle import file_hash
+from heyjetson.scorer import SPACE
+from manifests import read_manifest
+from manifests.lines import text_lines
+from manifests.progress import progress
+from manifests.text import LABELS, Normaliser, TextOptions
+
+RESERVED = ("<s>", "</s>", "<unk>")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that sentences came from.
+
+    Args:
+        name: of the file.
+        sha256: of the file.
+        sentences: taken from it.
+    """
+
+    name: str
+    sha256: str
+    sentences: int
+
+
+def read_texts(
+    manifests: Iterable[Path], texts: Iterable[Path], labels: str = LABELS
+) -> tuple[list[str], list[Source], int]:
+    """Sentences of manifests and text files.
+
+    Args:
+        manifests: whose transcripts are taken as they are.
+        texts: UTF-8, a sentence a line; they are normalised as transcripts are.
+        labels: characters that a sentence may have.
+
+    Returns:
+        sentences, where they came from, and how many lines were left out because of other characters.
+
+    Raises:
+        ManifestError: a file is missing or broken.
+        LmError: no sentence is left.
+    """
+    normalise = Normaliser(TextOptions(labels=labels, accents=labels.isascii(), case=labels == labels.lower()))
+    sentences: list[str] = []
+    sources: list[Source] = []
+    left_out = 0
+    for path in manifests:
+        found = [line.text for line in read_manifest(path)]
+        left_out += _take(path, found, labels, sentences, sources)
+    for path in texts:
+        lines = [line for _, line in text_lines(path)]
+        found = [normalise(line) for line in progress(lines, f"reading {path.name}", len(lines))]
+        left_out += _take(path, found, labels, sentences, sources)
+    if not sentences:
+        raise LmError(
+            f"No sentence is left of {left_out} lines: all have characters outside {labels!r}. Give --labels with the "
+            "characters of your model."
+        )
+    return sentences, sources, left_out
+
+
+def _take(path: Path, found: list[str], labels: str, sentences: list[str], sources: list[Source]) -> int:
+    """Add what fits the labels; returns how many lines do not."""
+    fit = [text for text in found if set(text) <= set(labels)]
+    kept = [text for text in fit if text.strip()]
+    sentences += kept
+    sources.append(Source(path.name, file_hash(path), len(kept)))
+    return len(found) - len(fit)
+
+
+def tokens(sentence: str, unit: str) -> list[str]:
+    """What a sentence is made of.
+
+    Args:
+        sentence: characters of the labels.
+        unit: `word` or `character`.
+
+    >>> tokens("go on", "character")
+    ['g', 'o', '<space>', 'o', 'n']
+    """
+    if unit == "character":
+        return [SPACE if character == " " else character for character in sentence]
+    return [word for word in sentence.split() if word not in RESERVED]

@@ -1,0 +1,71 @@
+"""`heyjetson bench`: how fast and how large is this bundle, here?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from heyjetson.commands import add_engine_options, command, open_engine
+
+
+def add(subparsers: Any) -> None:
+    """Add the command."""
+    parser = command(
+        subparsers,
+        "bench",
+        "measure a bundle on this device: speed, start-up, memory, latency",
+        "  heyjetson bench bundles/synthetic\n  heyjetson bench bundles/synthetic clip.wav --json",
+    )
+    add_engine_options(parser)
+    parser.add_argument("clip", nargs="?", help="a recording (default: 3 s and 10 s of noise)")
+    parser.add_argument("--repeat", type=int, default=15, help="runs a figure is the median of (default 15)")
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print."""
+    import numpy as np
+
+    from heyjetson import audio, measure
+
+    engine = open_engine(options)
+    rate = engine.bundle.sample_rate
+    if options.clip:
+        clips = {Path(options.clip).name: audio.load(options.clip, rate)}
+    else:
+        noise = 0.1 * np.random.default_rng(0).standard_normal(10 * rate).astype(np.float32)
+        clips = {"3 s": noise[: 3 * rate], "10 s": noise}
+    figures: dict[str, Any] = {
+        "bundle": options.bundle,
+        "runs on": f"{engine.provider}, {options.threads} thread(s), {platform.machine()}",
+        "model file, MB": round(engine.bundle.graph.stat().st_size / 1e6, 2),
+    }
+    for name, clip in clips.items():
+        factor = measure.real_time_factor(engine, clip, options.repeat)
+        figures[f"real-time factor, {name}"] = round(factor, 4)
+        figures[f"milliseconds, {name}"] = round(factor * len(clip) / rate * 1000, 1)
+    if engine.bundle.streams:
+        steps = measure.stepping(engine, next(reversed(clips.values())), options.repeat)
+        seconds = engine.bundle.manifest["shift_samples"] / rate
+        figures[f"milliseconds a step of {seconds * 1000:.0f} ms"] = round(steps.step * 1000, 2)
+        figures["the same, slowest of a hundred"] = round(steps.slowest * 1000, 2)
+        figures["milliseconds from the last sample to the final text"] = round(steps.final * 1000, 2)
+    start = measure.start_up(Path(options.bundle), options.threads, options.provider)
+    figures["seconds to import and load"] = round(start.loaded, 2)
+    figures["seconds from nothing to the first result"] = round(start.first, 2)
+    figures["peak memory, MiB"] = round(start.peak)
+    if options.json:
+        print(json.dumps(figures))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    for key, value in figures.items():
+        table.add_row(key, str(value))
+    Console().print(table)
+    return 0

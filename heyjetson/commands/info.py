@@ -1,0 +1,59 @@
+"""`heyjetson info`: what is this bundle?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from heyjetson.commands import command
+
+
+def add(subparsers: Any) -> None:
+    """Add the command."""
+    parser = command(subparsers, "info", "say what a bundle is", "  heyjetson info bundles/synthetic")
+    parser.add_argument("bundle", help="folder written by export.py")
+    parser.add_argument("--json", action="store_true", help="the whole manifest")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what a bundle is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from heyjetson.bundle import Bundle
+
+    bundle = Bundle(options.bundle)
+    manifest = bundle.manifest
+    if options.json:
+        print(json.dumps(manifest, indent=1))
+        return 0
+    size = sum(entry["bytes"] for entry in manifest["files"].values())
+    frame = bundle.frame_seconds * 1000
+    rows = {
+        "kind": f"{manifest['kind']} ({'a stream' if bundle.streams else 'whole recordings'})",
+        "precision": manifest.get("precision", "?"),
+        "parameters": f"{manifest.get('parameters', 0) / 1e6:.2f} M",
+        "size": f"{size / 1e6:.1f} MB",
+        "sample rate": f"{bundle.sample_rate} Hz",
+        "one output every": f"{frame:.0f} ms",
+        "labels": "".join(bundle.labels).strip(),
+        "licence": manifest.get("licence", "?"),
+        "trained": str(manifest.get("training", {}).get("name", "?")),
+    }
+    if bundle.streams:
+        rows["lookahead"] = f"{manifest['lookahead_frames'] * frame:.0f} ms"
+        rows["step"] = f"{manifest['chunk_frames'] * frame:.0f} ms"
+    if scorer := manifest.get("scorer"):
+        rows["language model"] = ", ".join(f"{key} {value}" for key, value in scorer.items())
+    for name, measured in manifest.get("measured", {}).items():
+        rows[f"measured, {name}"] = (
+            f"WER {measured['wer']:.2%}, CER {measured['cer']:.2%}, "
+            f"real-time factor {measured['real_time_factor']:.4f} on {measured['utterances']} utterances"
+        )
+    table = Table(show_header=False, title=str(bundle.folder))
+    for key, value in rows.items():
+        table.add_row(key, value)
+    Console().print(table)
+    return 0

@@ -1,0 +1,126 @@
+"""`heyjetson transcribe`: what do these recordings say?"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from heyjetson.commands import add_decoder_options, add_engine_options, command, decoder_options, open_engine
+from heyjetson.errors import AudioError, OptionError
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au", ".sph", ".m4a")
+STDIN = "-"
+CHUNK = 0.1  # seconds fed at once with --stream
+
+
+def add(subparsers: Any) -> None:
+    """Add the command."""
+    parser = command(
+        subparsers,
+        "transcribe",
+        "print what recordings say",
+        "  heyjetson transcribe bundles/synthetic hello.wav\n"
+        "  heyjetson transcribe bundles/synthetic recordings/ --format json > results.jsonl\n"
+        "  heyjetson transcribe bundles/synthetic talk.flac --format srt --out subtitles/\n"
+        "  sox talk.mp3 -t wav - | heyjetson transcribe bundles/synthetic -\n"
+        '  heyjetson transcribe bundles/synthetic a.wav --lm --hot-words "jetson:3" --n-best 3',
+    )
+    add_engine_options(parser)
+    parser.add_argument("files", nargs="+", help="wav, flac, ogg, mp3, …; folders; - for standard input")
+    parser.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="json has word times")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write NAME.txt (.json, .srt, .vtt) here, not to print")
+    parser.add_argument("--stream", action="store_true", help="feed each recording bit by bit and show the text grow")
+    parser.add_argument("--n-best", type=int, default=1, metavar="N", help="alternatives as well, in json")
+    add_decoder_options(parser)
+    parser.set_defaults(run=run)
+
+
+def recordings(names: list[str]) -> list[str]:
+    """Files named, and those of known kinds in folders named, in order.
+
+    Raises:
+        AudioError: a folder has none.
+    """
+    found: list[str] = []
+    for name in names:
+        if name == STDIN or not Path(name).is_dir():
+            found.append(name)
+            continue
+        inside = sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not inside:
+            raise AudioError(f"The folder {name} holds no recording ({', '.join(SUFFIXES)}).")
+        found += inside
+    return found
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what each file says; a bad file is named and the others go on."""
+    from rich.progress import track
+
+    from heyjetson import formats
+
+    files = recordings(options.files)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    elif options.format in ("srt", "vtt") and len(files) > 1:
+        raise OptionError("Subtitles of several recordings need a folder: add --out DIR.")
+    engine = open_engine(options)
+    decode = decoder_options(options, options.n_best)
+    failed = 0
+    bar = len(files) > 1 and sys.stderr.isatty()
+    for path in _tracked(files, track) if bar else files:
+        try:
+            result = _streamed(engine, path, decode) if options.stream else _whole(engine, path, decode)
+        except AudioError as error:
+            failed += 1
+            print(f"heyjetson: {error}", file=sys.stderr)
+            continue
+        if options.format == "json":
+            text = formats.as_json(result, file=path)
+        elif options.format == "text":
+            text = result.text if len(files) == 1 or options.out else f"{path}\t{result.text}"
+        else:
+            text = formats.subtitles(result, options.format)
+        if options.out:
+            suffix = "txt" if options.format == "text" else options.format
+            (options.out / f"{'stdin' if path == STDIN else Path(path).stem}.{suffix}").write_text(text + "\n", "utf-8")
+        else:
+            print(text, flush=True)
+    if failed:
+        print(f"heyjetson: {failed} of {len(files)} files could not be transcribed.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _tracked(files: list[str], track: Any) -> Iterator[str]:
+    from rich.console import Console
+
+    return track(files, "transcribing", console=Console(stderr=True), transient=True)
+
+
+def _whole(engine: Any, path: str, decode: dict[str, Any]) -> Any:
+    return engine.transcribe(*_sound(path), engine.decoder(**decode))
+
+
+def _streamed(engine: Any, path: str, decode: dict[str, Any]) -> Any:
+    """Feed a recording bit by bit, showing what is understood so far where there is a terminal."""
+    from heyjetson.commands.live import LiveText
+
+    samples, rate = _sound(path)
+    stream = engine.stream(rate, **decode)
+    size = max(round(CHUNK * rate), 1)
+    with LiveText() as live:
+        for start in range(0, len(samples), size):
+            stream.feed(samples[start : start + size])
+            live.show(stream.partial().text)
+        return stream.finish()
+
+
+def _sound(path: str) -> tuple[Any, int]:
+    """Samples and rate of a file or of standard input."""
+    from heyjetson.audio import read
+
+    return read(io.BytesIO(sys.stdin.buffer.read()) if path == STDIN else path)

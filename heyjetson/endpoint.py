@@ -1,0 +1,114 @@
+"""Where an utterance ends, and when there is nothing to listen to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from heyjetson.errors import OptionError
+
+
+@dataclass(frozen=True)
+class EndpointRules:
+    """When a stream closes an utterance by itself (the rules of Kaldi's online endpointing).
+
+    Args:
+        silence: seconds without a character after speech.
+        no_speech: seconds without any; nothing is closed, but the model begins anew.
+        longest: seconds of an utterance, which is then closed at the next frame between two characters.
+        onset: seconds before the next utterance that it is given, so that its first sound is not lost.
+        gate: decibels over the background below which nothing is computed between utterances; None computes always.
+    """
+
+    silence: float = 0.8
+    no_speech: float = 2.4
+    longest: float = 20.0
+    onset: float = 0.3
+    gate: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not (np.isfinite(value) and value >= 0):
+                raise OptionError(f"The endpoint rule {field.name} must be 0 or more, found {value}.")
+        if self.onset > min(self.silence, self.no_speech):
+            raise OptionError(
+                f"The endpoint rule onset, {self.onset} s, must not be longer than the silence before it "
+                f"({min(self.silence, self.no_speech)} s): words would be written twice."
+            )
+
+
+SPEECH_ENDED, NOTHING_SAID, TOO_LONG = "silence", "no_speech", "longest"
+
+
+class Endpointer:
+    """Applies the rules frame by frame.
+
+    Args:
+        rules: see `EndpointRules`.
+        quiet_labels: outputs that are not speech: the blank and the space.
+        frame_seconds: seconds a frame.
+    """
+
+    def __init__(self, rules: EndpointRules, quiet_labels: list[int], frame_seconds: float):
+        self.silence = max(round(rules.silence / frame_seconds), 1)
+        self.no_speech = max(round(rules.no_speech / frame_seconds), 1)
+        self.longest = max(round(rules.longest / frame_seconds), 1)
+        self.quiet_labels = quiet_labels
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin an utterance."""
+        self.frames = self.quiet = 0
+        self.spoken = False
+
+    def feed(self, log_probs: np.ndarray) -> tuple[int, str] | None:
+        """The next frames, [T, V + 1].
+
+        Returns:
+            how many of them belong to the utterance, and the rule that closes it; None where it goes on.
+        """
+        quiet = np.isin(log_probs.argmax(axis=1), self.quiet_labels).tolist()
+        for count, frame_is_quiet in enumerate(quiet, 1):
+            self.frames += 1
+            self.quiet = self.quiet + 1 if frame_is_quiet else 0
+            self.spoken |= not frame_is_quiet
+            if self.spoken and self.quiet >= self.silence:
+                return count, SPEECH_ENDED
+            if not self.spoken and self.quiet >= self.no_speech:
+                return count, NOTHING_SAID
+            if self.frames >= self.longest and frame_is_quiet:
+                return count, TOO_LONG
+        return None
+
+
+class EnergyGate:
+    """Is there a sound over the background?
+
+    The background is the quietest level heard, which is let rise slowly so that a fan that is switched on becomes part
+    of it.
+
+    Args:
+        decibels: over the background.
+        seconds: a piece of sound lasts.
+    """
+
+    RISE = 1.0  # decibels a second
+    FLOOR = -75.0  # decibels of full scale: below is the noise of the converter
+
+    def __init__(self, decibels: float, seconds: float):
+        self.decibels = decibels
+        self.rise = self.RISE * seconds
+        self.background: float | None = None
+
+    def is_open(self, samples: np.ndarray) -> bool:
+        """Whether a piece [S] stands out; the first one never does, since nothing is known before."""
+        level = 10 * float(np.log10(np.square(samples, dtype=np.float64).mean() + 1e-12))
+        level = max(level, self.FLOOR)
+        if self.background is None or level < self.background:
+            self.background = level
+            return False
+        opened = level > self.background + self.decibels
+        self.background += self.rise
+        return opened

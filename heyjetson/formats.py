@@ -1,0 +1,59 @@
+"""Results as text, JSON lines, and subtitles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from heyjetson.decode import Result, Word
+
+FORMATS = ("text", "json", "srt", "vtt")
+CAPTION_CHARACTERS = 42  # a line of a subtitle (BBC subtitle guidelines: about 37 to 42)
+CAPTION_SECONDS = 6.0
+CAPTION_GAP = 0.6  # seconds of silence that begin a new one
+
+
+def captions(words: list[Word]) -> Iterator[list[Word]]:
+    """Cut words into lines of a subtitle: by pauses, length and time."""
+    line: list[Word] = []
+    for word in words:
+        text = " ".join(other.text for other in [*line, word])
+        if line and (
+            word.start - line[-1].end >= CAPTION_GAP
+            or len(text) > CAPTION_CHARACTERS
+            or word.end - line[0].start > CAPTION_SECONDS
+        ):
+            yield line
+            line = []
+        line.append(word)
+    if line:
+        yield line
+
+
+def clock(seconds: float, decimal: str) -> str:
+    """Hours, minutes, seconds and thousandths.
+
+    >>> clock(3661.5, ",")
+    '01:01:01,500'
+    """
+    thousandths = round(seconds * 1000)
+    hours, rest = divmod(thousandths, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{decimal}{rest % 1000:03}"
+
+
+def subtitles(result: Result, kind: str) -> str:
+    """A result as a file of subtitles, `srt` (SubRip) or `vtt` (WebVTT, W3C)."""
+    decimal = "," if kind == "srt" else "."
+    blocks = []
+    for number, line in enumerate(captions(result.words), 1):
+        times = f"{clock(line[0].start, decimal)} --> {clock(line[-1].end, decimal)}"
+        text = " ".join(word.text for word in line)
+        blocks.append(f"{number}\n{times}\n{text}\n" if kind == "srt" else f"{times}\n{text}\n")
+    return ("" if kind == "srt" else "WEBVTT\n\n") + "\n".join(blocks)
+
+
+def as_json(result: Result, **more: object) -> str:
+    """A result as one line of JSON."""
+    return json.dumps({**more, **asdict(result)}, ensure_ascii=False)

@@ -1,0 +1,121 @@
+"""The acoustic half of a stream: samples in, log-probabilities out, the same ones however the samples are cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from heyjetson.bundle import Bundle
+
+
+class FrameStream:
+    """Runs a stream's graph step by step and keeps its state.
+
+    Samples wait in a buffer until they fill a step, so the steps never depend on how the samples came. Memory is
+    bounded: what is left of the samples, the state, and `history`.
+
+    Args:
+        bundle: whose graph it is.
+        session: has onnxruntime's `run(outputs, feed)`.
+        history: samples that are kept for `rewind`.
+    """
+
+    def __init__(self, bundle: Bundle, session: Any, history: int = 0):
+        manifest = bundle.manifest
+        self.session = session
+        self.chunk: int = manifest["chunk_samples"]
+        self.shift: int = manifest["shift_samples"]
+        self.window: int = manifest["window"]
+        self.history = history
+        self.flushes = -(-manifest["lookahead_frames"] // manifest["chunk_frames"])
+        self._states: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in manifest["states"]}
+        self._outputs = ["log_probs", "valid", *(entry["output"] for entry in manifest["states"])]
+        self._inputs = {value.name for value in session.get_inputs()}
+        self.reset()
+
+    def reset(self, position: int = 0) -> None:
+        """Forget everything; the next sample is number `position`."""
+        self.position = position
+        self._begin = 0
+        self._buffer = np.zeros(0, np.float32)
+        self._restart()
+
+    def _restart(self) -> None:
+        self.fresh = True
+        self._state = {
+            name: np.full(entry["shape"], entry["initial"], entry["dtype"]) for name, entry in self._states.items()
+        }
+
+    def rewind(self, samples: int) -> int:
+        """Begin anew `samples` before the next step, as far as the history reaches.
+
+        The first sound of what comes is not lost, and the state is the one the model was trained to begin with.
+
+        Returns:
+            number of the sample that the new beginning lies at.
+        """
+        back = min(samples, self._begin)
+        self._begin -= back
+        self.position -= back
+        self._restart()
+        return self.position
+
+    def push(self, samples: np.ndarray) -> None:
+        """Take samples [S], float32 at the bundle's rate."""
+        keep = max(self._begin - self.history, 0)
+        self._buffer = np.concatenate([self._buffer[keep:], samples])
+        self._begin -= keep
+
+    def waiting(self) -> np.ndarray | None:
+        """The samples of the next step, where there are enough."""
+        end = self._begin + self.chunk
+        return self._buffer[self._begin : end] if end <= len(self._buffer) else None
+
+    def skip(self) -> None:
+        """Let the samples of a step pass without running it; time goes on."""
+        self._advance(self.shift)
+
+    def _advance(self, samples: int) -> None:
+        self._begin += samples
+        self.position += samples
+
+    def step(self) -> np.ndarray | None:
+        """Run the next step.
+
+        Returns:
+            log_probs [T, V + 1], or None where there are not enough samples.
+        """
+        samples = self.waiting()
+        if samples is None:
+            return None
+        log_probs = self._run(samples)
+        self._advance(self.shift)
+        return log_probs
+
+    def finish(self) -> list[np.ndarray]:
+        """Run what is left, then what the lookahead holds. Only `reset` may follow.
+
+        Returns:
+            log_probs [T, V + 1] of each step.
+        """
+        given = []
+        while (log_probs := self.step()) is not None:
+            given.append(log_probs)
+        rest = self._buffer[self._begin :]
+        if len(rest) >= self.window:
+            given.append(self._run(rest))
+        if not self.fresh:
+            given += [self._run(rest[:0]) for _ in range(self.flushes)]
+        return given
+
+    def _run(self, samples: np.ndarray) -> np.ndarray:
+        padded = np.zeros((1, self.chunk), np.float32)
+        padded[0, : len(samples)] = samples
+        feed = {"samples": padded, "length": np.array([len(samples)], np.int64), **self._state}
+        log_probs, valid, *states = self.session.run(
+            self._outputs, {name: value for name, value in feed.items() if name in self._inputs}
+        )
+        self._state = dict(zip(self._states, states, strict=True))
+        self.fresh = False
+        return log_probs[0][valid[0] > 0]

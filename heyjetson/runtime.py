@@ -1,0 +1,84 @@
+"""What runs a graph: TensorRT where an engine was built, else onnxruntime on the GPU or on the CPU."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from heyjetson.bundle import Bundle
+from heyjetson.errors import BundleError, ProviderError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+CHOICES = ("auto", "tensorrt", *PROVIDERS)
+_log = logging.getLogger("heyjetson")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A loaded graph.
+
+    Args:
+        session: has onnxruntime's `run(outputs, feed)` and `get_inputs()`.
+        name: `tensorrt`, `cuda` or `cpu`.
+    """
+
+    session: Any
+    name: str
+
+
+def open_runtime(bundle: Bundle, threads: int = 1, provider: str = "auto") -> Runtime:
+    """Load a bundle's graph.
+
+    Args:
+        bundle: whose graph it is.
+        threads: within an operator on the CPU; 1 leaves the other cores to others.
+        provider: `auto`, `tensorrt`, `cuda` or `cpu`. `auto` takes the best there is and says what it took.
+
+    Raises:
+        ProviderError: what was asked for is not on this device.
+        BundleError: onnxruntime refuses the graph.
+    """
+    if provider not in CHOICES:
+        raise ProviderError(f"There is no provider {provider!r}; choose one of {', '.join(CHOICES)}.")
+    if provider in ("auto", "tensorrt"):
+        session = _tensorrt(bundle, required=provider == "tensorrt")
+        if session is not None:
+            return Runtime(session, "tensorrt")
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    if provider == "auto":
+        provider = "cuda" if PROVIDERS["cuda"] in available else "cpu"
+    if PROVIDERS[provider] not in available:
+        raise ProviderError(
+            f"onnxruntime on this device has no {PROVIDERS[provider]} (it has {', '.join(available)}). Install "
+            "onnxruntime-gpu in place of onnxruntime, or choose provider cpu. `heyjetson doctor` shows what is here."
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    chosen = list(dict.fromkeys([PROVIDERS[provider], PROVIDERS["cpu"]]))
+    try:
+        session = onnxruntime.InferenceSession(str(bundle.graph), options, providers=chosen)
+    except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
+        raise BundleError(f"onnxruntime cannot load {bundle.graph}: {error}") from error
+    if session.get_providers()[0] != PROVIDERS[provider]:
+        _log.warning("onnxruntime could not use %s and runs on %s.", PROVIDERS[provider], session.get_providers()[0])
+        provider = "cpu"
+    return Runtime(session, provider)
+
+
+def _tensorrt(bundle: Bundle, required: bool) -> Any:
+    """A session of the engine that `heyjetson build-engine` made, or None where there is none and none is required."""
+    from heyjetson.tensorrt.session import open_session
+
+    reasons: list[str] = []
+    session = open_session(bundle, reasons.append)
+    if session is None and required:
+        why = " ".join(reasons) or f"none was built: run `heyjetson build-engine {bundle.folder}` on this device."
+        raise ProviderError(f"There is no TensorRT engine to use. {why}")
+    for reason in reasons:
+        _log.warning("%s", reason)
+    return session

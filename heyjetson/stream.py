@@ -1,0 +1,167 @@
+"""Speech as it is spoken: feed, partial, finish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+
+from heyjetson.audio import to_mono
+from heyjetson.decode import Decoder, Hypothesis, Result
+from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules, EnergyGate
+from heyjetson.errors import AudioError, StreamError
+from heyjetson.frames import FrameStream
+
+if TYPE_CHECKING:
+    from heyjetson.engine import Engine
+
+
+class Stream:
+    """One speaker's stream: cheap, independent of others, of bounded memory. Made by `Engine.stream`.
+
+    Without endpoint rules everything that is fed is one utterance, and its text is that of the whole clip, to the last
+    word. With them `feed` returns each utterance as it ends. Not to be fed from two threads at once.
+
+    Args:
+        engine: whose model runs.
+        decoder: of this stream alone.
+        sample_rate: hertz of what will be fed.
+        rules: end utterances by themselves; None never does.
+    """
+
+    def __init__(self, engine: Engine, decoder: Decoder, sample_rate: int, rules: EndpointRules | None = None):
+        bundle = engine.bundle
+        if sample_rate <= 0:
+            raise AudioError(f"The sample rate must be positive, found {sample_rate}.")
+        self.rate = bundle.sample_rate
+        self.input_rate = sample_rate
+        self.decoder = decoder
+        self.rules = rules
+        self.frame_seconds = bundle.frame_seconds
+        self._frame = bundle.manifest["hop"] * bundle.manifest["subsampling_factor"]  # samples
+        self._lookahead = bundle.manifest["lookahead_frames"]
+        self._onset = round(rules.onset * self.rate) if rules else 0
+        # After an utterance the model begins anew in the past: what its last step saw beyond the end is heard again.
+        late = (bundle.manifest["chunk_frames"] + self._lookahead) * self._frame
+        self._frames = FrameStream(bundle, engine.session, history=self._onset + late)
+        space = [index for index, label in enumerate(bundle.labels) if label == " "]
+        self._endpointer = Endpointer(rules, [bundle.blank_id, *space], self.frame_seconds) if rules else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that was fed."""
+        self._resampler = (
+            None if self.input_rate == self.rate else soxr.ResampleStream(self.input_rate, self.rate, 1, "float32")
+        )
+        self._frames.reset()
+        self.decoder.reset(0.0)
+        if self._endpointer:
+            self._endpointer.reset()
+        decibels = self.rules.gate if self.rules else None
+        self._gate = None if decibels is None else EnergyGate(decibels, self._frames.shift / self.rate)
+        self._idle = False  # between utterances; not at the beginning, where the background is not known
+        self._fed = 0
+        self._begun = 0.0  # seconds at which the running utterance begins
+        self._finished = False
+
+    @property
+    def seconds(self) -> float:
+        """How much has been fed."""
+        return self._fed / self.input_rate
+
+    def feed(self, samples: np.ndarray) -> list[Result]:
+        """Take the next samples, any number of them.
+
+        Args:
+            samples: [S] or [S, channels], int16 or float within [-1, 1].
+
+        Returns:
+            the utterances that ended; always none without endpoint rules.
+
+        Raises:
+            AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
+            StreamError: the stream is finished.
+        """
+        if self._finished:
+            raise StreamError("The stream is finished: call reset() before feeding it again.")
+        mono = to_mono(samples)
+        self._fed += len(mono)
+        self._frames.push(self._resampler.resample_chunk(mono) if self._resampler else mono)
+        return self._run()
+
+    def _run(self) -> list[Result]:
+        ended: list[Result] = []
+        while (waiting := self._frames.waiting()) is not None:
+            stands_out = self._gate is None or self._gate.is_open(waiting)
+            if self._gate and self._idle:
+                if not stands_out:
+                    self._frames.skip()
+                    continue
+                self._begin(self._onset)
+                self._idle = False
+            log_probs = self._frames.step()
+            if log_probs is not None:
+                ended += self._decode(log_probs)
+        return ended
+
+    def _decode(self, log_probs: np.ndarray) -> list[Result]:
+        """Give frames to the decoder, closing an utterance where a rule says so."""
+        if not self._endpointer:
+            self.decoder.feed(log_probs)
+            return []
+        ended: list[Result] = []
+        while len(log_probs):
+            closing = self._endpointer.feed(log_probs)
+            if closing is None:
+                self.decoder.feed(log_probs)
+                break
+            count, rule = closing
+            self.decoder.feed(log_probs[:count])
+            if rule in (SPEECH_ENDED, TOO_LONG):
+                ended.append(self._close())
+            if rule == TOO_LONG:  # in the middle of speech: the model goes on, only the text is cut
+                self._begun += self._endpointer.frames * self.frame_seconds
+                self.decoder.reset(self._begun)
+                self._endpointer.reset()
+                log_probs = log_probs[count:]
+                continue
+            self._begin(self._onset + (self._lookahead + len(log_probs) - count) * self._frame)
+            self._idle = True
+            break
+        return ended
+
+    def _begin(self, back: int) -> None:
+        """Begin an utterance `back` samples before the next step."""
+        self._begun = self._frames.rewind(back) / self.rate
+        self.decoder.reset(self._begun)
+        if self._endpointer:
+            self._endpointer.reset()
+
+    def _close(self) -> Result:
+        return self._result(self.decoder.finish(), final=True)
+
+    def _result(self, hypotheses: list[Hypothesis], final: bool) -> Result:
+        words = hypotheses[0].words if hypotheses else []
+        text = hypotheses[0].text if hypotheses else ""
+        return Result(text, words, self.seconds, final, hypotheses[1:])
+
+    def partial(self) -> Result:
+        """What has been understood of the running utterance; it may still change."""
+        words = self.decoder.words()
+        return Result(" ".join(word.text for word in words), words, self.seconds, final=False)
+
+    def finish(self) -> Result:
+        """End the stream: flush it by its own geometry and return the running utterance. Only `reset` may follow.
+
+        Raises:
+            StreamError: it is finished already.
+        """
+        if self._finished:
+            raise StreamError("The stream is finished already: call reset() before using it again.")
+        if self._resampler:
+            self._frames.push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        self._finished = True
+        for log_probs in self._frames.finish():
+            self.decoder.feed(log_probs)
+        return self._close()

@@ -1,0 +1,134 @@
+"""The command line, as a user types it."""
+
+import io
+import json
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+import soundfile
+
+from heyjetson import Result, Word
+from heyjetson.cli import main, parser
+from heyjetson.formats import captions, clock, subtitles
+from tests.conftest import ROOT
+
+COMMANDS = ("transcribe", "listen", "info", "bench", "doctor", "build-engine")
+
+
+@pytest.fixture
+def speech(tmp_path):
+    """A folder of two recordings, one of them stereo at another rate."""
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "a.wav", 0.1 * rng.standard_normal(24000), 16000)
+    (tmp_path / "more").mkdir()
+    soundfile.write(tmp_path / "more" / "b.flac", 0.1 * rng.standard_normal((30000, 2)), 22050)
+    return tmp_path
+
+
+def said(capsys, *arguments: object, status: int = 0) -> str:
+    assert main([str(argument) for argument in arguments]) == status
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parser().parse_args([name, "--help"])
+    assert stop.value.code == 0
+    assert f"heyjetson {name} " in capsys.readouterr().out.partition("example")[2]
+
+
+@pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
+def test_folders_formats_and_files(kind, request, speech, capsys, tmp_path):
+    folder = request.getfixturevalue(kind)
+    lines = said(capsys, "transcribe", folder, speech).splitlines()
+    assert [line.partition("\t")[0] for line in lines] == [str(speech / "a.wav"), str(speech / "more" / "b.flac")]
+    records = [json.loads(line) for line in said(capsys, "transcribe", folder, speech, "--format", "json").splitlines()]
+    assert [record["seconds"] for record in records] == pytest.approx([1.5, 30000 / 22050], abs=1e-3)
+    assert [record["text"] for record in records] == [line.partition("\t")[2] for line in lines]
+    out = tmp_path / "subtitles"
+    assert said(capsys, "transcribe", folder, speech, "--format", "vtt", "--out", out) == ""
+    assert (out / "a.vtt").read_text().startswith("WEBVTT")
+    assert {path.name for path in out.iterdir()} == {"a.vtt", "b.vtt"}
+
+
+def test_standard_input(bundle, speech, capsys, monkeypatch):
+    expected = said(capsys, "transcribe", bundle, speech / "a.wav")
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO((speech / "a.wav").read_bytes())))
+    assert said(capsys, "transcribe", bundle, "-") == expected
+
+
+def test_a_stream_writes_what_the_whole_writes(streaming_bundle, speech, capsys):
+    for name in ("a.wav", "more/b.flac"):
+        whole = said(capsys, "transcribe", streaming_bundle, speech / name)
+        assert said(capsys, "transcribe", streaming_bundle, speech / name, "--stream") == whole
+
+
+def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
+    samples, _ = soundfile.read(speech / "a.wav", dtype="int16")
+    expected = said(capsys, "transcribe", streaming_bundle, speech / "a.wav").strip()
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(samples.tobytes()))))
+    options = ["--stdin", "--rate", "16000", "--silence", "60", "--longest", "60"]
+    assert said(capsys, "listen", streaming_bundle, *options).strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["listen", "{bundle}", "--stdin"], "hears whole recordings"),
+        (["transcribe", "{bundle}", "{tmp}/none.wav"], "There is no file"),
+        (["transcribe", "{bundle}", "{tmp}"], "holds no recording"),
+        (["transcribe", "{bundle}", "a.wav", "--provider", "tpu"], "choose one of auto"),
+        (["transcribe", "{bundle}", "a.wav", "--provider", "cuda"], "has no CUDAExecutionProvider"),
+        (["transcribe", "{bundle}", "a.wav", "--threads", "0"], "--threads must be at least 1"),
+        (["transcribe", "{bundle}", "a.wav", "b.wav", "--format", "srt"], "add --out DIR"),
+        (["listen", "{streaming}", "--stdin", "--silence", "-1"], "silence must be 0 or more"),
+        (["info", "{tmp}"], "not a bundle"),
+    ],
+)
+def test_wrong_use_is_a_sentence(arguments, message, bundle, streaming_bundle, tmp_path, capsys):
+    places = {"bundle": bundle, "streaming": streaming_bundle, "tmp": tmp_path}
+    assert main([argument.format(**places) for argument in arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_hot_words_that_cannot_be_read(bundle, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["transcribe", str(bundle), "a.wav", "--hot-words", "jetson"])
+    assert stop.value.code == 2
+    assert "phrase:boost" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
+def test_bench_measures(kind, request, capsys):
+    figures = json.loads(said(capsys, "bench", request.getfixturevalue(kind), "--repeat", "2", "--json"))
+    assert 0 < figures["real-time factor, 3 s"] < 1
+    assert figures["peak memory, MiB"] > 10
+    assert ("milliseconds from the last sample to the final text" in figures) == (kind == "streaming_bundle")
+
+
+def test_doctor_and_info(bundle, streaming_bundle, tmp_path, capsys):
+    assert "CPUExecutionProvider" in said(capsys, "doctor", bundle)
+    assert "bundle" in said(capsys, "doctor", tmp_path, status=1)
+    assert "lookahead" in said(capsys, "info", streaming_bundle)
+    assert json.loads(said(capsys, "info", streaming_bundle, "--json"))["kind"] == "ctc_stream"
+
+
+def test_a_reader_that_stops_reading_is_no_error(bundle, speech):
+    command = f"{sys.executable} -m heyjetson transcribe {bundle} {' '.join([str(speech / 'a.wav')] * 3)} | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+
+
+def test_captions():
+    words = [Word("one", 0.0, 0.4, 1.0), Word("two", 0.5, 0.9, 1.0), Word("three", 2.0, 2.5, 1.0)]
+    assert [[word.text for word in line] for line in captions(words)] == [["one", "two"], ["three"]]
+    srt = subtitles(Result("one two three", words), "srt")
+    assert srt.startswith("1\n00:00:00,000 --> 00:00:00,900\none two\n\n2\n00:00:02,000 --> 00:00:02,500\nthree\n")
+    long = [Word("word", i * 0.3, i * 0.3 + 0.2, 1.0) for i in range(40)]
+    assert all(len(" ".join(word.text for word in line)) <= 42 for line in captions(long))
+    assert clock(3599.9996, ".") == "01:00:00.000"
+    assert subtitles(Result(""), "vtt") == "WEBVTT\n\n"

@@ -1,0 +1,161 @@
+"""What is said does not depend on how it is cut; an utterance ends where the rules say and loses nothing."""
+
+import numpy as np
+import pytest
+import soxr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from heyjetson import AudioError, Bundle, EndpointRules, Engine, OptionError, StreamError
+from heyjetson.endpoint import Endpointer, EnergyGate
+
+FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def engine(streaming_bundle):
+    return Engine(Bundle(streaming_bundle))
+
+
+def tones(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
+    """Something a random model answers to with changing labels."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    pitch = np.repeat(rng.uniform(100, 3000, size=len(time) // (rate // 5) + 1), rate // 5)[: len(time)]
+    level = np.repeat(rng.uniform(0, 0.5, size=len(time) // (rate // 5) + 1), rate // 5)[: len(time)]
+    return (level * np.sin(2 * np.pi * pitch * time) + 0.01 * rng.standard_normal(len(time))).astype(np.float32)
+
+
+@FUZZ
+@given(cuts=st.lists(st.integers(0, 50000), max_size=12), samples=st.integers(400, 50000), resets=st.booleans())
+def test_any_chunking_gives_the_whole_text(engine, cuts, samples, resets):
+    clip = tones(samples / 16000)
+    whole = engine.transcribe(clip, 16000)
+    stream = engine.stream()
+    if resets:
+        stream.feed(tones(1.3, seed=5))
+        stream.reset()
+    for piece in np.split(clip, np.sort([cut % samples for cut in cuts])):
+        assert stream.feed(piece) == []
+        stream.partial()
+    assert stream.finish() == whole
+
+
+def test_the_stream_gives_the_models_own_frames(engine, streaming_model):
+    for samples in (399, 400, 1039, 1040, 16000, 31234):
+        log_probs = engine.stream_log_probs([tones(samples / 16000)])
+        assert len(log_probs) == streaming_model.output_frames(samples / 16000)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+@pytest.mark.parametrize("size", [1, 441, 4096])
+def test_resampling_does_not_depend_on_the_chunks(engine, rate, size):
+    clip = soxr.resample(tones(1.1), 16000, rate)
+    if size == 1:
+        clip = clip[: rate // 4]
+    whole = engine.transcribe(clip, rate)
+    stream = engine.stream(rate)
+    for start in range(0, len(clip), size):
+        stream.feed(clip[start : start + size])
+    assert stream.finish() == whole
+
+
+def test_formats_of_samples(engine):
+    clip = tones(1.0)
+    integers = (clip * 32767).astype(np.int16)
+    texts = []
+    for samples in (integers, integers / np.float64(32768), np.tile((integers / np.float32(32768))[:, None], (1, 8))):
+        stream = engine.stream()
+        stream.feed(samples)
+        texts.append(stream.finish().text)
+    assert texts[0] == texts[1] == texts[2]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_numbers_are_refused_and_the_stream_goes_on(engine, bad):
+    clip = tones(1.0)
+    stream = engine.stream()
+    stream.feed(clip[:5000])
+    broken = clip[5000:6000].copy()
+    broken[500] = bad
+    with pytest.raises(AudioError, match="NaN or infinity"):
+        stream.feed(broken)
+    stream.feed(clip[5000:])
+    assert stream.finish() == engine.transcribe(clip, 16000)
+
+
+def test_wrong_use_is_named(engine, bundle):
+    stream = engine.stream()
+    stream.feed(np.zeros(0, np.float32))
+    assert stream.finish().text == ""
+    with pytest.raises(StreamError, match="reset"):
+        stream.feed(np.zeros(10, np.float32))
+    with pytest.raises(StreamError, match="reset"):
+        stream.finish()
+    stream.reset()
+    stream.feed(np.zeros(10, np.float32))
+    with pytest.raises(AudioError, match="shape"):
+        stream.feed(np.zeros((2, 2, 2), np.float32))
+    with pytest.raises(AudioError, match="positive"):
+        engine.stream(-1)
+    with pytest.raises(StreamError, match="whole recordings"):
+        Engine(Bundle(bundle)).stream()
+    with pytest.raises(OptionError, match="silence"):
+        EndpointRules(silence=float("nan"))
+    with pytest.raises(OptionError, match="onset"):
+        EndpointRules(silence=0.2, onset=0.3)
+
+
+# Endpoints, with log-probabilities that are known.
+
+BLANK, A, SPACE = 2, 0, 1
+
+
+def frames(text: str) -> np.ndarray:
+    """`a` speech, `_` blank, `-` space, one frame a character."""
+    labels = [{"a": A, "-": SPACE, "_": BLANK}[character] for character in text]
+    return np.log(np.eye(3, dtype=np.float32)[labels] + 1e-9).reshape(-1, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("__aa_a___", (9, "silence")),
+        ("__aa_a-__", (9, "silence")),
+        ("_____", (5, "no_speech")),
+        ("aa_a" * 5, (11, "longest")),
+        ("a" * 15 + "_", (16, "longest")),
+        ("aa__a__a", None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_rules(text, expected, size):
+    endpointer = Endpointer(EndpointRules(0.3, 0.5, 1.0, 0.1), [BLANK, SPACE], 0.1)
+    log_probs, found = frames(text), None
+    for start in range(0, len(log_probs), size):
+        closing = endpointer.feed(log_probs[start : start + size])
+        if closing:
+            found = (start + closing[0], closing[1])
+            break
+    assert found == expected
+
+
+def test_the_gate_opens_for_what_stands_out():
+    gate = EnergyGate(10.0, 0.1)
+    rng = np.random.default_rng(0)
+    quiet, loud = rng.standard_normal((2, 1600)) * [[0.001], [0.1]]
+    assert [gate.is_open(x) for x in (quiet, quiet, loud, quiet, loud)] == [False, False, True, False, True]
+    assert not EnergyGate(10.0, 0.1).is_open(np.zeros(1600))
+
+
+def test_gate_and_rules_keep_time(engine):
+    """With endpoints and gate: times of words are those of the recording, and silence is not computed."""
+    rules = EndpointRules(silence=0.4, no_speech=0.4, onset=0.2, gate=10.0)
+    stream = engine.stream(rules=rules)
+    silence = 0.0005 * np.random.default_rng(1).standard_normal(16000 * 5).astype(np.float32)
+    results = stream.feed(np.concatenate([silence, tones(1.0), silence]))
+    results.append(stream.finish())
+    assert stream.seconds == pytest.approx(11.0)
+    for result in results:
+        assert [word.start for word in result.words] == sorted(word.start for word in result.words)
+        assert all(word.end <= 11.0 for word in result.words)
