@@ -1,7 +1,8 @@
-"""What a bundle costs on the device: real-time factor on one core, start-up time, memory.
+"""What a model costs on the device, beside a peer, in one run: speed on one core, size, memory, start-up, last word.
 
-    python benchmarks/device.py                              # encoders of conf/ with drawn weights
-    python benchmarks/device.py --bundle bundles/synthetic   # a bundle of one's own
+    python benchmarks/device.py                                  # encoders of conf/ with drawn weights, PocketSphinx
+    python benchmarks/device.py bundles/synthetic bundles/digits # bundles of one's own, PocketSphinx
+    python benchmarks/device.py bundles/synthetic --manifest data/synthetic/test.jsonl      # and who writes it right
 
 Prints the rows of benchmarks/RESULTS.md.
 """
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,51 +23,38 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-START = """
+RATE = 16000
+DRAWN = {
+    "hey_jetson": ("fp32", "int8"),
+    "hey_jetson_small": ("fp32", "int8"),
+    "hey_jetson_streaming": ("fp32", "int8"),
+    "nemo_jasper_4x1": ("fp32",),
+    "nemo_quartznet": ("fp32",),
+}
+COLUMNS = {
+    "model, MB": ".1f",
+    "3 s clip, ms": ".1f",
+    "RTF, 10 s clip": ".4f",
+    "load, s": ".2f",
+    "first result, s": ".2f",
+    "peak MiB": ".0f",
+    "last sample to final text, ms": ".1f",
+}
+# PocketSphinx's own process, so that its memory is its own.
+PEER = """
 import re, sys, time
 started = time.perf_counter()
-from heyjetson import Bundle, Engine
-engine = Engine(Bundle(sys.argv[1]))
+from pocketsphinx import Decoder
+decoder = Decoder(samprate=16000, loglevel="FATAL")
 loaded = time.perf_counter() - started
-def peak():  # ru_maxrss would begin with the peak of the process that forked this one
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
-before = peak()
-import numpy
-engine.transcribe(numpy.zeros(16000 * 3, numpy.float32), 16000)
-after = peak()
-print(loaded, time.perf_counter() - started, before, after, 'torch' in sys.modules)
+decoder.start_utt(); decoder.process_raw(bytes(96000), full_utt=True); decoder.end_utt()
+first = time.perf_counter() - started
+print(loaded, first, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024)
 """
 
 
-def real_time_factor(bundle: Path, seconds: float, repeats: int) -> float:
-    """Median time of the graph on a clip, over the clip's length, one thread."""
-    from heyjetson import Bundle, Engine
-
-    engine = Engine(Bundle(bundle), threads=1)
-    clip = np.random.default_rng(0).standard_normal((1, int(seconds * engine.bundle.sample_rate))).astype(np.float32)
-    engine.log_probs(clip)
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        engine.log_probs(clip)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times) / seconds
-
-
-def start_up(bundle: Path) -> tuple[float, float, float, float]:
-    """Seconds to import and load, seconds to the first result, MB after loading, MB after a 3 s clip; best of five."""
-    runs = []
-    for _ in range(5):
-        command = [sys.executable, "-c", START, str(bundle.absolute())]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-        *figures, torch = done.stdout.split()
-        assert torch == "False", "the device side imported torch"
-        runs.append(tuple(map(float, figures)))
-    return min(runs)
-
-
 def drawn_bundles(folder: Path) -> dict[str, Path]:
-    """Bundles of the project's encoders with drawn weights."""
+    """Bundles of the project's encoders with drawn weights: what they cost does not depend on what they learned."""
     from hydra import compose, initialize_config_dir
 
     from experiments.entry import CONF
@@ -77,37 +66,119 @@ def drawn_bundles(folder: Path) -> dict[str, Path]:
     from custom_modules.model import SpeechModel
 
     bundles = {}
-    for name in ("hey_jetson", "hey_jetson_small", "nemo_jasper_4x1", "nemo_quartznet"):
-        for frontend in ("log_mel", "log_spectrogram"):
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                cfg = compose("train", [f"encoder={name}", f"frontend={frontend}"])
-            model = SpeechModel(model_config(cfg)).eval()
-            nemo = folder / "drawn.nemo"
-            model.save_to(str(nemo))
-            bundles[f"{name}, {frontend}"] = folder / f"{name}-{frontend}"
-            export_bundle(model, nemo, bundles[f"{name}, {frontend}"], ExportOptions(seconds=[1.0], batch_sizes=[1]))
+    for name, precisions in DRAWN.items():
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("train", [f"encoder={name}"])
+        model = SpeechModel(model_config(cfg)).eval()
+        nemo = folder / "drawn.nemo"
+        model.save_to(str(nemo))
+        for precision in precisions:
+            bundles[f"{name}, {precision}"] = folder / f"{name}-{precision}"
+            options = ExportOptions(precision=precision, seconds=[1.0], batch_sizes=[1])
+            export_bundle(model, nemo, bundles[f"{name}, {precision}"], options)
     return bundles
 
 
+def row(name: str, figures: dict[str, float | None]) -> None:
+    """Print a row of the table: each figure by the format of its column, `–` where there is none."""
+    shown = ["–" if figures[column] is None else f"{figures[column]:{form}}" for column, form in COLUMNS.items()]
+    print(f"| {' | '.join([name, *shown])} |", flush=True)
+
+
+def measure_bundle(name: str, folder: Path, clip: np.ndarray, repeats: int) -> None:
+    """The row of a bundle."""
+    from heyjetson import Bundle, Engine
+    from heyjetson.measure import real_time_factor, start_up, stepping
+
+    engine = Engine(Bundle(folder), threads=1)
+    short, long = (real_time_factor(engine, clip[: seconds * RATE], repeats) for seconds in (3, 10))
+    start = start_up(folder)
+    assert not start.torch, "the device side imported torch"
+    final = stepping(engine, clip[: 3 * RATE], repeats).final * 1000 if engine.bundle.streams else None
+    size = engine.bundle.graph.stat().st_size / 1e6
+    row(name, dict(zip(COLUMNS, (size, short * 3000, long, start.loaded, start.first, start.peak, final), strict=True)))
+
+
+def pocketsphinx() -> Callable[[np.ndarray], str]:
+    """PocketSphinx with its own English model, from samples [S] at 16 kHz to text."""
+    from pocketsphinx import Decoder
+
+    decoder = Decoder(samprate=float(RATE), loglevel="FATAL")
+
+    def transcribe(samples: np.ndarray) -> str:
+        decoder.start_utt()
+        decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
+        decoder.end_utt()
+        heard = decoder.hyp()
+        return heard.hypstr if heard else ""
+
+    return transcribe
+
+
+def measure_peer(clip: np.ndarray, repeats: int) -> None:
+    """The row of PocketSphinx."""
+    import pocketsphinx as package
+
+    transcribe = pocketsphinx()
+    times = []
+    for seconds in (3, 10):
+        spent = []
+        for _ in range(max(repeats // 3, 3)):
+            started = time.perf_counter()
+            transcribe(clip[: seconds * RATE])
+            spent.append(time.perf_counter() - started)
+        times.append(statistics.median(spent))
+    done = subprocess.run([sys.executable, "-c", PEER], capture_output=True, text=True, check=True)
+    loaded, first, peak = map(float, done.stdout.split())
+    size = sum(path.stat().st_size for path in Path(package.get_model_path()).rglob("*") if path.is_file()) / 1e6
+    figures = (size, times[0] * 1000, times[1] / 10, loaded, first, peak, None)
+    row("PocketSphinx 5, its English model", dict(zip(COLUMNS, figures, strict=True)))
+
+
+def compare_texts(bundles: dict[str, Path], manifest: Path) -> None:
+    """Word error rates of the bundles and of PocketSphinx on the same recordings."""
+    from experiments.evaluation import evaluate_bundle
+    from experiments.report import Report, make_row
+    from heyjetson.audio import load
+    from manifests import read_manifest
+
+    print(f"\n| on {manifest.name} | WER | CER | real-time factor |\n|---|---|---|---|")
+    reports = {name: evaluate_bundle(folder, manifest) for name, folder in bundles.items()}
+    transcribe, rows, spent = pocketsphinx(), [], 0.0
+    for utterance in read_manifest(manifest):
+        samples = load(utterance.audio, RATE)
+        started = time.perf_counter()
+        text = transcribe(samples)
+        spent += time.perf_counter() - started
+        rows.append(make_row(utterance, text))
+    reports["PocketSphinx"] = Report(str(manifest), "PocketSphinx", rows, spent)
+    for name, report in reports.items():
+        totals = report.totals()
+        print(f"| {name} | {totals['wer']:.1%} | {totals['cer']:.1%} | {totals['real_time_factor']:.4f} |")
+
+
 def main() -> None:
-    """Measure and print a Markdown table."""
+    """Measure and print Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path, help="measure this bundle only")
+    parser.add_argument("bundles", nargs="*", type=Path, help="bundles (default: conf/'s encoders with drawn weights)")
+    parser.add_argument("--manifest", type=Path, help="compare what is written, on these recordings")
+    parser.add_argument("--clip", type=Path, help="recording of 10 s or more (default: noise)")
     parser.add_argument("--repeats", type=int, default=15, help="runs a figure is the median of (default 15)")
     given = parser.parse_args()
+    if given.clip:
+        from heyjetson.audio import load
+
+        clip = load(given.clip, RATE)[: 10 * RATE]
+    else:
+        clip = (0.1 * np.random.default_rng(0).standard_normal(10 * RATE)).astype(np.float32)
     with tempfile.TemporaryDirectory() as temporary:
-        bundles = {str(given.bundle): given.bundle} if given.bundle else drawn_bundles(Path(temporary))
-        print("| bundle | MB | RTF, 3 s clip | RTF, 10 s clip | load, s | first result, s | MB loaded | MB after 3 s |")
-        print("|---|---|---|---|---|---|---|---|")
-        for name, bundle in bundles.items():
-            size = (bundle / "model.onnx").stat().st_size / 1e6
-            short, long = (real_time_factor(bundle, seconds, given.repeats) for seconds in (3.0, 10.0))
-            loaded, first, before, after = start_up(bundle)
-            print(
-                f"| {name} | {size:.1f} | {short:.4f} | {long:.4f} | {loaded:.2f} | {first:.2f} | {before:.0f} | "
-                f"{after:.0f} |",
-                flush=True,
-            )
+        bundles = {str(path): path for path in given.bundles} or drawn_bundles(Path(temporary))
+        print(f"| one core | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}")
+        for name, folder in bundles.items():
+            measure_bundle(name, folder, clip, given.repeats)
+        measure_peer(clip, given.repeats)
+        if given.manifest:
+            compare_texts(bundles, given.manifest)
 
 
 if __name__ == "__main__":

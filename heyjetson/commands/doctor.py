@@ -82,12 +82,9 @@ def _tensorrt() -> str:
     return f"no Python package; {found} can build engines" if found else "not installed"
 
 
-def _beam() -> str:
-    parts = {name: version(name) for name in ("flashlight-text", "kenlm")}
-    missing = [name for name, found in parts.items() if not found]
-    if missing:
-        return f'{", ".join(missing)} not installed: greedy decoding only; run pip install "heyjetson[lm]"'
-    return ", ".join(f"{name} {found}" for name, found in parts.items())
+def _language_model() -> str:
+    found = version("flashlight-text")
+    return f"flashlight-text {found}" if found else 'flashlight-text is not installed: pip install "heyjetson[lm]"'
 
 
 def microphones() -> list[str]:
@@ -119,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
         "CPU": f"{os.cpu_count()} × {_processor()}, {_memory()} memory",
         "onnxruntime": _onnxruntime(),
         "TensorRT": _tensorrt(),
-        "language model": _beam(),
+        "language model": _language_model(),
         "microphones": "\n".join(microphones()),
     }
     status = 0

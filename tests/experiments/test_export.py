@@ -110,3 +110,12 @@ def test_only_this_projects_models_are_restored(nemo_file, tmp_path):
     cut.write_bytes(nemo_file.read_bytes()[:3000])
     with pytest.raises(ConfigError, match=r"not a \.nemo|cannot be restored"):
         restore_model(cut)
+
+
+def test_differences_are_counted_in_proportion_where_a_frame_reaches_far_down():
+    from experiments.export.parity import _difference
+
+    near, far = np.array([[-0.1, -9.0, -4.0]]), np.array([[-0.1, -9.0, -250.0]])
+    assert _difference(near + 1e-3, near, "") == pytest.approx(1e-3)
+    assert _difference(far + 1e-3, far, "") == pytest.approx(4e-5)
+    assert _difference(near * np.nan, near, "") == float("inf")

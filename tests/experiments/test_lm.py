@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.lm import LmError
+from experiments.lm import LmError, benchmark
 from experiments.lm.__main__ import main
 from experiments.lm.arpa import read_vocabulary, write_arpa
 from experiments.lm.estimate import FALLBACK, SPECIAL, discounts, estimate
@@ -273,6 +273,14 @@ def test_what_is_tuned_on_is_what_the_bundle_says(bundle, corpus):
         assert spoken.reference == utterance.text
         assert decode(decoder, spoken) == engine.transcribe_file(utterance.audio).text
         assert spoken.pieces[0].shape[1] == len(engine.bundle.labels) + 1
+
+
+def test_the_benchmark_needs_no_model(workshop, capsys):
+    Path("few.jsonl").write_text("".join(Path("train.jsonl").read_text().splitlines(True)[:3]))
+    assert main("train train.jsonl --order 2 --out lm.arpa".split()) == 0
+    assert benchmark.main("few.jsonl --lm lm.arpa".split()) == 0
+    assert "beam 100, word model of order 2" in capsys.readouterr().out
+    assert benchmark.main(["none.jsonl"]) == 1
 
 
 def test_there_must_be_words_to_tune_on(workshop):

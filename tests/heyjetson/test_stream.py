@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heyjetson import AudioError, Bundle, EndpointRules, Engine, OptionError, StreamError
+from heyjetson.audio import read
 from heyjetson.endpoint import Endpointer, EnergyGate
 
 FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -39,6 +40,24 @@ def test_any_chunking_gives_the_whole_text(engine, cuts, samples, resets):
         assert stream.feed(piece) == []
         stream.partial()
     assert stream.finish() == whole
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=st.integers(0, 10**6), sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=5))
+def test_real_recordings_in_any_chunking(engine, recordings, number, sizes):
+    paths = sorted((recordings / "commands").rglob("*.wav")) + sorted((recordings / "fsdd").rglob("*.flac"))
+    clip, rate = read(paths[number % len(paths)])
+    whole = engine.transcribe(clip, rate)
+    stream = engine.stream(rate)
+    for turn, start in enumerate(np.cumsum([0] + sizes * (len(clip) // sum(sizes) + 1))[:-1]):
+        stream.feed(clip[start : start + sizes[turn % len(sizes)]])
+    assert stream.finish() == whole
+
+
+def test_the_drawn_model_answers_to_what_it_hears(engine):
+    """What the tests above compare is not silence."""
+    texts = {engine.transcribe(tones(2.0, seed=seed), 16000).text for seed in range(4)}
+    assert len(texts) > 1
 
 
 def test_the_stream_gives_the_models_own_frames(engine, streaming_model):

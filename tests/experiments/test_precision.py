@@ -1,0 +1,110 @@
+"""Smaller bundles say what they lost, and are refused when it is too much; each target gets a graph it can read."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from experiments.entry import ConfigError
+from experiments.export.bundle import ExportOptions, export_bundle
+from experiments.export.parity import check_parity
+from experiments.export.precision import store
+from heyjetson import Bundle, Engine
+
+QUICK = {"seconds": [0.5, 1.3], "batch_sizes": [2]}
+
+
+@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("int8", 0.5)])
+@pytest.mark.parametrize("kind", ["small_model", "streaming_model"])
+def test_stored_small_and_computed_the_same(kind, precision, share, request, nemo_file, tmp_path):
+    model = request.getfixturevalue(kind)
+    options = ExportOptions(precision=precision, **QUICK)
+    assert export_bundle(model, nemo_file, tmp_path / "b", options).difference < 0.2
+    export_bundle(model, nemo_file, tmp_path / "exact", ExportOptions(**QUICK))
+    small, exact = Bundle(tmp_path / "b"), Bundle(tmp_path / "exact")
+    assert small.graph.stat().st_size < share * exact.graph.stat().st_size
+    assert small.manifest["precision"] == precision
+
+
+def test_weights_lose_less_than_half_a_step(tmp_path, bundle):
+    """Every 8-bit weight is within half a step of its float32 value, one step being 1/127 of its row's largest."""
+    store(Bundle(bundle).graph, tmp_path / "int8.onnx", "int8")
+    exact = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(Bundle(bundle).graph).graph.initializer
+    }
+    small = {
+        tensor.name: onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(tmp_path / "int8.onnx").graph.initializer
+    }
+    checked = 0
+    for name, values in small.items():
+        if not name.endswith("_integers"):
+            continue
+        scale = small[name.replace("_integers", "_scale")]
+        original = exact.get(name.removesuffix("_integers"))
+        if original is None:  # a constant of the graph, not an initializer
+            continue
+        assert values.dtype == np.int8
+        assert (np.abs(values * scale - original) <= scale * 0.5001).all()
+        checked += 1
+    assert checked >= 5
+
+
+def test_figures_of_each_precision_are_written(small_model, nemo_file, corpus, tmp_path):
+    options = ExportOptions(precision="int8", manifest=corpus / "validation.jsonl", max_wer_increase=2.0, **QUICK)
+    export_bundle(small_model, nemo_file, tmp_path / "b", options)
+    bundle = Bundle(tmp_path / "b")
+    assert set(bundle.manifest["measured"]) == {"fp32", "int8"}
+    assert bundle.manifest["measured"]["int8"]["bytes"] < bundle.manifest["measured"]["fp32"]["bytes"]
+    card = (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    assert card.startswith("---\nlicence: unspecified")
+    assert "| int8 | validation.jsonl (4 utterances)" in card
+
+
+def test_a_precision_that_loses_too_much_is_refused(small_model, nemo_file, corpus, tmp_path):
+    options = ExportOptions(precision="fp16", manifest=corpus / "validation.jsonl", max_wer_increase=-0.1, **QUICK)
+    with pytest.raises(ConfigError, match="raises the WER on validation.jsonl"):
+        export_bundle(small_model, nemo_file, tmp_path / "b", options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("chunk_frames", [1, 3, 16])
+def test_streams_of_any_step(streaming_model, nemo_file, tmp_path, chunk_frames):
+    options = ExportOptions(chunk_frames=chunk_frames, **QUICK)
+    assert export_bundle(streaming_model, nemo_file, tmp_path / "b", options).difference < 1e-4
+    engine = Engine(Bundle(tmp_path / "b"))
+    assert check_parity(streaming_model, engine, [0.025, 0.03, 0.7, 4.1], [1], seed=3).difference < 1e-4
+    properties = {prop.key: prop.value for prop in onnx.load(engine.bundle.graph).metadata_props}
+    states = json.loads(properties["states"])
+    shapes = {value.name: value.shape for value in engine.session.get_inputs()}
+    assert {state["name"]: state["shape"] for state in states} == {
+        name: shape for name, shape in shapes.items() if name not in ("samples", "length")
+    }
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_graph_for_tensorrt(streaming_model, nemo_file, tmp_path, precision):
+    options = ExportOptions(target="tensorrt", precision=precision, **QUICK)
+    assert export_bundle(streaming_model, nemo_file, tmp_path / "b", options).difference < (
+        1e-4 if precision == "fp32" else 0.3
+    )
+    manifest = Bundle(tmp_path / "b").manifest
+    if precision == "fp32":
+        assert manifest["tensorrt"]["keep_fp32"]
+    else:
+        assert manifest["compute"] == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "int4"}, "fp32, fp16, int8"),
+        ({"target": "coreml"}, "onnx, tensorrt, triton"),
+        ({"target": "tensorrt", "precision": "int8"}, "Choose precision=fp16"),
+        ({"chunk_frames": 0}, "at least 1"),
+    ],
+)
+def test_choices_that_cannot_work(options, message):
+    with pytest.raises(ConfigError, match=message):
+        ExportOptions(**options)
