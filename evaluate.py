@@ -2,6 +2,7 @@
 
 python evaluate.py model=runs/synthetic/TIME/model.nemo manifest=data/synthetic/test.jsonl
 python evaluate.py model=bundles/synthetic manifest=data/synthetic/test.jsonl worst=20
+python evaluate.py model=bundles/synthetic manifest=data/synthetic/test.jsonl scorer=bundle      # its language model
 python evaluate.py --help
 """
 
@@ -21,7 +22,7 @@ def main(cfg: DictConfig) -> None:
 
     path, manifest = Path(cfg.model), Path(cfg.manifest)
     if path.is_dir():
-        report = evaluate_bundle(path, manifest, cfg.threads)
+        report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer)
         out = Path(cfg.out or path.parent / f"{path.name}-{manifest.stem}.json")
     else:
         from experiments.restore import restore_model

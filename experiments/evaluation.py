@@ -47,21 +47,23 @@ def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16) -> R
     return Report(str(manifest), type(model).__name__, rows, spent)
 
 
-def evaluate_bundle(folder: Path, manifest: Path, threads: int = 1) -> Report:
+def evaluate_bundle(folder: Path, manifest: Path, threads: int = 1, scorer: str | None = None) -> Report:
     """Transcribe a manifest with a bundle, one utterance at a time, as the device does.
 
     Args:
         folder: of the bundle.
         manifest: JSON lines.
         threads: of onnxruntime.
+        scorer: language model: a scorer file, `bundle` for the one in the bundle, None for none.
     """
     engine = Engine(Bundle(folder), threads)
+    decoder = engine.decoder(scorer)
     rows, spent = [], 0.0
     utterances = read_manifest(manifest)
     for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
         samples = load(utterance.audio, engine.bundle.sample_rate)
         started = time.perf_counter()
-        result = engine.transcribe(samples, engine.bundle.sample_rate)
+        result = engine.transcribe(samples, engine.bundle.sample_rate, decoder)
         spent += time.perf_counter() - started
         rows.append(make_row(utterance, result.text))
     return Report(str(manifest), str(folder), rows, spent)

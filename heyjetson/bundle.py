@@ -32,6 +32,7 @@ _REQUIRED_OF_STREAMS: dict[str, type | tuple[type, ...]] = {
     "states": list,
 }
 KINDS = ("ctc", "ctc_stream")
+_POSITIVE = ("sample_rate", "window", "hop", "subsampling_factor", "longest_seconds", "chunk_samples", "shift_samples")
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
@@ -53,6 +54,30 @@ def write_manifest(folder: Path, record: dict[str, Any]) -> None:
     names = sorted(path.name for path in folder.iterdir() if path.name != MANIFEST)
     files = {name: {"sha256": file_hash(folder / name), "bytes": (folder / name).stat().st_size} for name in names}
     (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, **record, "files": files}, indent=1) + "\n")
+
+
+def _fault(manifest: dict[str, Any]) -> str | None:
+    """What of a manifest's values cannot be, where the types are right."""
+    for key in (*_POSITIVE, "chunk_frames"):
+        if key in manifest and not (isinstance(manifest[key], int | float) and 0 < manifest[key] < float("inf")):
+            return f"{key} must be positive, found {manifest[key]!r}"
+    if not manifest["labels"] or not all(isinstance(label, str) and label for label in manifest["labels"]):
+        return "labels must be texts"
+    if not 0 <= manifest["blank_id"] <= len(manifest["labels"]):
+        return f"blank_id must be an output, found {manifest['blank_id']}"
+    if not isinstance(manifest.get("graph", ""), str) or not isinstance(manifest.get("measured", {}), dict):
+        return "graph must be a name and measured a table"
+    if manifest["kind"] != "ctc_stream":
+        return None
+    if manifest["lookahead_frames"] < 0:
+        return f"lookahead_frames must be 0 or more, found {manifest['lookahead_frames']}"
+    for state in manifest["states"]:
+        texts = isinstance(state, dict) and all(isinstance(state.get(key), str) for key in ("name", "output"))
+        if not (texts and isinstance(state.get("shape"), list) and isinstance(state.get("initial"), int | float)):
+            return "each of the states must have a name, an output, a shape and an initial value"
+        if state.get("dtype") != "float32" or not all(isinstance(n, int) and n > 0 for n in state["shape"]):
+            return f"the state {state['name']!r} must be float32 and have a shape of whole numbers"
+    return None
 
 
 @dataclass(frozen=True)
@@ -92,6 +117,8 @@ class Bundle:
         for key, kind in required.items():
             if not isinstance(manifest.get(key), kind):
                 raise BundleError(f"{path}: the key {key!r} is missing or of the wrong type. Export the model again.")
+        if fault := _fault(manifest):
+            raise BundleError(f"{path}: {fault}. Copy the bundle again, or export the model again.")
         if manifest["kind"] not in KINDS:
             raise BundleError(
                 f"{folder} is a bundle of kind {manifest['kind']!r}, this command runs {' and '.join(KINDS)}. "

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Does the wheel run on 64-bit ARM, and write the same text as here? Needs root and a network; ten to twenty minutes.
+# Does the wheel run on 64-bit ARM, and write the same text as here? Needs root and a network; about ten minutes.
 #
-#   apt-get install debootstrap qemu-user-static proot
+#   apt-get install debootstrap qemu-user-static
 #   tests/arm64/run.sh bundles/synthetic data/synthetic/wavs/test/00000.wav
 #
 # Makes a Debian root for ARM in ARM64_ROOT (default: /var/tmp/heyjetson-arm64; kept for the next time), installs the
@@ -11,53 +11,62 @@ set -euo pipefail
 
 bundle=$(realpath "$1")
 shift
-recordings=$(realpath "$@")
+recordings=("$@")
 project=$(cd "$(dirname "$0")/../.." && pwd)
 root=${ARM64_ROOT:-/var/tmp/heyjetson-arm64}
 suite=${ARM64_SUITE:-bookworm}
 python=$project/.venv/bin/python
+binfmt=/proc/sys/fs/binfmt_misc
 
-for program in debootstrap qemu-aarch64-static proot; do
-    command -v "$program" > /dev/null || { echo "$program is missing: apt-get install debootstrap qemu-user-static proot" >&2; exit 2; }
+for program in debootstrap qemu-aarch64-static; do
+    command -v "$program" > /dev/null || {
+        echo "$program is missing: apt-get install debootstrap qemu-user-static" >&2
+        exit 2
+    }
 done
+# The kernel hands ARM programs to the emulator, which it keeps open (flag F), so that it is found inside the root too.
+[ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt
+[ -e $binfmt/qemu-aarch64 ] || cat /usr/lib/binfmt.d/qemu-aarch64.conf > $binfmt/register
 
-# proot hands every program to the emulator, so that the kernel need not know how (binfmt_misc).
 arm() {
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-        ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} ${PIP_CERT:+PIP_CERT="$PIP_CERT"} \
-        proot -q qemu-aarch64-static -0 -r "$root" -b /proc -b /dev -b /sys -b /etc/resolv.conf -b /etc/hosts \
-        -b /etc/ssl/certs -b /tmp -w / "$@"
+        PIP_CERT=/etc/ssl/certs/ca-certificates.crt chroot "$root" "$@"
 }
 
 if [ ! -x "$root/usr/bin/python3" ]; then
-    mirror=${ARM64_MIRROR:-$(awk '$1 == "deb" && $2 ~ /^http/ {print $2; exit} $1 == "URIs:" {print $2; exit}' \
-        /etc/apt/sources.list /etc/apt/sources.list.d/* 2> /dev/null)}
+    mirror=${ARM64_MIRROR:-$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources 2> /dev/null |
+        awk '$1 == "deb" && $2 ~ /^http/ {print $2; exit} $1 == "URIs:" {print $2; exit}' || true)}
     rm -rf "$root"
-    debootstrap --arch=arm64 --foreign --variant=minbase --include=python3,python3-venv "$suite" "$root" "${mirror:-http://deb.debian.org/debian}"
-    arm /debootstrap/debootstrap --second-stage
+    debootstrap --arch=arm64 --variant=minbase --include=python3,python3-venv,ca-certificates \
+        "$suite" "$root" "${mirror:-http://deb.debian.org/debian}"
 fi
+cp /etc/resolv.conf /etc/hosts "$root/etc/"
+cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+stage=$(mktemp -d "$root/opt/stage.XXXXXX")
+inside=${stage#"$root"}
+trap 'rm -rf "$stage"; umount "$root/proc"' EXIT
 arm uname -m
 
 rm -rf "$project/dist"
 "$python" -m build --wheel --outdir "$project/dist" "$project" > /dev/null
-stage=$(mktemp -d /tmp/heyjetson-arm64.XXXXXX)
-trap 'rm -rf "$stage"' EXIT
 cp "$project"/dist/heyjetson-*.whl "$stage"
 cp -r "$bundle" "$stage/bundle"
-for recording in $recordings; do cp "$recording" "$stage"; done
+cp "${recordings[@]}" "$stage"
+wheel=$inside/$(basename "$stage"/heyjetson-*.whl)
 
 [ -x "$root/opt/heyjetson/bin/python" ] || arm python3 -m venv /opt/heyjetson
-arm /opt/heyjetson/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --force-reinstall "$stage"/heyjetson-*.whl
+arm /opt/heyjetson/bin/pip install --quiet --disable-pip-version-check --only-binary :all: "$wheel"
+arm /opt/heyjetson/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheel"
 arm /opt/heyjetson/bin/python -c 'import importlib.util as u; assert not u.find_spec("torch")'
 
 status=0
-for recording in "$stage"/*.wav "$stage"/*.flac; do
-    [ -e "$recording" ] || continue
-    here=$("$python" -m heyjetson transcribe "$stage/bundle" "$recording")
-    there=$(arm /opt/heyjetson/bin/heyjetson transcribe "$stage/bundle" "$recording")
+for recording in "${recordings[@]}"; do
+    here=$("$python" -m heyjetson transcribe "$bundle" "$recording")
+    there=$(arm /opt/heyjetson/bin/heyjetson transcribe "$inside/bundle" "$inside/$(basename "$recording")")
     echo "$(basename "$recording"): here '$here', on ARM '$there'"
     [ "$here" = "$there" ] || status=1
 done
-arm /opt/heyjetson/bin/heyjetson doctor "$stage/bundle"
+arm /opt/heyjetson/bin/heyjetson doctor "$inside/bundle"
 [ $status = 0 ] && echo "The same text on both."
 exit $status

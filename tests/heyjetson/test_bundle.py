@@ -78,6 +78,35 @@ def test_damaged_manifests_never_crash(copy, bundle, position, junk):
         Engine(Bundle(copy))
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_manifest_with_other_values_is_refused_or_runs(kind, request, tmp_path_factory, data):
+    """Any value put in the place of any other: a `BundleError`, or an engine that transcribes."""
+    original = request.getfixturevalue(kind)
+    folder = tmp_path_factory.mktemp("fuzz")
+    manifest = json.loads((original / "manifest.json").read_text())
+    place = manifest
+    key = data.draw(st.sampled_from(sorted(manifest)))
+    if key == "states" and data.draw(st.booleans()):
+        place = manifest["states"][data.draw(st.integers(0, len(manifest["states"]) - 1))]
+        key = data.draw(st.sampled_from(sorted(place)))
+    place[key] = data.draw(VALUES)
+    for name in original.iterdir():
+        if name.name != "manifest.json":
+            (folder / name.name).symlink_to(name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with contextlib.suppress(BundleError, AudioError):
+        Engine(Bundle(folder)).transcribe(np.zeros(8000, np.float32), 16000)
+
+
 def test_no_bundle_at_all(tmp_path):
     with pytest.raises(BundleError, match="not a bundle"):
         Bundle(tmp_path)
