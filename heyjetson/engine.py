@@ -12,7 +12,7 @@ from heyjetson import audio
 from heyjetson.bundle import Bundle
 from heyjetson.decode import Decoder, Hypothesis, Result, make_decoder
 from heyjetson.endpoint import EndpointRules
-from heyjetson.errors import AudioError, StreamError
+from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.runtime import open_runtime
 from heyjetson.stream import Stream
@@ -88,9 +88,16 @@ class Engine:
         if length is None:
             length = np.full(len(samples), samples.shape[1])
         feed = {"samples": samples.astype(np.float32, copy=False), "length": length.astype(np.int64)}
-        log_probs, frames = self.session.run(
-            ["log_probs", "frames"], {name: value for name, value in feed.items() if name in self._inputs}
-        )
+        feed = {name: value for name, value in feed.items() if name in self._inputs}
+        try:
+            log_probs, frames = self.session.run(["log_probs", "frames"], feed)
+        except HeyJetsonError:
+            raise
+        except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
+            size = f"{len(samples)} x {samples.shape[1] / self.bundle.sample_rate} s"
+            raise BundleError(
+                f"The graph {self.bundle.graph} fails on {size}: {error}. Export the model again."
+            ) from error
         return log_probs, frames
 
     def stream_log_probs(self, chunks: Iterable[np.ndarray]) -> np.ndarray:

@@ -151,9 +151,11 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
     with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}-") as temporary:
         exact, folder = Path(temporary, "fp32"), Path(temporary, "bundle")
         exact.mkdir()
-        _trace(model, exact / record["graph"], options)
+        longest = record["longest_seconds"]
+        _trace(model, exact / record["graph"], options, longest)
         write_manifest(exact, record)
-        parity = check_parity(model, Engine(Bundle(exact)), options.seconds, options.batch_sizes)
+        lengths = [*options.seconds, longest]  # what a graph keeps of its tracing shows at the longest
+        parity = check_parity(model, Engine(Bundle(exact)), lengths, options.batch_sizes)
         if not parity.difference <= options.tolerance:
             raise ConfigError(
                 f"The exported graph differs from the model by {parity.difference:.2e} in log-probability, more than "
@@ -167,7 +169,7 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
             store(exact / record["graph"], folder / record["graph"], options.precision)
         write_manifest(folder, record)
         if options.precision != "fp32":
-            parity = check_parity(model, Engine(Bundle(folder)), options.seconds, options.batch_sizes)
+            parity = check_parity(model, Engine(Bundle(folder)), lengths, options.batch_sizes)
         record["parity"] = {"largest_difference": parity.difference, "cases": parity.cases}
         if options.manifest is not None:
             record["measured"] = _measure(exact, folder, options)
@@ -181,11 +183,11 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
     return parity
 
 
-def _trace(model: SpeechModel, path: Path, options: ExportOptions) -> None:
+def _trace(model: SpeechModel, path: Path, options: ExportOptions, longest: float) -> None:
     if streams(model):
         trace_stream(model, path, options.opset, StreamGeometry.of(model, options.chunk_frames))
     else:
-        trace_clip(model, path, options.opset)
+        trace_clip(model, path, options.opset, longest)
 
 
 def _measure(exact: Path, folder: Path, options: ExportOptions) -> dict[str, dict[str, Any]]:

@@ -89,8 +89,12 @@ def _trace(graph: nn.Module, inputs: tuple[Tensor, ...], path: Path, opset: int,
         torch.onnx.export(graph.eval(), inputs, str(path), dynamo=False, opset_version=opset, **names)
 
 
-def trace_clip(model: SpeechModel, path: Path, opset: int) -> None:
-    """Write the graph of whole clips as ONNX, with dynamic batch and time."""
+def trace_clip(model: SpeechModel, path: Path, opset: int, longest: float) -> None:
+    """Write the graph of whole clips as ONNX, with dynamic batch and time, for clips of up to `longest` seconds."""
+    # NeMo's convolutions and positions come from tables that grow with what they have seen, and the graph keeps them.
+    size = round(longest * model.preprocessor._sample_rate)
+    with typecheck.disable_checks(), torch.no_grad():
+        ClipGraph(model).eval()(torch.zeros(1, size), torch.tensor([size]))
     samples = torch.randn(2, model.preprocessor._sample_rate) * 0.1
     length = torch.tensor([samples.shape[1], samples.shape[1] * 3 // 4])
     axes = {

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 PRECISIONS = ("fp32", "fp16", "int8")
 SMALLEST = 512  # values; what is smaller (biases, normalisation) weighs nothing and is kept whole
+SMALLEST_SCALE = 2.0**-14  # the smallest half-precision number with all its digits
 # Operators whose weights are shortened: which inputs they are, and which axes share one scale: all but the outputs'.
 # Without axes (biases) 8 bits are too few and half precision is used.
 WEIGHTS: dict[str, dict[int, tuple[int, ...]]] = {
@@ -101,11 +102,13 @@ def _half(graph: onnx.GraphProto, name: str, values: np.ndarray) -> list[onnx.No
 
 def _integer(graph: onnx.GraphProto, name: str, values: np.ndarray, axes: tuple[int, ...]) -> list[onnx.NodeProto]:
     largest = np.abs(values).max(axis=axes, keepdims=True)
-    scale = np.maximum(largest / 127, np.finfo(np.float32).tiny).astype(np.float32)
-    integers = np.clip(np.rint(values / scale), -127, 127).astype(np.int8)
+    scale = np.maximum(largest / 127, SMALLEST_SCALE).astype(np.float16)
+    scale = np.where(scale.astype(np.float32) * 127 < largest, np.nextafter(scale, np.float16(np.inf)), scale)
+    integers = np.clip(np.rint(values / scale.astype(np.float32)), -127, 127).astype(np.int8)
     graph.initializer.append(numpy_helper.from_array(integers, f"{name}_integers"))
     graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
     return [
         helper.make_node("Cast", [f"{name}_integers"], [f"{name}_numbers"], f"{name}_cast", to=TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{name}_numbers", f"{name}_scale"], [name], f"{name}_expand"),
+        helper.make_node("Cast", [f"{name}_scale"], [f"{name}_step"], f"{name}_cast_scale", to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}_numbers", f"{name}_step"], [name], f"{name}_expand"),
     ]

@@ -43,9 +43,10 @@ fi
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+mountpoint -q "$root/sys" || mount -t sysfs -o ro sysfs "$root/sys"
 stage=$(mktemp -d "$root/opt/stage.XXXXXX")
 inside=${stage#"$root"}
-trap 'rm -rf "$stage"; umount "$root/proc"' EXIT
+trap 'rm -rf "$stage"; umount "$root/proc" "$root/sys"' EXIT
 arm uname -m
 
 rm -rf "$project/dist"

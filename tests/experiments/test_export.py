@@ -10,7 +10,7 @@ from experiments.export.bundle import ExportOptions, export_bundle
 from experiments.export.graphs import ClipGraph
 from experiments.export.parity import check_parity
 from experiments.restore import restore_model
-from heyjetson import Bundle, Engine
+from heyjetson import Bundle, BundleError, Engine
 
 
 def test_parity_of_the_written_bundle(small_model, bundle):
@@ -52,17 +52,31 @@ def test_every_encoder_exports(compose_config, nemo_file, tmp_path, overrides):
     assert export_bundle(model, nemo_file, tmp_path / "b", ExportOptions(seconds=[0.4, 1.7])).difference < 1e-4
 
 
+def test_a_graph_that_fits_short_clips_alone_is_refused(compose_config, nemo_file, tmp_path, monkeypatch):
+    """NeMo's masks come from a table as long as what was seen before the export: 9.6 s here, and clips are longer."""
+    import experiments.export.bundle as export
+    from custom_modules.model import SpeechModel
+    from experiments.training import model_config
+
+    trace = export.trace_clip
+    monkeypatch.setattr(export, "trace_clip", lambda model, path, opset, longest: trace(model, path, opset, 1.0))
+    model = SpeechModel(model_config(compose_config("logger=none", "encoder=nemo_jasper_4x1"))).eval()
+    with pytest.raises(BundleError, match="fails on 1 x 20.0 s"):
+        export_bundle(model, nemo_file, tmp_path / "b", ExportOptions(seconds=[0.4]))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_graph_that_differs_is_refused(small_model, nemo_file, tmp_path, monkeypatch):
     import experiments.export.bundle as export
 
     trace = export.trace_clip
 
-    def wrong(model, path, opset):
+    def wrong(model, path, *options):
         with torch.no_grad():
             weight = next(model.encoder.dense.parameters())
             kept = weight.clone()
             weight.add_(0.05)
-            trace(model, path, opset)
+            trace(model, path, *options)
             weight.copy_(kept)
 
     monkeypatch.setattr(export, "trace_clip", wrong)
