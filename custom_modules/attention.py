@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import torch
 from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, NeuralType
 from torch import Tensor, nn
 
 from custom_modules.frontend import frame_mask
+from custom_modules.ports import FrameModule
 
 MASKED = -1.0e4  # far below any score, and still a half-precision number
 
 
-class _Attention(NeuralModule):
-    @property
-    def input_types(self):
-        return {
-            "audio_signal": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self):
-        return {
-            "outputs": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
-        }
-
-
-class MultiplicativeAttention(_Attention):
+class MultiplicativeAttention(FrameModule):
     """The attention of Hey, Jetson!: scores `x W x'`, values the inputs themselves (keras-self-attention's
     multiplicative `SeqSelfAttention`). Its additive bias cancels in the softmax and is left out.
 
@@ -56,7 +40,7 @@ class MultiplicativeAttention(_Attention):
         return y * mask[..., None].to(y.dtype), length
 
 
-class MultiHeadAttention(_Attention):
+class MultiHeadAttention(FrameModule):
     """Scaled dot-product attention with several heads, pre-normalised and residual (Vaswani et al., 2017).
 
     Args:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, NeuralType
+from nemo.core.classes import typecheck
 from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_modules.frontend import frame_mask
+from custom_modules.ports import FrameModule
 
 
-class Lookahead(NeuralModule):
+class Lookahead(FrameModule):
     """Each feature of a frame becomes a weighted sum of itself and of the frames that follow (row convolution: Amodei
     et al., "Deep Speech 2", 2016), with a residual, so that it begins as the identity.
 
@@ -29,20 +29,6 @@ class Lookahead(NeuralModule):
         self.frames = frames
         self.features = features
         self.weight = nn.Parameter(torch.zeros(features, 1, frames + 1)) if frames else None
-
-    @property
-    def input_types(self):
-        return {
-            "audio_signal": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self):
-        return {
-            "outputs": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
-        }
 
     @typecheck()
     def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

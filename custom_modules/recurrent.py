@@ -8,14 +8,14 @@ cores this is 1.5 times (GRU) to 3 times (LSTM) faster than packed sequences.
 from __future__ import annotations
 
 import torch
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, NeuralType
+from nemo.core.classes import typecheck
 from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
 from custom_modules.normalisation import make_norm
+from custom_modules.ports import FrameModule
 from custom_modules.state import joined_shapes, named, part_of
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -92,7 +92,7 @@ class Recurrence(nn.Module):
         return y, {name: value[0] for name, value in zip(state, last if len(given) == 2 else (last,), strict=True)}
 
 
-class RecurrentStack(NeuralModule):
+class RecurrentStack(FrameModule):
     """Recurrent layers, each followed by normalisation and dropout.
 
     Args:
@@ -132,20 +132,6 @@ class RecurrentStack(NeuralModule):
         )
         self.norms = nn.ModuleList(make_norm(norm, self.feat_out) for _ in range(layers))
         self.dropout = UtteranceDropout(dropout)
-
-    @property
-    def input_types(self):
-        return {
-            "audio_signal": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self):
-        return {
-            "outputs": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
-        }
 
     @typecheck()
     def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,12 +15,12 @@ from heyjetson import Bundle, Engine
 QUICK = {"seconds": [0.5, 1.3], "batch_sizes": [2]}
 
 
-@pytest.mark.parametrize(("precision", "share"), [("fp16", 0.6), ("int8", 0.6)])
+@pytest.mark.parametrize(("precision", "share", "difference"), [("fp16", 0.6, 0.2), ("int8", 0.6, 0.5)])
 @pytest.mark.parametrize("kind", ["small_model", "streaming_model"])
-def test_stored_small_and_computed_the_same(kind, precision, share, request, nemo_file, tmp_path):
+def test_stored_small_and_computed_the_same(kind, precision, share, difference, request, nemo_file, tmp_path):
     model = request.getfixturevalue(kind)
     options = ExportOptions(precision=precision, **QUICK)
-    assert export_bundle(model, nemo_file, tmp_path / "b", options).difference < 0.2
+    assert export_bundle(model, nemo_file, tmp_path / "b", options).difference < difference
     export_bundle(model, nemo_file, tmp_path / "exact", ExportOptions(**QUICK))
     small, exact = Bundle(tmp_path / "b"), Bundle(tmp_path / "exact")
     assert small.graph.stat().st_size < share * exact.graph.stat().st_size
