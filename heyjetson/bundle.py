@@ -32,6 +32,7 @@ _REQUIRED_OF_STREAMS: dict[str, type | tuple[type, ...]] = {
     "states": list,
 }
 KINDS = ("ctc", "ctc_stream")
+STATE_TYPES = ("float32", "float16", "int64")
 _POSITIVE = ("sample_rate", "window", "hop", "subsampling_factor", "longest_seconds", "chunk_samples", "shift_samples")
 
 
@@ -75,8 +76,10 @@ def _fault(manifest: dict[str, Any]) -> str | None:
         texts = isinstance(state, dict) and all(isinstance(state.get(key), str) for key in ("name", "output"))
         if not (texts and isinstance(state.get("shape"), list) and isinstance(state.get("initial"), int | float)):
             return "each of the states must have a name, an output, a shape and an initial value"
-        if state.get("dtype") != "float32" or not all(isinstance(n, int) and n > 0 for n in state["shape"]):
-            return f"the state {state['name']!r} must be float32 and have a shape of whole numbers"
+        if state.get("dtype") not in STATE_TYPES or not all(isinstance(n, int) and n > 0 for n in state["shape"]):
+            return (
+                f"the state {state['name']!r} must be one of {', '.join(STATE_TYPES)} and have a shape of whole numbers"
+            )
     return None
 
 

@@ -11,10 +11,9 @@ from nemo.core.classes.common import typecheck
 
 from custom_modules.model import SpeechModel
 from experiments.entry import ConfigError
+from experiments.export.difference import largest_difference
 from experiments.export.graphs import ClipGraph
 from heyjetson import Engine
-
-REACH = 10.0  # least log-probability of a frame, negated, beyond which its differences are counted in proportion
 
 
 @dataclass(frozen=True)
@@ -34,20 +33,6 @@ def _expected(model: SpeechModel, samples: np.ndarray, length: np.ndarray) -> tu
     with torch.no_grad(), typecheck.disable_checks():
         log_probs, frames = ClipGraph(model).eval()(torch.from_numpy(samples), torch.from_numpy(length))
     return log_probs.numpy(), frames.tolist()
-
-
-def _difference(found: np.ndarray, expected: np.ndarray, case: str) -> float:
-    if found.shape != expected.shape:
-        raise ConfigError(
-            f"The graph gives log-probabilities {found.shape} where the model gives {expected.shape} ({case}). "
-            "No bundle was written."
-        )
-    # float32 has seven digits. A frame whose log-probabilities reach to -250 comes from sums of that size, and torch
-    # itself is then 1e-3 from what it gives in float64.
-    reach = np.abs(expected).max(axis=-1, keepdims=True, initial=0.0)
-    difference = np.abs(found - expected) / np.maximum(reach / REACH, 1)
-    # NaN is a failure, and no comparison with NaN is true.
-    return float(difference.max(initial=0.0)) if np.isfinite(difference).all() else float("inf")
 
 
 def check_parity(
@@ -88,6 +73,6 @@ def check_parity(
                     "No bundle was written."
                 )
             for row, count in enumerate(frames):
-                worst = max(worst, _difference(found[row, :count], expected[row, :count], case))
+                worst = max(worst, largest_difference(found[row, :count], expected[row, :count]))
             cases += 1
     return Parity(worst, cases)

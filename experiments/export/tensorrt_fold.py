@@ -14,6 +14,7 @@ import onnx
 from onnx import helper
 
 from experiments.entry import ConfigError
+from experiments.export.difference import largest_difference
 
 
 def feeds(model: onnx.ModelProto, sizes: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray]:
@@ -41,7 +42,7 @@ def feeds(model: onnx.ModelProto, sizes: Mapping[str, int], seed: int = 0) -> di
     return given
 
 
-def largest_difference(one: Path, other: Path, cases: Iterable[Mapping[str, int]]) -> float:
+def compare(one: Path, other: Path, cases: Iterable[Mapping[str, int]]) -> float:
     """Largest difference between the outputs of two graphs with the same inputs, run with onnxruntime.
 
     Args:
@@ -63,12 +64,7 @@ def largest_difference(one: Path, other: Path, cases: Iterable[Mapping[str, int]
         given = feeds(model, case)
         first, second = (session.run(None, given) for session in sessions)
         for left, right in zip(first, second, strict=True):
-            if left.shape != right.shape:
-                return float("inf")
-            difference = np.abs(left.astype(np.float64) - right.astype(np.float64))
-            if not np.isfinite(difference).all():
-                return float("inf")
-            worst = max(worst, float(difference.max(initial=0.0)))
+            worst = max(worst, largest_difference(right, left))
     return worst
 
 
@@ -155,7 +151,7 @@ def fold(path: Path, out: Path, tolerance: float = 1e-4, batch_sizes: Sequence[i
     try:
         onnx.save(folded, part)
         cases = [{"batch": batch, "samples": 4000 * (place + 2)} for place, batch in enumerate(batch_sizes)]
-        difference = largest_difference(path, part, cases)
+        difference = compare(path, part, cases)
         if not difference <= tolerance:
             raise ConfigError(
                 f"Folding the constants of {path.name} changes its outputs by {difference:.2e}, more than "

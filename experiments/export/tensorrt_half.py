@@ -14,7 +14,7 @@ import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
 from experiments.entry import ConfigError
-from experiments.export.tensorrt_fold import largest_difference
+from experiments.export.tensorrt_fold import compare
 from experiments.export.tensorrt_operators import float_layers
 
 HALF, SINGLE = TensorProto.FLOAT16, TensorProto.FLOAT
@@ -149,7 +149,7 @@ def half(
     part = out.with_name(f".{out.name}.part")
     try:
         onnx.save(halved(onnx.load(path), float_layers(path)), part)
-        difference = largest_difference(path, part, cases)
+        difference = compare(path, part, cases)
         if not difference <= tolerance:
             raise ConfigError(
                 f"In half precision {path.name} differs by {difference:.2e}, more than {tolerance}. Build it as fp32."

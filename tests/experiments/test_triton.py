@@ -90,7 +90,13 @@ def stream(tmp_path):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "stream.onnx")
     states = [
-        {"name": f"state_{place}", "output": f"next_state_{place}", "shape": sizes[f"state_{place}"], "initial": 0.0}
+        {
+            "name": f"state_{place}",
+            "output": f"next_state_{place}",
+            "shape": sizes[f"state_{place}"],
+            "dtype": ("float32", "int64")[place],
+            "initial": 0.0,
+        }
         for place in (1, 0)
     ]
     record = {"kind": "ctc_stream", "graph": "stream.onnx", "sample_rate": 16000, "window": 3, "hop": 2}
