@@ -94,7 +94,7 @@ def stream(tmp_path):
             "name": f"state_{place}",
             "output": f"next_state_{place}",
             "shape": sizes[f"state_{place}"],
-            "dtype": ("float32", "int64")[place],
+            "dtype": "float32",
             "initial": 0.0,
         }
         for place in (1, 0)
