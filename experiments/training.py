@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -51,7 +52,7 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     folder = run_dir()
     terminal = Console().is_terminal
-    logger = instantiate(cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
+    logger = _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
     callbacks: list[pl.Callback] = [
         ModelCheckpoint(
             dirpath=folder / "checkpoints",
@@ -79,7 +80,8 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
         callbacks.append(LearningRateMonitor("step"))
         if cfg.logger.table_rows:
             callbacks.append(PredictionTable(read_manifest(data.validation), cfg.logger.table_rows))
-    trainer = instantiate(
+    trainer = _built(
+        "trainer",
         cfg.trainer,
         logger=logger,
         callbacks=callbacks,
@@ -94,6 +96,17 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"The model cannot be built from this configuration: {error}") from error
     return model, trainer
+
+
+def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
+    """Instantiate a section of the configuration; what its maker says against it becomes a sentence."""
+    try:
+        return instantiate(cfg, **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        raise ConfigError(f"The {section} cannot be built from this configuration: {cause or error}") from error
 
 
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:

@@ -77,3 +77,15 @@ def test_validation_pools_words(small_model, corpus):
     assert float(pooled["val_wer"]) == pytest.approx(totals["wer"], abs=1e-5)
     assert float(pooled["val_cer"]) == pytest.approx(totals["cer"], abs=0.02)
     assert len(small_model.validation_texts) == 4
+
+
+@pytest.mark.parametrize("override", ["trainer.precision=17-mixed", "trainer.devices=0", "logger.mode=sometimes"])
+def test_what_the_trainer_refuses_is_a_sentence(compose_config, corpus, tmp_path, monkeypatch, override):
+    from experiments import training
+    from experiments.data import Data
+    from experiments.entry import ConfigError
+
+    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
+    with pytest.raises(ConfigError, match=r"cannot be built|must be auto"):
+        training.build(compose_config("logger.table_rows=0", override), data)
