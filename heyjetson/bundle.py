@@ -138,6 +138,8 @@ class Bundle:
                     f"{file} does not match the hash in {MANIFEST}: the copy is damaged or the file was changed. "
                     "Copy the bundle again, or export it anew."
                 )
+        if manifest.get("graph", "model.onnx") not in manifest["files"]:
+            raise BundleError(f"{path}: graph names no file of the bundle. Export the model again.")
         object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "manifest", manifest)
 
@@ -165,12 +167,6 @@ class Bundle:
     def streams(self) -> bool:
         """Whether it takes sound piece by piece."""
         return self.manifest["kind"] == "ctc_stream"
-
-    @property
-    def latency_seconds(self) -> float:
-        """Of a stream: from the end of a sound to its outputs, at most, computing left out."""
-        frames = self.manifest.get("lookahead_frames", 0) + self.manifest.get("chunk_frames", 0)
-        return frames * self.frame_seconds
 
     @property
     def graph(self) -> Path:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from heyjetson import formats
 from heyjetson.commands import add_decoder_options, add_engine_options, command, decoder_options, open_engine
 from heyjetson.errors import AudioError, OptionError
 
@@ -31,7 +33,7 @@ def add(subparsers: Any) -> None:
     )
     add_engine_options(parser)
     parser.add_argument("files", nargs="+", help="wav, flac, ogg, mp3, …; folders; - for standard input")
-    parser.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="json has word times")
+    parser.add_argument("--format", choices=formats.FORMATS, default="text", help="json has word times")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write NAME.txt (.json, .srt, .vtt) here, not to print")
     parser.add_argument("--stream", action="store_true", help="feed each recording bit by bit and show the text grow")
     parser.add_argument("--n-best", type=int, default=1, metavar="N", help="alternatives as well, in json")
@@ -61,20 +63,25 @@ def run(options: argparse.Namespace) -> int:
     """Print what each file says; a bad file is named and the others go on."""
     from rich.progress import track
 
-    from heyjetson import formats
-
     files = recordings(options.files)
     if options.out:
+        names = Counter(_name(path) for path in files)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise OptionError(
+                f"Several recordings are called {twice[0]}, and --out would keep the last one only. Transcribe their "
+                "folders one by one, or use --format json without --out."
+            )
         options.out.mkdir(parents=True, exist_ok=True)
     elif options.format in ("srt", "vtt") and len(files) > 1:
         raise OptionError("Subtitles of several recordings need a folder: add --out DIR.")
     engine = open_engine(options)
     decode = decoder_options(options, options.n_best)
+    decoder = None if options.stream else engine.decoder(**decode)
     failed = 0
     bar = len(files) > 1 and sys.stderr.isatty()
     for path in _tracked(files, track) if bar else files:
         try:
-            result = _streamed(engine, path, decode) if options.stream else _whole(engine, path, decode)
+            result = engine.transcribe(*_sound(path), decoder) if decoder else _streamed(engine, path, decode)
         except AudioError as error:
             failed += 1
             print(f"heyjetson: {error}", file=sys.stderr)
@@ -87,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
             text = formats.subtitles(result, options.format)
         if options.out:
             suffix = "txt" if options.format == "text" else options.format
-            (options.out / f"{'stdin' if path == STDIN else Path(path).stem}.{suffix}").write_text(text + "\n", "utf-8")
+            (options.out / f"{_name(path)}.{suffix}").write_text(text + "\n", "utf-8")
         else:
             print(text, flush=True)
     if failed:
@@ -101,8 +108,8 @@ def _tracked(files: list[str], track: Any) -> Iterator[str]:
     return track(files, "transcribing", console=Console(stderr=True), transient=True)
 
 
-def _whole(engine: Any, path: str, decode: dict[str, Any]) -> Any:
-    return engine.transcribe(*_sound(path), engine.decoder(**decode))
+def _name(path: str) -> str:
+    return "stdin" if path == STDIN else Path(path).stem
 
 
 def _streamed(engine: Any, path: str, decode: dict[str, Any]) -> Any:

@@ -50,6 +50,7 @@ def test_a_bundle_describes_itself(bundle):
         ({"sample_rate": "fast"}, "key 'sample_rate' is missing or of the wrong type"),
         ({"files": {"../secret": {"sha256": ""}}}, "outside the bundle"),
         ({"files": {"other.onnx": {"sha256": ""}}}, "lacks other.onnx"),
+        ({"graph": ""}, "graph names no file"),
     ],
 )
 def test_a_bad_manifest_is_refused(copy, changes, message):

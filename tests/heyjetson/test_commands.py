@@ -55,6 +55,13 @@ def test_folders_formats_and_files(kind, request, speech, capsys, tmp_path):
     assert {path.name for path in out.iterdir()} == {"a.vtt", "b.vtt"}
 
 
+def test_results_never_overwrite_each_other(bundle, speech, capsys):
+    (speech / "more" / "a.wav").write_bytes((speech / "a.wav").read_bytes())
+    assert main(["transcribe", str(bundle), str(speech), "--out", str(speech / "out")]) == 1
+    assert "Several recordings are called a" in capsys.readouterr().err
+    assert not (speech / "out").exists()
+
+
 def test_standard_input(bundle, speech, capsys, monkeypatch):
     expected = said(capsys, "transcribe", bundle, speech / "a.wav")
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO((speech / "a.wav").read_bytes())))
