@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, NeuralType, SpectrogramType
+from nemo.core.classes import typecheck
+from nemo.core.neural_types import LengthsType, NeuralType, SpectrogramType
 from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
 from custom_modules.normalisation import make_norm
+from custom_modules.ports import FrameModule
 from custom_modules.state import joined_shapes, named, part_of
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "none": nn.Identity}
@@ -103,7 +104,7 @@ class ConvolutionLayer(nn.Module):
         return self._convolve(x, seen.transpose(1, 2), mask), mask, {"past": seen[:, -self.span :]}
 
 
-class ConvolutionStack(NeuralModule):
+class ConvolutionStack(FrameModule):
     """Convolution layers one after the other.
 
     Args:
@@ -147,13 +148,6 @@ class ConvolutionStack(NeuralModule):
         return {
             "audio_signal": NeuralType(("B", "T", "D"), SpectrogramType()),
             "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self):
-        return {
-            "outputs": NeuralType(("B", "T", "D"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
         }
 
     @typecheck()

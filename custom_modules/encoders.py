@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import AcousticEncodedRepresentation, LengthsType, NeuralType, SpectrogramType
+from nemo.core.classes import typecheck
 from torch import Tensor, nn
 
 from custom_modules.attention import make_attention
 from custom_modules.convolution import ConvolutionStack, make_activation
 from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
+from custom_modules.ports import SpectrogramEncoder
 from custom_modules.recurrent import RecurrentStack
 
 
@@ -37,7 +36,7 @@ class TimeDistributedDense(nn.Sequential):
         self.feat_out = widths[-1]
 
 
-class HeyJetsonEncoder(NeuralModule):
+class HeyJetsonEncoder(SpectrogramEncoder):
     """Convolutions → recurrences → attention → dense.
 
     Args:
@@ -49,6 +48,7 @@ class HeyJetsonEncoder(NeuralModule):
 
     Shapes: audio_signal [B, D, T], length [B] → outputs [B, H, T'], encoded_lengths [B], T' = ceil(T / subsampling).
 
+    >>> import torch
     >>> encoder = HeyJetsonEncoder(
     ...     feat_in=8,
     ...     convolution=dict(filters=4, kernels=[3, 3], strides=[2, 1], dilations=[1, 2]),
@@ -68,26 +68,6 @@ class HeyJetsonEncoder(NeuralModule):
         self.subsampling_factor = self.convolution.subsampling_factor
         self._feat_in = feat_in
         self._feat_out = self.dense.feat_out
-
-    @property
-    def input_types(self):
-        return {
-            "audio_signal": NeuralType(("B", "D", "T"), SpectrogramType()),
-            "length": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    @property
-    def output_types(self):
-        return {
-            "outputs": NeuralType(("B", "D", "T"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
-        }
-
-    def input_example(self, max_batch: int = 1, max_dim: int = 256) -> tuple[Tensor, Tensor]:
-        """Features and lengths to trace the module with."""
-        parameter = next(self.parameters())
-        features = torch.randn(max_batch, self._feat_in, max_dim, device=parameter.device, dtype=parameter.dtype)
-        return features, torch.full((max_batch,), max_dim, device=parameter.device)
 
     @typecheck()
     def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

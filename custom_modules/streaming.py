@@ -8,14 +8,8 @@ from dataclasses import dataclass
 import torch
 from nemo.collections.asr.models.configs import CacheAwareStreamingConfig
 from nemo.collections.asr.parts.mixins.streaming import StreamingEncoder
-from nemo.core.classes import NeuralModule, typecheck
-from nemo.core.neural_types import (
-    AcousticEncodedRepresentation,
-    ChannelType,
-    LengthsType,
-    NeuralType,
-    SpectrogramType,
-)
+from nemo.core.classes import typecheck
+from nemo.core.neural_types import ChannelType, LengthsType, NeuralType
 from torch import Tensor
 
 from custom_modules.attention import LeftContextAttention
@@ -23,6 +17,7 @@ from custom_modules.convolution import ConvolutionStack
 from custom_modules.encoders import TimeDistributedDense
 from custom_modules.frontend import frame_mask
 from custom_modules.lookahead import Lookahead
+from custom_modules.ports import SpectrogramEncoder
 from custom_modules.recurrent import RecurrentStack
 from custom_modules.state import named, part_of
 
@@ -42,7 +37,7 @@ class Step:
     state: dict[str, Tensor]
 
 
-class HeyJetsonStreamingEncoder(NeuralModule, StreamingEncoder):
+class HeyJetsonStreamingEncoder(SpectrogramEncoder, StreamingEncoder):
     """Causal convolutions → recurrences in one direction → lookahead → attention to the left → dense.
 
     `forward` on a whole utterance and `step` on its pieces give the same numbers. The latency is the lookahead and
@@ -96,9 +91,7 @@ class HeyJetsonStreamingEncoder(NeuralModule, StreamingEncoder):
 
     @property
     def input_types(self):
-        return {
-            "audio_signal": NeuralType(("B", "D", "T"), SpectrogramType()),
-            "length": NeuralType(tuple("B"), LengthsType()),
+        return super().input_types | {
             "cache_last_channel": NeuralType(("D", "B", "T", "D"), ChannelType(), optional=True),
             "cache_last_time": NeuralType(("D", "B", "D", "T"), ChannelType(), optional=True),
             "cache_last_channel_len": NeuralType(tuple("B"), LengthsType(), optional=True),
@@ -107,19 +100,11 @@ class HeyJetsonStreamingEncoder(NeuralModule, StreamingEncoder):
 
     @property
     def output_types(self):
-        return {
-            "outputs": NeuralType(("B", "D", "T"), AcousticEncodedRepresentation()),
-            "encoded_lengths": NeuralType(tuple("B"), LengthsType()),
+        return super().output_types | {
             "cache_last_channel_next": NeuralType(("D", "B", "T", "D"), ChannelType(), optional=True),
             "cache_last_time_next": NeuralType(("D", "B", "D", "T"), ChannelType(), optional=True),
             "cache_last_channel_next_len": NeuralType(tuple("B"), LengthsType(), optional=True),
         }
-
-    def input_example(self, max_batch: int = 1, max_dim: int = 256) -> tuple[Tensor, Tensor]:
-        """Features and lengths to trace the module with."""
-        parameter = next(self.parameters())
-        features = torch.randn(max_batch, self._feat_in, max_dim, device=parameter.device, dtype=parameter.dtype)
-        return features, torch.full((max_batch,), max_dim, device=parameter.device)
 
     @typecheck()
     def forward(
@@ -197,7 +182,7 @@ class HeyJetsonStreamingEncoder(NeuralModule, StreamingEncoder):
         max_dim: int = 0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """NeMo's three caches at the beginning of a stream."""
-        size = sum(tensor[0].numel() for tensor in self.zeros(1).values())
+        size = sum(torch.Size(shape).numel() for shape in self.initial_state().values())
         device = device or next(self.parameters()).device
         cache = torch.zeros(1, batch_size, 1, size, dtype=dtype, device=device)
         return cache, cache.new_zeros(1, batch_size, 1, 1), torch.zeros(batch_size, dtype=torch.int64, device=device)

@@ -61,9 +61,8 @@ def compose_config():
     return composed
 
 
-@pytest.fixture(scope="session")
-def small_model(compose_config):
-    """A freshly drawn small model in evaluation mode."""
+def drawn_model(config, seed: int):
+    """A freshly drawn model in evaluation mode."""
     import torch
 
     from experiments.hush import hush
@@ -73,8 +72,14 @@ def small_model(compose_config):
     import custom_modules  # noqa: F401
     from custom_modules.model import SpeechModel
 
-    torch.manual_seed(0)
-    return SpeechModel(model_config(compose_config(*SMALL))).eval()
+    torch.manual_seed(seed)
+    return SpeechModel(model_config(config)).eval()
+
+
+@pytest.fixture(scope="session")
+def small_model(compose_config):
+    """A freshly drawn small model in evaluation mode."""
+    return drawn_model(compose_config(*SMALL), seed=0)
 
 
 @pytest.fixture(scope="session")
@@ -100,15 +105,8 @@ def streaming_model(compose_config):
     """A drawn small model that streams, in evaluation mode."""
     import torch
 
-    from experiments.hush import hush
-    from experiments.training import model_config
-
-    hush()
-    from custom_modules.model import SpeechModel
-
-    torch.manual_seed(2)
     overrides = ["encoder=hey_jetson_streaming", *SMALL, "encoder.lookahead=3", "encoder.attention.left=10"]
-    model = SpeechModel(model_config(compose_config(*overrides))).eval()
+    model = drawn_model(compose_config(*overrides), seed=2)
     with torch.no_grad():
         for parameter in model.encoder.parameters():  # nothing stays at its neutral start
             parameter += 0.2 * torch.randn_like(parameter)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.table import Table
 from experiments.lm import LmError
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
+from manifests.commands import add
 from manifests.text import LABELS
 
 
@@ -108,27 +110,15 @@ def _tune(given: argparse.Namespace) -> int:
     return 0
 
 
-def _add(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str, examples: Sequence[str]
-) -> argparse.ArgumentParser:
-    lines = "\n".join(f"  python -m experiments.lm {name} {example}" for example in examples)
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"examples:\n{lines}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lm", type=Path, required=True, help="ARPA file, or binary of KenLM's build_binary")
     parser.add_argument("--unit", choices=("word", "character"), help="default: found out from the file")
     parser.add_argument("--order", type=int, help="of a binary; an ARPA file tells it")
     parser.add_argument("--words", type=Path, help="a word a line; of a binary, or to allow fewer")
     parser.add_argument("--beam", type=int, default=64, help="texts kept after each frame (default 64)")
+
+
+_add = functools.partial(add, program="python -m experiments.lm")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.metadata
 import os
 import platform
@@ -14,8 +13,6 @@ from typing import Any
 
 from heyjetson.commands import command
 from heyjetson.errors import HeyJetsonError
-
-TRTEXEC = Path("/usr/src/tensorrt/bin/trtexec")
 
 
 def add(subparsers: Any) -> None:
@@ -73,12 +70,15 @@ def _onnxruntime() -> str:
 
 
 def _tensorrt() -> str:
+    from heyjetson.tensorrt.build import find_trtexec, tensorrt_module
+    from heyjetson.tensorrt.errors import TensorRTError
+
     try:
-        tensorrt = importlib.import_module("tensorrt")
-        return f"{tensorrt.__version__}, Python package"
-    except ImportError:
-        pass
-    found = shutil.which("trtexec") or (str(TRTEXEC) if TRTEXEC.exists() else None)
+        if module := tensorrt_module():
+            return f"{module.__version__}, Python package"
+    except TensorRTError as error:
+        return str(error)
+    found = find_trtexec()
     return f"no Python package; {found} can build engines" if found else "not installed"
 
 

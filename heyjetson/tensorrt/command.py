@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from heyjetson.commands import command
+
 
 def build_engine_command(options: argparse.Namespace) -> int:
     """Build an engine, or show how it would be built."""
@@ -36,16 +38,13 @@ def add_command(subparsers: Any) -> None:
         subparsers: what `ArgumentParser.add_subparsers` returned.
     """
     three = ("SHORTEST", "USUAL", "LONGEST")
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "build-engine",
-        help="build a TensorRT engine for this GPU; heyjetson then uses it by itself",
-        epilog=(
-            "examples:\n"
-            "  heyjetson build-engine bundles/digits --fp16\n"
-            "  heyjetson build-engine bundles/digits --seconds 0.5 4 12 --batch 1 1 8\n"
-            "  heyjetson build-engine bundles/digits --dry-run          shows the trtexec line and builds nothing"
-        ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "build a TensorRT engine for this GPU; heyjetson then uses it by itself",
+        "  heyjetson build-engine bundles/digits --fp16\n"
+        "  heyjetson build-engine bundles/digits --seconds 0.5 4 12 --batch 1 1 8\n"
+        "  heyjetson build-engine bundles/digits --dry-run          shows the trtexec line and builds nothing",
     )
     parser.add_argument("bundle", help="folder written by export.py")
     precision = parser.add_mutually_exclusive_group()

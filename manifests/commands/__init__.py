@@ -16,6 +16,7 @@ def add(
     summary: str,
     examples: Sequence[str],
     parents: Sequence[argparse.ArgumentParser] = (),
+    program: str = "python -m manifests",
 ) -> argparse.ArgumentParser:
     """A command with its examples under --help.
 
@@ -24,10 +25,11 @@ def add(
         name: of the command.
         run: what it does; returns the exit status.
         summary: one line.
-        examples: arguments after `python -m manifests NAME`.
+        examples: arguments after `PROGRAM NAME`.
         parents: parsers whose options it shares.
+        program: what the command belongs to.
     """
-    lines = "\n".join(f"  python -m manifests {name} {example}".rstrip() for example in examples)
+    lines = "\n".join(f"  {program} {name} {example}".rstrip() for example in examples)
     parser = commands.add_parser(
         name,
         help=summary,
