@@ -23,6 +23,7 @@ from experiments.callbacks import BarWithErrors, PlainProgress, PredictionTable
 from experiments.data import Data
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_nemo
+from experiments.history import RunHistory, read_history
 from experiments.hush import hush
 from experiments.loading import batch_durations, describe, drawn_sound, train_loader, validation_loader
 from experiments.preflight import run_dir
@@ -70,6 +71,7 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
             save_top_k=2,
             every_n_train_steps=cfg.checkpoint.every_n_steps,
         ),
+        RunHistory(folder),
         BarWithErrors() if terminal else PlainProgress(),
     ]
     if cfg.early_stopping.patience is not None:
@@ -182,6 +184,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
         "epochs": trainer.current_epoch,
         "best_step": best_step,
         "validation_wer": best_wer,
+        "seconds": next((point["seconds"] for point in reversed(read_history(folder))), None),
         "date": time.strftime("%Y-%m-%d"),
         "test": {},
     }

@@ -1,0 +1,68 @@
+"""The curve of a run, kept in its folder whatever logger it has: what sweeps prune by and compare.py draws."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+HISTORY = "history.jsonl"
+KEPT = ("val_wer", "val_cer", "val_loss", "train_loss")
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """The points of a run's curve, oldest first; a line cut short by a kill is left out.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        one dictionary per validation: `step`, `epoch`, `seconds` of training (over all resumptions), `learning_rate`, and of
+        `val_wer`, `val_cer`, `val_loss`, `train_loss` what was logged. Of a step that was repeated after a kill, the later.
+    """
+    path = folder / HISTORY
+    points: dict[int, dict[str, float]] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            point = json.loads(line)
+            points[int(point["step"])] = point
+        except (ValueError, KeyError, TypeError):
+            continue
+    return [points[step] for step in sorted(points)]
+
+
+class RunHistory(Callback):
+    """Append one line to `history.jsonl` after each validation.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / HISTORY
+        earlier = read_history(folder)
+        self.before = earlier[-1]["seconds"] if earlier else 0.0
+        self.start = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        """The clock starts with the first step."""
+        self.start = time.monotonic()
+
+    def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
+        """Write the point."""
+        if not trainer.is_global_zero or trainer.sanity_checking:
+            return
+        logged = trainer.callback_metrics
+        point: dict[str, float] = {
+            "step": trainer.global_step,
+            "epoch": trainer.current_epoch,
+            "seconds": round(self.before + time.monotonic() - self.start, 2),
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else 0.0,
+        }
+        point |= {key: round(float(logged[key]), 6) for key in KEPT if key in logged}
+        with self.path.open("a") as file:
+            file.write(json.dumps(point) + "\n")
