@@ -21,8 +21,8 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         folder: of the run.
 
     Returns:
-        one dictionary per validation: `step`, `epoch`, `seconds` of training (over all resumptions), `learning_rate`, and
-        of `val_wer`, `val_cer`, `val_loss`, `train_loss` what was logged. Of a step repeated after a kill, the later.
+        one dictionary per validation: `step`, `epoch`, `seconds` of training (resumptions included), `learning_rate`,
+        and what was logged of `val_wer`, `val_cer`, `val_loss`, `train_loss`. A step repeated after a kill counts once.
     """
     path = folder / HISTORY
     points: dict[int, dict[str, float]] = {}
