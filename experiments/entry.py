@@ -11,12 +11,14 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import hydra
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -89,6 +91,19 @@ def _keys(config: DictConfig, prefix: str = "") -> list[str]:
     return found
 
 
+@contextmanager
+def composing() -> Iterator[None]:
+    """Within it `hydra.compose` reads conf/, in a running Hydra job as well as outside one."""
+    instance = GlobalHydra.instance()
+    running = instance.hydra
+    instance.clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+    finally:
+        instance.hydra = running
+
+
 def check_overrides(config_name: str, arguments: list[str]) -> None:
     """Refuse overrides of keys that do not exist, naming the nearest that do.
 
@@ -104,7 +119,7 @@ def check_overrides(config_name: str, arguments: list[str]) -> None:
         overrides: list[Override] = OverridesParser.create().parse_overrides(given)
     except HydraException as error:
         raise ConfigError(f"Cannot read the overrides: {str(error).splitlines()[0]} Write KEY=VALUE.") from None
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing():
         groups: list[str] = []
         for override in overrides:
             name = override.key_or_group

@@ -10,29 +10,9 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-HISTORY = "history.jsonl"
+from experiments.curve import HISTORY, read_history
+
 KEPT = ("val_wer", "val_cer", "val_loss", "train_loss")
-
-
-def read_history(folder: Path) -> list[dict[str, float]]:
-    """The points of a run's curve, oldest first; a line cut short by a kill is left out.
-
-    Args:
-        folder: of the run.
-
-    Returns:
-        one dictionary per validation: `step`, `epoch`, `seconds` of training (resumptions included), `learning_rate`,
-        and what was logged of `val_wer`, `val_cer`, `val_loss`, `train_loss`. A step repeated after a kill counts once.
-    """
-    path = folder / HISTORY
-    points: dict[int, dict[str, float]] = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            point = json.loads(line)
-            points[int(point["step"])] = point
-        except (ValueError, KeyError, TypeError):
-            continue
-    return [points[step] for step in sorted(points)]
 
 
 class RunHistory(Callback):
@@ -48,6 +28,10 @@ class RunHistory(Callback):
         self.before = earlier[-1]["seconds"] if earlier else 0.0
         self.start = time.monotonic()
 
+    def seconds(self) -> float:
+        """Of training until now."""
+        return round(self.before + time.monotonic() - self.start, 2)
+
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         """The clock starts with the first step."""
         self.start = time.monotonic()
@@ -60,7 +44,7 @@ class RunHistory(Callback):
         point: dict[str, float] = {
             "step": trainer.global_step,
             "epoch": trainer.current_epoch,
-            "seconds": round(self.before + time.monotonic() - self.start, 2),
+            "seconds": self.seconds(),
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else 0.0,
         }
         point |= {key: round(float(logged[key]), 6) for key in KEPT if key in logged}
