@@ -17,18 +17,20 @@ from experiments.entry import entry, require_keys
 def main(cfg: DictConfig) -> None:
     """Restore → transcribe → report."""
     require_keys(cfg, "model", "manifest")
+    from experiments.artifacts import is_reference, local_model
     from experiments.evaluation import evaluate_bundle, evaluate_nemo
     from experiments.report import show_worst, summarise
 
-    path, manifest = Path(cfg.model), Path(cfg.manifest)
+    path, manifest = local_model(cfg.model), Path(cfg.manifest)
+    beside = Path() if is_reference(cfg.model) else path.parent
     if path.is_dir():
         report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer)
-        out = Path(cfg.out or path.parent / f"{path.name}-{manifest.stem}.json")
+        out = Path(cfg.out or beside / f"{path.name}-{manifest.stem}.json")
     else:
         from experiments.restore import restore_model
 
         report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size)
-        out = Path(cfg.out or path.with_name(f"evaluation-{manifest.stem}.json"))
+        out = Path(cfg.out or beside / f"evaluation-{manifest.stem}.json")
     report.write(out)
     show_worst(report, cfg.worst)
     summarise({manifest.stem: report.totals()})

@@ -3,6 +3,7 @@
 python export.py model=runs/synthetic/TIME/model.nemo out=bundles/synthetic
 python export.py model=X.nemo out=bundles/mine manifest=test.jsonl     # measured, and the figures written into it
 python export.py model=X.nemo out=bundles/mine precision=int8 manifest=test.jsonl
+python export.py model=wandb:me/hey-jetson/synthetic:best out=bundles/best      # fetched from W&B
 python export.py --help
 """
 
@@ -15,11 +16,14 @@ from experiments.entry import entry, require_keys
 
 @entry("export")
 def main(cfg: DictConfig) -> None:
-    """Restore → trace → compare → write."""
+    """Restore → trace → compare → write → log."""
     require_keys(cfg, "model", "out")
+    from experiments.artifacts import local_model
+    from experiments.lineage import log_bundle, tracks_bundles
     from experiments.restore import restore_model
 
-    nemo, out = Path(cfg.model), Path(cfg.out)
+    tracks_bundles(cfg.wandb)
+    nemo, out = local_model(cfg.model), Path(cfg.out)
     model = restore_model(nemo)
 
     from experiments.export.bundle import ExportOptions, export_bundle
@@ -41,6 +45,7 @@ def main(cfg: DictConfig) -> None:
 
         write_repository(Bundle(out), Path(cfg.repository or f"{out}-triton"), out.name)
     print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\nbundle  {out}")
+    log_bundle(out, cfg.wandb)
 
 
 if __name__ == "__main__":

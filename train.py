@@ -3,6 +3,7 @@
 python train.py                                               # the synthetic corpus, 6 minutes on 2 cores
 python train.py experiment=digits data.source=DIR             # real digits
 python train.py encoder=nemo_quartznet trainer.max_time=00:01:00:00
+python train.py experiment=finetune init_from=runs/NAME/TIME/model.nemo data.source=DIR
 python train.py resume=last                                   # after a kill
 python train.py --help                                        # every choice and key
 """
@@ -15,8 +16,10 @@ from experiments.entry import entry
 @entry("train")
 def main(cfg: DictConfig) -> None:
     """Prepare the data → build → check → fit → restore the best weights → test → write .nemo and metrics.json."""
+    from experiments.adoption import adopt
     from experiments.data import prepare_data
 
+    adopt(cfg)
     data = prepare_data(cfg)
 
     from experiments import preflight, training  # NeMo: ten seconds, not spent on data that is not there

@@ -27,7 +27,7 @@ def make_activation(kind: str) -> nn.Module:
 
 
 class ConvolutionLayer(nn.Module):
-    """Convolution, activation, normalisation, dropout; `ceil(T / stride)` frames come out.
+    """Convolution, activation, normalisation, dropout; `ceil(T / stride)` frames come out, fewer if `valid`.
 
     Args:
         inputs: channels in.
@@ -40,6 +40,7 @@ class ConvolutionLayer(nn.Module):
         activation: see `ACTIVATIONS`.
         dropout: share of outputs set to zero in training.
         residual: add the input, where the shape allows it.
+        valid: pad nothing, whatever `causal` says: filters only where all of them lies in the utterance.
 
     Shapes: x [B, T, D] (zero beyond the lengths), length [B] → [B, T', filters], [B].
     """
@@ -56,23 +57,32 @@ class ConvolutionLayer(nn.Module):
         activation: str = "relu",
         dropout: float = 0.0,
         residual: bool = False,
+        valid: bool = False,
     ):
         super().__init__()
         self.stride = stride
         self.inputs = inputs
         self.span = span = (kernel - 1) * dilation  # frames a filter looks at beside its own
         self.padding = (span, 0) if causal else ((span + 1) // 2, span - (span + 1) // 2)
+        if valid:
+            self.padding = (0, 0)
         self.convolution = nn.Conv1d(inputs, filters, kernel, stride=stride, dilation=dilation)
         self.activation = make_activation(activation)
         self.norm = make_norm(norm, filters)
         self.dropout = UtteranceDropout(dropout)
-        self.residual = residual and inputs == filters and stride == 1
+        self.residual = residual and inputs == filters and stride == 1 and not (valid and span)
 
     def forward(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        length = torch.div(length + self.stride - 1, self.stride, rounding_mode="floor")
+        length = self.frames(length)
         padded = functional.pad(x.transpose(1, 2), self.padding)
         mask = frame_mask(length, (padded.shape[2] - self.span - 1) // self.stride + 1)
         return self._convolve(x, padded, mask), length
+
+    def frames(self, length: Tensor) -> Tensor:
+        """How many frames come out of so many."""
+        if lost := self.span - sum(self.padding):
+            length = (length - lost).clamp(min=0)
+        return torch.div(length + self.stride - 1, self.stride, rounding_mode="floor")
 
     def _convolve(self, x: Tensor, padded: Tensor, mask: Tensor) -> Tensor:
         """Input [B, T, D], input with its surroundings [B, D, T + span] and mask [B, T'] → [B, T', filters]."""
@@ -155,6 +165,12 @@ class ConvolutionStack(FrameModule):
         for layer in self.layers:
             audio_signal, length = layer(audio_signal, length)
         return audio_signal, length
+
+    def frames(self, length: Tensor) -> Tensor:
+        """How many frames come out of so many."""
+        for layer in self.layers:
+            length = layer.frames(length)
+        return length
 
     def initial_state(self) -> dict[str, tuple[int, ...]]:
         """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from nemo.core.classes import typecheck
 from torch import Tensor, nn
+from torch.nn import functional
 
 from custom_modules.attention import make_attention
 from custom_modules.convolution import ConvolutionStack, make_activation
@@ -13,6 +15,7 @@ from custom_modules.dropout import UtteranceDropout
 from custom_modules.frontend import frame_mask
 from custom_modules.ports import SpectrogramEncoder
 from custom_modules.recurrent import RecurrentStack
+from custom_modules.stem import SpectralStem
 
 
 class TimeDistributedDense(nn.Sequential):
@@ -36,8 +39,32 @@ class TimeDistributedDense(nn.Sequential):
         self.feat_out = widths[-1]
 
 
+def stack_frames(x: Tensor, length: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Make one frame of every `count` (Sak et al., 2015); the last one is filled up with zeros.
+
+    Args:
+        x: [B, T, D], zero beyond the lengths.
+        length: [B].
+        count: frames that become one.
+
+    Returns:
+        [B, ceil(T / count), count * D] and the new lengths.
+    """
+    frames = (x.shape[1] + count - 1) // count
+    x = functional.pad(x, (0, 0, 0, count - 1))[:, : frames * count]
+    length = torch.div(length + count - 1, count, rounding_mode="floor")
+    return x.reshape(x.shape[0], frames, count * x.shape[2]), length
+
+
+def draw_glorot(module: nn.Module) -> None:
+    """Draw a convolution's or a dense layer's weights as Keras does (uniform: Glorot and Bengio, 2010); biases zero."""
+    if isinstance(module, (nn.Conv1d, nn.Linear)):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
 class HeyJetsonEncoder(SpectrogramEncoder):
-    """Convolutions → recurrences → attention → dense.
+    """[Stem →] convolutions → recurrences → attention → dense.
 
     Args:
         feat_in: D, features a frame.
@@ -45,10 +72,14 @@ class HeyJetsonEncoder(SpectrogramEncoder):
         recurrent: arguments of `RecurrentStack`.
         attention: `kind`, `heads`, `residual` and `dropout`; see `custom_modules.attention`.
         dense: arguments of `TimeDistributedDense`.
+        stack: feature frames that are made one before all else.
+        masked: false counts padding as sound, as the original did: what comes out depends on the rest of the batch.
+        weights: how convolutions and dense layers are drawn: as `torch` does, or `glorot`, as Keras does.
+        stem: arguments of `SpectralStem`, which comes first; None for none.
 
-    Shapes: audio_signal [B, D, T], length [B] → outputs [B, H, T'], encoded_lengths [B], T' = ceil(T / subsampling).
+    Shapes: audio_signal [B, D, T], length [B] → outputs [B, H, T'], encoded_lengths [B], T' = ceil(T / subsampling)
+    where convolutions are padded.
 
-    >>> import torch
     >>> encoder = HeyJetsonEncoder(
     ...     feat_in=8,
     ...     convolution=dict(filters=4, kernels=[3, 3], strides=[2, 1], dilations=[1, 2]),
@@ -58,24 +89,54 @@ class HeyJetsonEncoder(SpectrogramEncoder):
     (torch.Size([2, 6, 6]), tensor([6, 4]))
     """
 
-    def __init__(self, feat_in: int, convolution: dict, recurrent: dict, attention: dict, dense: dict):
+    def __init__(
+        self,
+        feat_in: int,
+        convolution: dict,
+        recurrent: dict,
+        attention: dict,
+        dense: dict,
+        stack: int = 1,
+        masked: bool = True,
+        weights: str = "torch",
+        stem: dict | None = None,
+    ):
         super().__init__()
-        self.convolution = ConvolutionStack(feat_in, **convolution)
+        if weights not in ("torch", "glorot"):
+            raise ValueError(f"encoder.weights must be torch or glorot, found {weights!r}.")
+        if stack < 1:
+            raise ValueError(f"encoder.stack must be at least 1 frame, found {stack}.")
+        self.stack = stack
+        self.masked = masked
+        self.stem = SpectralStem(feat_in * stack, **stem) if stem else None
+        self.convolution = ConvolutionStack(self.stem.feat_out if self.stem else feat_in * stack, **convolution)
         self.recurrent = RecurrentStack(self.convolution.feat_out, **recurrent)
         options = {"kind": "none", "heads": 4, "residual": False, "dropout": 0.0} | dict(attention)
         self.attention = make_attention(features=self.recurrent.feat_out, **options)
         self.dense = TimeDistributedDense(self.recurrent.feat_out, **dense)
-        self.subsampling_factor = self.convolution.subsampling_factor
+        self.subsampling_factor = self.convolution.subsampling_factor * stack
+        if self.stem is not None:
+            self.subsampling_factor *= self.stem.subsampling_factor
         self._feat_in = feat_in
         self._feat_out = self.dense.feat_out
+        if weights == "glorot":
+            self.convolution.apply(draw_glorot)
+            self.dense.apply(draw_glorot)
 
     @typecheck()
     def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         x = audio_signal.transpose(1, 2)  # [B, T, D]
-        x, length = self.convolution(audio_signal=x, length=length)
-        x, length = self.recurrent(audio_signal=x, length=length)
+        if self.stack > 1:
+            x, length = stack_frames(x, length, self.stack)
+        heard = length if self.masked else torch.zeros_like(length) + x.shape[1]
+        if self.stem is not None:
+            x, heard = self.stem(audio_signal=x, length=heard)
+            length = self.stem.frames(length)
+        length = self.convolution.frames(length)
+        x, heard = self.convolution(audio_signal=x, length=heard)
+        x, heard = self.recurrent(audio_signal=x, length=heard)
         if self.attention is not None:
-            x, length = self.attention(audio_signal=x, length=length)
+            x, heard = self.attention(audio_signal=x, length=heard)
         x = self.dense(x)
         x = x * frame_mask(length, x.shape[1])[..., None].to(x.dtype)
         return x.transpose(1, 2), length

@@ -41,26 +41,42 @@ class FourierTransform(nn.Conv1d):
         hop: samples between frames.
         n_fft: length of the transform, at least `window`.
         learned: let training move the kernels.
+        periodic: the Hann window is one period long; else it is symmetric.
+        preemphasis: share of the sample before that is subtracted from each first.
 
     Shapes: samples [B, S] → power [B, n_fft // 2 + 1, 1 + (S - window) // hop].
     """
 
-    def __init__(self, window: int, hop: int, n_fft: int, learned: bool = False):
+    def __init__(
+        self,
+        window: int,
+        hop: int,
+        n_fft: int,
+        learned: bool = False,
+        periodic: bool = True,
+        preemphasis: float = 0.0,
+    ):
         self.bins = n_fft // 2 + 1
         self.n_fft = n_fft
+        self.preemphasis = preemphasis
         super().__init__(1, 2 * self.bins, window, stride=hop, bias=False)
         # Periodic Hann, as torch.hann_window and the field use it for analysis. float64 until the last moment.
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / (window if periodic else window - 1))
         # torch.stft centres a short window inside n_fft; a shift changes only the phase, which is squared away.
         angle = 2 * np.pi * np.outer(np.arange(self.bins), np.arange(window)) / n_fft
         kernel = np.concatenate([np.cos(angle), -np.sin(angle)]) * hann
+        # The window begins with zero, so the sample before the frame is not missed.
+        kernel[:, :-1] -= preemphasis * kernel[:, 1:]
+        self.register_buffer("hann", torch.tensor(hann, dtype=torch.float32), persistent=False)
         self.weight = nn.Parameter(torch.tensor(kernel[:, None, :], dtype=torch.float32), requires_grad=learned)
 
     def forward(self, samples: Tensor) -> Tensor:
         if self.training and not self.weight.requires_grad:
             # The same numbers ten times as fast. Whatever evaluates or exports goes through the convolution.
+            if self.preemphasis:
+                samples = torch.cat([samples[:, :1], samples[:, 1:] - self.preemphasis * samples[:, :-1]], dim=1)
             frames = samples.unfold(1, self.kernel_size[0], self.stride[0])  # [B, T, window]
-            spectrum = torch.fft.rfft(frames * self.weight[0, 0], self.n_fft).transpose(1, 2)
+            spectrum = torch.fft.rfft(frames * self.hann, self.n_fft).transpose(1, 2)
             return spectrum.real.square() + spectrum.imag.square()
         spectrum = super().forward(samples[:, None, :])  # [B, 2K, T]
         real, imaginary = spectrum[:, : self.bins], spectrum[:, self.bins :]
@@ -104,6 +120,7 @@ class Frontend(NeuralModule):
         self.fourier = FourierTransform(self.window, self.hop, n_fft or self.window, learned)
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("deviation", torch.ones(features))
+        self.fitted = False  # whether the statistics are known
 
     @property
     def input_types(self):
@@ -166,6 +183,7 @@ class Frontend(NeuralModule):
         self.mean.copy_(mean)
         # A bin that never changes carries nothing; dividing by its tiny deviation would blow up what noise is in it.
         self.deviation.copy_(deviation.clamp_min(1e-2))
+        self.fitted = True
         return count
 
 

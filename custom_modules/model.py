@@ -6,31 +6,19 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from nemo.collections.asr.metrics.wer import word_error_rate_detail
 from nemo.collections.asr.models import EncDecCTCModel
-from nemo.collections.asr.parts.utils.asr_batching import SemiSortBatchSampler
 from nemo.collections.asr.parts.utils.streaming_utils import CacheAwareStreamingAudioBuffer
 from nemo.core.classes.common import typecheck
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
 
+from custom_modules.fine_tuning import parameter_groups
+from custom_modules.sampler import EvenBatches, LengthBatches
 from custom_modules.schedule import BudgetAnnealing
 from custom_modules.stream import EpochLoader
-
-
-class ShortestFirstSampler(SemiSortBatchSampler):
-    """NeMo's sampler of batches of like length, in ascending order in the first epoch (SortaGrad: Amodei et al., 2016).
-
-    Short utterances are where CTC finds its first alignments, and they cost least.
-    """
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        if self.epoch:
-            yield from super().__iter__()
-        else:
-            yield from self._make_batches()
 
 
 class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
@@ -52,7 +40,9 @@ class SpeechModel(EncDecCTCModel):
     def __init__(self, cfg: DictConfig, trainer: Any = None):
         super().__init__(cfg=cfg, trainer=trainer)
         self.perturb = self.from_config_dict(self.cfg.perturb) if self.cfg.get("perturb") else None
-        self.validation_texts: list[tuple[str, str]] = []
+        self.validation_texts: list[tuple[str, str]] = []  # of the last validation, in the manifest's order
+        self._validation_batches: list[list[tuple[str, str]]] = []
+        self._rates: dict[str, Any] = {"lr": 0.0}
 
     @typecheck()
     def forward(
@@ -95,7 +85,7 @@ class SpeechModel(EncDecCTCModel):
         return round(480 / int(frames))
 
     def _setup_dataloader_from_config(self, config: DictConfig) -> Any:
-        """NeMo's loader; where batches are sorted by length, the first epoch begins with the shortest.
+        """NeMo's loader, with this project's batches for training (`length_spread`) and validation (`even_batches`).
 
         Lhotse's has no length and may have no end: epochs of `batches` steps are cut from it.
         """
@@ -104,9 +94,44 @@ class SpeechModel(EncDecCTCModel):
             batches = config.pop("batches")
             return EpochLoader(super()._setup_dataloader_from_config(config), batches)
         loader = super()._setup_dataloader_from_config(config)
-        if config.get("shortest_first") and isinstance(loader.sampler, SemiSortBatchSampler):
-            loader.sampler.__class__ = ShortestFirstSampler
-        return loader
+        training = "length_spread" in config
+        if not (training or config.get("even_batches")):
+            return loader
+        durations = [item.duration for item in loader.dataset.manifest_processor.collection]
+        share: dict[str, int] = {"rank": self.global_rank, "ranks": self.world_size}
+        batches: Sampler[list[int]] = (
+            LengthBatches(
+                durations, config.batch_size, config.length_spread, config.shortest_first, config.seed, **share
+            )
+            if training
+            else EvenBatches(len(durations), config.batch_size, **share)
+        )
+        return DataLoader(
+            loader.dataset,
+            batch_size=None,  # NeMo's datasets take a list of indices
+            sampler=batches,
+            collate_fn=loader.collate_fn,
+            num_workers=loader.num_workers,
+            pin_memory=loader.pin_memory,
+            persistent_workers=training and loader.num_workers > 0,
+        )
+
+    def setup_optimization(self, optim_config: Any = None, optim_kwargs: dict[str, Any] | None = None) -> Any:
+        """NeMo's, with a rate for each layer: `optim.layer_decay` and `optim.lr_scales`."""
+        config = self._optim_config_copy(optim_config)
+        if config is None:
+            return super().setup_optimization(optim_config, optim_kwargs)
+        with open_dict(config):
+            rates = {key: config.pop(key) for key in ("layer_decay", "lr_scales") if key in config}
+        self._rates = {"lr": config.lr, **rates}
+        made = super().setup_optimization(config, optim_kwargs)
+        with open_dict(self.cfg.optim):  # NeMo keeps what the optimiser got, and asks for it once more
+            self.cfg.optim.update(rates)
+        return made
+
+    def setup_optimizer_param_groups(self) -> None:
+        """Groups by rate; one where all learn alike."""
+        self._optimizer_param_groups = parameter_groups(self, **self._rates)
 
     def output_frames(self, seconds: float) -> int:
         """Frames of log-probabilities for a duration."""
@@ -134,9 +159,9 @@ class SpeechModel(EncDecCTCModel):
             for ids, count in zip(labels.cpu(), label_length.cpu(), strict=True)
         ]
         if batch_idx == 0:
-            self.validation_texts = []
-        self.validation_texts += zip(references, hypotheses, strict=True)
-        metrics = {"val_loss": loss}
+            self._validation_batches = []
+        self._validation_batches.append(list(zip(references, hypotheses, strict=True)))
+        metrics = {"val_loss": loss, "val_loss_sum": loss * len(references), "val_count": torch.tensor(len(references))}
         for name, characters in (("wer", False), ("cer", True)):
             rate, count, *_ = word_error_rate_detail(hypotheses, references, use_cer=characters)
             metrics[f"val_{name}"] = torch.tensor(rate)
@@ -145,12 +170,35 @@ class SpeechModel(EncDecCTCModel):
         return metrics
 
     def multi_validation_epoch_end(self, outputs: list[dict[str, Tensor]], dataloader_idx: int = 0) -> dict:
-        """Pool the errors of all batches: sums of errors over sums of words, never means of rates."""
-        metrics = super().multi_validation_epoch_end(outputs, dataloader_idx)
-        errors = torch.stack([output["val_cer_num"] for output in outputs]).sum()
-        characters = torch.stack([output["val_cer_denom"] for output in outputs]).sum()
-        metrics["log"]["val_cer"] = errors / characters.clamp_min(1.0)
-        return metrics
+        """Pool the errors of all batches of all processes: sums of errors over sums of words, never means of rates."""
+        pairs = {"val_loss": ("val_loss_sum", "val_count")}
+        pairs |= {name: (f"{name}_num", f"{name}_denom") for name in ("val_wer", "val_cer")}
+        sums = torch.tensor([[float(output[name]) for pair in pairs.values() for name in pair] for output in outputs])
+        total = sums.sum(dim=0).to(self.device)
+        batches = [self._validation_batches]
+        if self.world_size > 1:
+            total = self.trainer.strategy.reduce(total, reduce_op="sum")
+            batches = [[] for _ in range(self.world_size)]
+            torch.distributed.all_gather_object(batches, self._validation_batches)
+        self.validation_texts = [pair for part in zip(*batches, strict=True) for batch in part for pair in batch]
+        rates = total[0::2] / total[1::2].clamp_min(1.0)
+        log = dict(zip(pairs, rates, strict=True))
+        return {"val_loss": log["val_loss"], "log": log}
+
+    def training_step(self, batch: Any, batch_nb: int) -> dict[str, Any]:
+        """NeMo's. Over several processes each loss weighs as its share of what they hear together, so that the mean of
+        their gradients is the gradient of the whole batch."""
+        step = super().training_step(batch, batch_nb)
+        if self.world_size > 1:
+            _, _, labels, label_length = batch
+            own = torch.full((), float(len(labels)), device=labels.device)
+            if self.cfg.ctc_reduction == "mean_volume":
+                own = label_length.sum().float()
+            together = torch.stack([own, own * step["loss"].detach()])
+            torch.distributed.all_reduce(together)
+            step["log"]["train_loss"] = together[1] / together[0]
+            step["loss"] = step["loss"] * own * self.world_size / together[0]
+        return step
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Tell a `BudgetAnnealing` how much of the steps or of the time is gone, then step as usual."""

@@ -20,6 +20,7 @@ from custom_modules.lookahead import Lookahead
 from custom_modules.ports import SpectrogramEncoder
 from custom_modules.recurrent import RecurrentStack
 from custom_modules.state import named, part_of
+from custom_modules.stem import SpectralStem
 
 
 @dataclass
@@ -51,6 +52,7 @@ class HeyJetsonStreamingEncoder(SpectrogramEncoder, StreamingEncoder):
         attention: arguments of `LeftContextAttention`; `left: 0` has none.
         dense: arguments of `TimeDistributedDense`.
         chunk: output frames of a step in NeMo's own simulation of a stream; the export chooses its own.
+        stem: arguments of `SpectralStem`, which comes first, always causal; None for none.
 
     Shapes: audio_signal [B, D, T], length [B] → outputs [B, H, T'], encoded_lengths [B], T' = ceil(T / subsampling).
 
@@ -74,15 +76,19 @@ class HeyJetsonStreamingEncoder(SpectrogramEncoder, StreamingEncoder):
         attention: dict,
         dense: dict,
         chunk: int = 8,
+        stem: dict | None = None,
     ):
         super().__init__()
-        self.convolution = ConvolutionStack(feat_in, **convolution, causal=True)
+        self.stem = SpectralStem(feat_in, **stem, causal=True) if stem else None
+        self.convolution = ConvolutionStack(self.stem.feat_out if self.stem else feat_in, **convolution, causal=True)
         self.recurrent = RecurrentStack(self.convolution.feat_out, **recurrent, bidirectional=False)
         width = self.recurrent.feat_out
         self.lookahead = Lookahead(width, lookahead)
         self.attention = LeftContextAttention(width, **attention) if attention["left"] else None
         self.dense = TimeDistributedDense(width, **dense)
         self.subsampling_factor = self.convolution.subsampling_factor
+        if self.stem is not None:
+            self.subsampling_factor *= self.stem.subsampling_factor
         self.chunk = chunk
         self.streaming_cfg: CacheAwareStreamingConfig | None = None
         self._feat_in = feat_in
@@ -118,7 +124,10 @@ class HeyJetsonStreamingEncoder(SpectrogramEncoder, StreamingEncoder):
     ) -> tuple[Tensor, ...]:
         if cache_last_channel is not None:
             return self._cached(audio_signal, length, cache_last_channel, cache_last_time, cache_last_channel_len)
-        x, length = self.convolution(audio_signal=audio_signal.transpose(1, 2), length=length)
+        x = audio_signal.transpose(1, 2)  # [B, T, D]
+        if self.stem is not None:
+            x, length = self.stem(audio_signal=x, length=length)
+        x, length = self.convolution(audio_signal=x, length=length)
         x, length = self.recurrent(audio_signal=x, length=length)
         x, length = self.lookahead(audio_signal=x, length=length)
         if self.attention is not None:
@@ -129,7 +138,8 @@ class HeyJetsonStreamingEncoder(SpectrogramEncoder, StreamingEncoder):
 
     def initial_state(self) -> dict[str, tuple[int, ...]]:
         """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""
-        shapes = named("convolution", self.convolution.initial_state())
+        shapes = named("stem", self.stem.initial_state()) if self.stem is not None else {}
+        shapes |= named("convolution", self.convolution.initial_state())
         shapes |= named("recurrent", self.recurrent.initial_state())
         shapes |= named("lookahead", self.lookahead.initial_state())
         if self.attention is not None:
@@ -149,10 +159,14 @@ class HeyJetsonStreamingEncoder(SpectrogramEncoder, StreamingEncoder):
             mask: [B, T], 1 where there is sound; a step without any sound gives what the lookahead still holds.
             state: of the step before, or `zeros`.
         """
-        x, mask, convolved = self.convolution.step(features.transpose(1, 2), mask, part_of(state, "convolution"))
+        x, before = features.transpose(1, 2), {}
+        if self.stem is not None:
+            x, mask, heard = self.stem.step(x, mask, part_of(state, "stem"))
+            before = named("stem", heard)
+        x, mask, convolved = self.convolution.step(x, mask, part_of(state, "convolution"))
         x, mask, remembered = self.recurrent.step(x, mask, part_of(state, "recurrent"))
         given = self._emit(x, mask, state)
-        given.state = named("convolution", convolved) | named("recurrent", remembered) | given.state
+        given.state = before | named("convolution", convolved) | named("recurrent", remembered) | given.state
         return given
 
     def _emit(self, x: Tensor, mask: Tensor, state: dict[str, Tensor]) -> Step:

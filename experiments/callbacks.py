@@ -1,4 +1,4 @@
-"""What happens around training steps: progress in plain text, the table of predictions."""
+"""What is shown around training steps: a bar on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
-import soundfile
 from lightning.pytorch.callbacks import Callback, RichProgressBar, Timer
-
-from custom_modules.model import SpeechModel
-from experiments.metrics import word_errors
-from manifests.lines import Utterance
 
 
 class PlainProgress(Callback):
@@ -61,30 +56,3 @@ class BarWithErrors(RichProgressBar):
         if "train_loss" in logged:
             shown["loss"] = f"{float(logged['train_loss']):.2f}"
         return shown
-
-
-class PredictionTable(Callback):
-    """After each validation, log a W&B table of references, hypotheses, word errors and playable sound.
-
-    Args:
-        utterances: of the validation manifest, in its order.
-        rows: how many to show.
-    """
-
-    def __init__(self, utterances: list[Utterance], rows: int):
-        self.utterances = utterances[:rows]
-
-    def on_validation_end(self, trainer: pl.Trainer, model: SpeechModel) -> None:
-        import wandb
-
-        if not trainer.is_global_zero or trainer.sanity_checking or not self.utterances:
-            return
-        table = wandb.Table(columns=["audio", "reference", "hypothesis", "word errors", "seconds"])
-        hypotheses = dict(reversed(model.validation_texts))
-        for utterance in self.utterances:
-            hypothesis = hypotheses.get(utterance.text, "")
-            samples, rate = soundfile.read(utterance.audio, dtype="float32")
-            sound = wandb.Audio(samples, sample_rate=rate, caption=utterance.text)
-            errors = word_errors(utterance.text, hypothesis).count
-            table.add_data(sound, utterance.text, hypothesis, errors, round(utterance.duration, 2))
-        trainer.logger.experiment.log({"predictions": table, "trainer/global_step": trainer.global_step})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.entry import ConfigError
+from experiments.ranks import from_main
 from manifests import ManifestError
 from manifests.corpus import Made
 from manifests.shard import INDEX, read_index
@@ -58,7 +62,7 @@ def prepare_data(cfg: DictConfig) -> Data:
             "librispeech, ljspeech or commonvoice."
         )
     if cfg.data.prepare:
-        _prepare(cfg.data)
+        from_main("data", lambda: _prepare(cfg.data))
     test = {name: Path(path or cfg.data.validation).absolute() for name, path in cfg.data.test.items()}
     data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test, shards)
     for name, path in data.named().items():
@@ -69,10 +73,15 @@ def prepare_data(cfg: DictConfig) -> Data:
     return data
 
 
-def _prepare(data: DictConfig) -> None:
-    """Make the corpus or reuse it; say what one of recordings holds, what normalisation changed, what was left out."""
+def _prepare(data: DictConfig) -> str:
+    """Make the corpus or reuse it; say what one of recordings holds, what normalisation changed, what was left out.
+
+    Returns:
+        its folder.
+    """
     try:
-        made = instantiate(data.prepare)
+        with _alone(Path(data.out)):
+            made = instantiate(data.prepare)
     except InstantiationException as error:  # Hydra's, around what the corpus said in a sentence
         if isinstance(error.__cause__, ManifestError):
             raise error.__cause__ from None
@@ -82,6 +91,18 @@ def _prepare(data: DictConfig) -> None:
         print(f"{from_here(Path(data.out))}: {sizes} utterances")
         for line in made.notes():
             print(line)
+    return str(data.out)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """One process at a time makes a corpus; the others wait, and find it made."""
+    lock = out.absolute().with_name(f".{out.name}.lock")
+    with ExitStack() as stack:
+        with suppress(OSError):  # where nothing can be written, nothing can be made twice
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context(lock.open("w")), fcntl.LOCK_EX)
+        yield
 
 
 def _take_folder(data: DictConfig) -> None:

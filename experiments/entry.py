@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,32 +21,60 @@ from pathlib import Path
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException, HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments import ranks
+from experiments.sweep.relaunch import trial_arguments, trial_folder
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
+VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i")  # options of Hydra's whose value is a word of its own
 
 
 class ConfigError(ValueError):
     """A choice that cannot work, in a sentence with the cause and the cure."""
 
 
-EXPECTED = (ConfigError, ManifestError, HeyJetsonError)
+EXPECTED = (ConfigError, ManifestError, HeyJetsonError, ranks.MainGoneError)
 
 
 def run_folder(runs: str, name: str, resume: str | None) -> str:
-    """Hydra's run folder: a new one by the clock, or the one to continue."""
-    return str(resume) if resume else f"{runs}/{name}/{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    """Hydra's run folder: a new one by the clock, the one to continue, or that of a sweep's trial."""
+    return str(resume or trial_folder(runs) or f"{runs}/{name}/{ranks.from_main('started', _now)}")
+
+
+@functools.cache
+def _now() -> str:
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+
+
+def share_of_cores(runs: int | None) -> int:
+    """Cores for each of so many runs at a time."""
+    return max((os.cpu_count() or 1) // max(runs or 1, 1), 1)
+
+
+def gpus_or(otherwise: int) -> int:
+    """NVIDIA's GPUs in this machine; another number where there are none."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*"))) or otherwise
+
+
+def on_main_rank(value: str) -> str | None:
+    """A value where this is the first process of a run, else nothing."""
+    return value if ranks.is_main() else None
 
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("share_of_cores", share_of_cores, replace=True)
+OmegaConf.register_new_resolver("gpus_or", gpus_or, replace=True)
+OmegaConf.register_new_resolver("on_main_rank", on_main_rank, replace=True)
 
 
 def _find_run(resume: str, runs: Path) -> Path:
@@ -75,7 +105,7 @@ def expand_resume(arguments: list[str]) -> list[str]:
         return arguments
     folder = _find_run(resume, Path(given.get("runs", "runs")))
     saved = list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
-    earlier = [override for override in saved if not str(override).startswith("resume=")]
+    earlier = [override for override in saved if not str(override).startswith(("resume=", "launcher="))]
     rest = [argument for argument in arguments if not argument.startswith("resume=")]
     return [*earlier, *rest, f"resume={folder}"]
 
@@ -104,6 +134,33 @@ def composing() -> Iterator[None]:
         instance.hydra = running
 
 
+def _nearest_choices(group: Path, choice: str) -> str:
+    """The nearest choice of a group to one that does not exist, and those beside it; some groups have folders."""
+    choices = sorted(str(path.relative_to(group).with_suffix("")) for path in group.rglob("*.yaml"))
+    near = difflib.get_close_matches(choice, choices, 1, 0.4)
+    place = (near[0] if near else choice).rpartition("/")[0]
+    beside = [other for other in choices if other.rpartition("/")[0] in (place, "")]
+    folders = sorted({f"{other.partition('/')[0]}/…" for other in choices if other not in beside})
+    return f"{f' Did you mean {near[0]}?' if near else ''} There are: {', '.join(beside + folders)}."
+
+
+def _variants(overrides: list[Override]) -> list[list[str]]:
+    """The overrides with the first of several values, and with each other choice of a group, one at a time."""
+    values = [
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [str(override.input_line)]
+        for override in overrides
+    ]
+    first = [found[0] for found in values]
+    return [first] + [
+        [*first[:index], choice, *first[index + 1 :]]
+        for index, override in enumerate(overrides)
+        if (CONF / override.key_or_group).is_dir()
+        for choice in values[index][1:]
+    ]
+
+
 def check_overrides(config_name: str, arguments: list[str]) -> None:
     """Refuse overrides of keys that do not exist, naming the nearest that do.
 
@@ -114,22 +171,29 @@ def check_overrides(config_name: str, arguments: list[str]) -> None:
     Raises:
         ConfigError: a key or a choice does not exist, or a value cannot be read.
     """
-    given = [argument for argument in arguments if not argument.startswith("-")]
+    given = [
+        argument
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+        if not argument.startswith("-") and before not in VALUED
+    ]
     try:
         overrides: list[Override] = OverridesParser.create().parse_overrides(given)
     except HydraException as error:
         raise ConfigError(f"Cannot read the overrides: {str(error).splitlines()[0]} Write KEY=VALUE.") from None
+    if swept := [override for override in overrides if override.is_sweep_override()]:
+        if not {"-m", "--multirun"} & set(arguments):
+            raise ConfigError(f"{swept[0].input_line} names several values. Add -m to have a run with each of them.")
+        for variant in _variants(overrides):
+            check_overrides(config_name, variant)
+        return
     with composing():
         groups: list[str] = []
         for override in overrides:
             name = override.key_or_group
             if (CONF / name).is_dir():
                 choice = override.value()
-                choices = sorted(path.stem for path in (CONF / name).glob("*.yaml"))
-                if isinstance(choice, str) and choice not in choices and not (CONF / name / f"{choice}.yaml").exists():
-                    near = difflib.get_close_matches(choice, choices, 1, 0.4)
-                    hint = f" Did you mean {near[0]}?" if near else ""
-                    raise ConfigError(f"{name}={choice}: no such choice.{hint} There are: {', '.join(choices)}.")
+                if isinstance(choice, str) and not (CONF / name / f"{choice}.yaml").is_file():
+                    raise ConfigError(f"{name}={choice}: no such choice.{_nearest_choices(CONF / name, choice)}")
                 groups.append(str(override.input_line))
         try:
             config = compose(config_name, groups)
@@ -155,6 +219,24 @@ def check_overrides(config_name: str, arguments: list[str]) -> None:
             raise ConfigError(f"The configuration does not compose: {error}") from None
 
 
+def check_launcher(arguments: list[str]) -> None:
+    """Refuse a launcher that would not be used, or cannot be.
+
+    Args:
+        arguments: of the command line.
+
+    Raises:
+        ConfigError: `-m` is missing, or Slurm is.
+    """
+    given = [argument for argument in arguments if argument in ("launcher=slurm", "launcher=local_parallel")]
+    if not given or {"--cfg", "-c", "--info", "-i"} & set(arguments):
+        return
+    if not {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(f"{given[0]} starts runs elsewhere, with one value for each key as with several. Add -m.")
+    if given[0] == "launcher=slurm" and not shutil.which("sbatch"):
+        raise ConfigError("launcher=slurm: there is no sbatch on this machine. Run it on a login node of the cluster.")
+
+
 def require_keys(cfg: DictConfig, *keys: str) -> None:
     """Refuse a command whose mandatory keys were not given.
 
@@ -173,7 +255,7 @@ def quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
+    logging.getLogger("nv_one_logger").setLevel(logging.CRITICAL)  # it takes every exception for an error of its own
     for message in (".*pkg_resources.*", ".*torch.jit.*", ".*num_workers.*", ".*does not have many workers.*"):
         warnings.filterwarnings("ignore", message=message)
     for category in (DeprecationWarning, FutureWarning, SyntaxWarning):
@@ -188,8 +270,22 @@ def guarded(task: Callable[..., object]) -> Callable[..., None]:
         try:
             task(*arguments)
         except EXPECTED as error:
+            if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise CompactHydraException(str(error)) from error  # Hydra goes on with the other runs, then says so
             print(f"\nError: {error}", file=sys.stderr)
             sys.exit(1)
+
+    return run
+
+
+def _as_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None]:
+    """A recipe as it runs in whatever process a launcher has started."""
+
+    @functools.wraps(task)
+    def run(cfg: DictConfig) -> None:
+        quiet()
+        ranks.settle(HydraConfig.get().job.get("num", 0))
+        task(cfg)
 
     return run
 
@@ -206,13 +302,20 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], object]], Callab
         def run() -> None:
             quiet()
 
+            def checked() -> str:
+                given = trial_arguments(sys.argv[1:]) if config_name == "train" else sys.argv[1:]
+                arguments = expand_resume(given)
+                if not any(argument in ("--help", "-h", "--hydra-help", "--version") for argument in arguments):
+                    check_overrides(config_name, arguments)
+                    check_launcher(arguments)
+                return json.dumps(arguments)
+
             def prepared() -> None:
-                sys.argv[1:] = expand_resume(sys.argv[1:])
-                if not any(argument in ("--help", "-h", "--hydra-help", "--version") for argument in sys.argv[1:]):
-                    check_overrides(config_name, sys.argv[1:])
+                if not ranks.is_child(sys.argv[1:]):
+                    sys.argv[1:] = json.loads(ranks.from_main("arguments", checked))
 
             guarded(prepared)()
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded(task))()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded(_as_job(task)))()
 
         return run
 

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from nemo.collections.asr.parts.utils.asr_batching import SemiSortBatchSampler
 from omegaconf import DictConfig, OmegaConf
 
+from custom_modules.sampler import LengthBatches
 from experiments.data import Data
 from experiments.entry import ConfigError
 from heyjetson.audio import load
@@ -36,14 +36,13 @@ def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
     if cfg.data.loader == "plain":
         if data.shards:
             raise ConfigError("Shards are read by Lhotse: add data.loader=lhotse.")
-        sort = cfg.data.length_spread < 1
         return _shared(cfg) | {
             "manifest_filepath": str(data.train),
             "batch_size": cfg.data.batch_size,
-            "shuffle": True,
-            "use_semi_sorted_batching": sort,
-            "randomization_factor": cfg.data.length_spread,
+            "length_spread": float(cfg.data.length_spread),
             "shortest_first": cfg.data.shortest_first,
+            "seed": cfg.seed,
+            "shuffle": True,
         }
     source = {"shar_path": str(data.shards / SHARDS)} if data.shards else {"manifest_filepath": str(data.train)}
     return _shared(cfg) | source | {
@@ -56,8 +55,9 @@ def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
         "shuffle": True,
         "concurrent_bucketing": False,  # its thread never ends on an endless stream, and keeps the process alive
         "seed": cfg.seed,
-        # Every worker reads all shards in an order of its own; the same orders on the next run of the same seed.
-        "shard_seed": "randomized",
+        # Every worker of every process reads all shards, in an order of its own that is the same on the next run of the
+        # same seed. Of a manifest each process takes its share of the batches, so that all must have one order.
+        "shard_seed": "randomized" if data.shards else cfg.seed,
     }  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def validation_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
     return _shared(cfg) | {
         "manifest_filepath": str(data.validation),
         "batch_size": cfg.data.batch_size,
+        "even_batches": True,
         "shuffle": False,
     }
 
@@ -79,13 +80,13 @@ def _shared(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
-def batch_durations(cfg: DictConfig, arguments: dict[str, Any], loader: Any) -> list[list[float]]:
-    """Seconds of the utterances in each batch of one epoch; for the largest corpora, of a part of one.
+def batch_durations(arguments: dict[str, Any], loader: Any, ranks: int = 1) -> list[list[float]]:
+    """Seconds of the utterances in each batch of one epoch of one process; for the largest corpora, of a part of one.
 
     Args:
-        cfg: the whole configuration.
         arguments: of the loader, from `train_loader`.
-        loader: made from them; the plain one is asked for its order.
+        loader: made from them; the plain one is asked for its durations.
+        ranks: processes of the run.
     """
     if arguments.get("use_lhotse"):
         from nemo.collections.common.data.lhotse.dataloader import (
@@ -95,12 +96,13 @@ def batch_durations(cfg: DictConfig, arguments: dict[str, Any], loader: Any) -> 
 
         quiet = OmegaConf.create(arguments | {"metadata_only": True, "force_finite": True})
         sampler, _ = get_lhotse_sampler_from_config(make_structured_with_schema_warnings(quiet), 0, 1)
-        return list(islice(([cut.duration for cut in cuts] for cuts in sampler), DRY_RUN))
+        batches = list(islice(([cut.duration for cut in cuts] for cuts in sampler), DRY_RUN))
+        return batches[::ranks][: max(len(batches) // ranks, 1)]
     durations = [item.duration for item in loader.dataset.manifest_processor.collection]
-    if isinstance(loader.sampler, SemiSortBatchSampler):
-        return [[durations[index] for index in batch] for batch in loader.sampler]
-    random.Random(cfg.seed).shuffle(durations)
-    return [durations[start : start + cfg.data.batch_size] for start in range(0, len(durations), cfg.data.batch_size)]
+    keys = ("batch_size", "length_spread", "shortest_first", "seed")
+    size, spread, shortest_first, seed = (arguments[key] for key in keys)
+    order = LengthBatches(durations, size, spread, shortest_first, seed, ranks=ranks)
+    return [[durations[index] for index in batch] for batch in order]
 
 
 def padding(batches: list[list[float]]) -> float:
@@ -113,12 +115,13 @@ def padding(batches: list[list[float]]) -> float:
     return 1.0 - sound / sum(len(batch) * max(batch) for batch in batches)
 
 
-def describe(batches: list[list[float]]) -> str:
-    """What the loader gives, in a line."""
+def describe(batches: list[list[float]], ranks: int = 1) -> str:
+    """What the loader gives each process of the run, in a line."""
     sizes = [len(batch) for batch in batches]
     seconds = sum(sum(batch) for batch in batches) / len(batches)
+    each = f" for each of {ranks} processes" if ranks > 1 else ""
     return (
-        f"{len(batches)} batches an epoch, {min(sizes)} to {max(sizes)} utterances and {seconds:.0f} s each, "
+        f"{len(batches)} batches an epoch{each}, {min(sizes)} to {max(sizes)} utterances and {seconds:.0f} s each, "
         f"{padding(batches):.1%} padding"
     )
 

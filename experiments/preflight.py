@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from custom_modules.fine_tuning import require_rates, require_something_to_learn
 from custom_modules.model import SpeechModel
 from experiments.data import Data
 from experiments.entry import ConfigError
+from experiments.ranks import from_main
 from manifests.check import Requirements, check, require
 from manifests.lines import write_manifest
 from manifests.shard import read_index
 
-DISK_PER_PARAMETER = 4 * 3 * 4  # weights and two moments in float32, in at most four files at once
+DISK_PER_PARAMETER = 4 * 3 * 5  # weights and two moments in float32, in at most five files at once
 
 
 def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | None = None) -> None:
@@ -29,9 +32,19 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
 
     Raises:
         ManifestError: bad utterances, where data.on_bad_sample=fail.
-        ConfigError: too little disk.
+        ConfigError: too little disk, or parts to freeze that do not exist.
     """
     folder = folder or run_dir()
+    replaced = json.loads(from_main("checked", lambda: json.dumps(_check(cfg, model, data, folder))))
+    data.train, data.validation = (
+        Path(replaced.pop(name, path)) for name, path in (("train", data.train), ("validation", data.validation))
+    )
+    data.test |= {name: Path(path) for name, path in replaced.items()}
+
+
+def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> dict[str, str]:
+    """Check all; return the manifests that were filtered, by name."""
+    check_learning(cfg, model, folder)
     needed = 1.2 * DISK_PER_PARAMETER * sum(parameter.numel() for parameter in model.parameters()) + 50e6
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -47,7 +60,7 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
         frames=model.output_frames,
         decode=cfg.data.check == "full",
     )
-    skipped = 0
+    skipped, replaced = 0, {}
     for name, manifest in data.named().items():
         if name == "train" and data.shards:
             check_shards(data.shards, needs, cfg.data.sample_rate)
@@ -60,11 +73,35 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
         skipped += len(report.faults)
         kept = folder / f"{name}.checked.jsonl"
         write_manifest(kept, report.good)
-        if name in ("train", "validation"):
-            setattr(data, name, kept)
-        else:
-            data.test[name] = kept
+        replaced[name] = str(kept)
     print(f"Preflight passed; {skipped} bad utterances left out." if skipped else "Preflight passed.")
+    return replaced
+
+
+def check_learning(cfg: DictConfig, model: SpeechModel, folder: Path) -> None:
+    """Check what is frozen and how fast the rest learns.
+
+    Raises:
+        ConfigError: a part does not exist, nothing would learn, a factor makes no sense, or a run that is continued had
+            other rates.
+    """
+    try:
+        require_something_to_learn(model, cfg.freeze, cfg.unfreeze_at)
+        require_rates(model, cfg.optim.get("layer_decay", 1.0), cfg.optim.get("lr_scales") or {})
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if cfg.freeze and cfg.unfreeze_at is not None and model.trainer is not None and model.trainer.world_size > 1:
+        raise ConfigError("unfreeze_at works on one device only: others would not hear of the thawed gradients.")
+    saved = folder / "config.yaml"
+    if cfg.resume and saved.is_file():
+        before = OmegaConf.load(saved)
+        for key in ("layer_decay", "lr_scales"):
+            then, now = OmegaConf.select(before, f"optim.{key}"), cfg.optim.get(key)
+            if then is not None and then != now:
+                raise ConfigError(
+                    f"optim.{key} was {then} when this run began and cannot become {now}: the optimiser's state is "
+                    "kept by rate. Leave it, or start a new run from this one with init_from."
+                )
 
 
 def check_shards(folder: Path, needs: Requirements, sample_rate: int) -> None:

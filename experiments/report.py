@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.metrics import character_errors, cosine_similarity, pooled, word_errors
+from experiments.significance import wer_interval
 from manifests import Utterance
 
 
 @dataclass(frozen=True)
 class Row:
-    """One utterance of a report: its texts and errors."""
+    """One utterance of a report: its texts and errors, and who spoke, where the manifest says it."""
 
     audio: str
     duration: float
@@ -28,6 +29,7 @@ class Row:
     character_errors: int
     characters: int
     cosine: float
+    speaker: str | None = None
 
 
 @dataclass
@@ -47,10 +49,13 @@ class Report:
     seconds: float
 
     def totals(self) -> dict[str, float]:
-        """Pooled figures of the set."""
+        """Pooled figures of the set, with the ends of the WER's 95 % interval."""
         duration = sum(row.duration for row in self.rows)
+        interval = wer_interval([row.word_errors for row in self.rows], [row.words for row in self.rows])
         return {
             "wer": pooled(word_errors(row.reference, row.hypothesis) for row in self.rows).rate,
+            "wer_low": interval.low,
+            "wer_high": interval.high,
             "cer": pooled(character_errors(row.reference, row.hypothesis) for row in self.rows).rate,
             "cosine": float(np.mean([row.cosine for row in self.rows])),
             "utterances": len(self.rows),
@@ -84,17 +89,19 @@ def make_row(utterance: Utterance, hypothesis: str) -> Row:
         characters.count,
         characters.total,
         cosine_similarity(utterance.text, hypothesis),
+        None if (speaker := utterance.extra.get("speaker")) in (None, "") else str(speaker),
     )
 
 
 def summarise(results: dict[str, dict[str, Any]]) -> None:
-    """Print a table of test sets and their figures."""
-    table = Table("test set", "utterances", "WER", "CER", "cosine", "real-time factor")
+    """Print a table of test sets and their figures, RTF being the real-time factor."""
+    table = Table("test set", "utterances", "WER", "95 %\ninterval", "CER", "cosine", "RTF")
     for name, totals in results.items():
         table.add_row(
             name,
             str(totals["utterances"]),
             f"{totals['wer']:.2%}",
+            f"{totals['wer_low'] * 100:.2f}–{totals['wer_high'] * 100:.2f}",
             f"{totals['cer']:.2%}",
             f"{totals['cosine']:.3f}",
             f"{totals['real_time_factor']:.4f}",

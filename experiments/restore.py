@@ -5,13 +5,31 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from experiments.entry import ConfigError
 from experiments.hush import hush
 
 TARGET = "custom_modules.model.SpeechModel"
+
+
+def read_nemo_config(path: Path) -> DictConfig:
+    """The configuration inside a `.nemo`, without building the model.
+
+    Raises:
+        ConfigError: the file is missing or not a `.nemo`.
+    """
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}. train.py writes runs/NAME/TIME/model.nemo.")
+    try:
+        with tarfile.open(path) as archive:
+            name = next(name for name in archive.getnames() if name.endswith("model_config.yaml"))
+            member = archive.extractfile(name)
+            assert member is not None
+            return DictConfig(OmegaConf.create(member.read().decode()))
+    except (tarfile.TarError, StopIteration, OSError, YAMLError, UnicodeDecodeError):
+        raise ConfigError(f"{path} is not a .nemo file: it is not an archive with a model_config.yaml.") from None
 
 
 def restore_model(path: Path):
@@ -26,17 +44,7 @@ def restore_model(path: Path):
     Raises:
         ConfigError: the file is missing, not a `.nemo`, or holds another project's model.
     """
-    if not path.is_file():
-        raise ConfigError(f"There is no file {path}. train.py writes runs/NAME/TIME/model.nemo.")
-    try:
-        with tarfile.open(path) as archive:
-            name = next(name for name in archive.getnames() if name.endswith("model_config.yaml"))
-            member = archive.extractfile(name)
-            assert member is not None
-            config = OmegaConf.create(member.read().decode())
-    except (tarfile.TarError, StopIteration, OSError, YAMLError, UnicodeDecodeError):
-        raise ConfigError(f"{path} is not a .nemo file: it is not an archive with a model_config.yaml.") from None
-    target = str(OmegaConf.select(config, "target"))
+    target = str(OmegaConf.select(read_nemo_config(path), "target"))
     if target != TARGET:
         raise ConfigError(
             f"{path} is a .nemo of another project: it holds a {target}, not a {TARGET}. Use one written by this "

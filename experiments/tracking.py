@@ -1,16 +1,37 @@
-"""Loggers. Offline is the default; nothing here needs an account or a network."""
+"""Loggers and what they are given. Offline is the default; nothing here needs an account or a network.
+
+No failure of a logger ends a training: it is said once, and the run goes on.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from experiments.data import Data
 from experiments.entry import ROOT, ConfigError
+from experiments.forgive import Forgiving, first_line
+from experiments.histograms import KINDS, Histograms
+from experiments.lineage import declare_inputs, log_checkpoint, log_model, origin
+from experiments.ranks import is_main
+from experiments.tables import PredictionTable, training_table
+from heyjetson.bundle import file_hash
+from manifests import read_manifest
 from manifests.wandb_table import wandb_mode
+
+INIT_TIMEOUT = 45.0  # seconds a run waits for W&B at its start before it is kept offline
 
 
 def git_state() -> dict[str, Any]:
@@ -33,8 +54,194 @@ def _run_id(folder: Path) -> str:
     identity = os.environ.get("WANDB_RUN_ID") or (
         stored.read_text().strip() if stored.exists() else uuid.uuid4().hex[:8]
     )
-    stored.write_text(identity)
+    if is_main():
+        stored.write_text(identity)
     return identity
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a W&B run holds beside figures: the keys of conf/logger/wandb.yaml.
+
+    Args:
+        table_rows: of the table of predictions, logged at each validation.
+        data_rows: of the table of training data, logged once.
+        artifacts: log `model.nemo` as an artifact, and name the dataset as its input.
+        checkpoints: log each better checkpoint as well.
+        upload_audio: put the recordings into the dataset's artifact.
+        watch: histograms of gradients, parameters, or all.
+        watch_every: steps between histograms.
+    """
+
+    table_rows: int = 8
+    data_rows: int = 8
+    artifacts: bool = True
+    checkpoints: bool = False
+    upload_audio: bool = False
+    watch: str | None = None
+    watch_every: int = 100
+
+    def __post_init__(self) -> None:
+        if self.watch not in KINDS:
+            raise ConfigError(f"logger.watch must be null, gradients, parameters or all, found {self.watch!r}.")
+        if self.watch_every < 1:
+            raise ConfigError(f"logger.watch_every must be at least 1, found {self.watch_every}.")
+
+
+class RunLogger(WandbLogger):
+    """Lightning's W&B logger that forgives: where W&B cannot be reached, the run is kept offline.
+
+    Args:
+        content: what to log beside figures.
+        continued: the run was logged to W&B before, and has what is logged once.
+        arguments: of `WandbLogger`.
+    """
+
+    _experiment: Any
+    _offline: bool
+
+    def __init__(self, content: Content, continued: bool = False, **arguments: Any):
+        super().__init__(**arguments)
+        self.content = content
+        self.continued = continued
+        self.forgive = Forgiving()
+        self._logged_checkpoint = ""
+        # Lightning passes a setting that W&B has dropped, and W&B warns of it at the start of every run.
+        self._wandb_init.pop("anonymous", None)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run of W&B: as asked for, else offline, else one that keeps nothing."""
+        import wandb
+
+        while self._experiment is None:
+            try:
+                return WandbLogger.experiment.fget(self)  # type: ignore[attr-defined]
+            except Exception as error:  # W&B's client raises errors of any kind
+                cause = first_line(error)
+                wandb.teardown()  # its process still holds the run's id
+                if self._offline:
+                    print(f"W&B cannot keep a run ({cause}): nothing is logged to it. history.jsonl is written.")
+                    self._experiment = wandb.init(mode="disabled")
+                else:
+                    print(f"W&B cannot be reached ({cause}): the run is kept offline; `wandb sync` uploads it later.")
+                    self._offline = True
+                    self._wandb_init |= {"mode": "offline", "resume": None}
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log figures."""
+        with self.forgive("figures"):
+            super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        """Log the configuration."""
+        with self.forgive("the configuration"):
+            super().log_hyperparams(params)
+
+    @rank_zero_only
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Log a checkpoint that is the best so far, where they are asked for."""
+        best = checkpoint_callback.best_model_path
+        if not self.content.checkpoints or checkpoint_callback.monitor != "val_wer" or best == self._logged_checkpoint:
+            return
+        self._logged_checkpoint = best
+        with self.forgive("a checkpoint as an artifact"):
+            log_checkpoint(self.experiment, Path(best), float(checkpoint_callback.best_model_score or 0.0))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Nothing is left to do: checkpoints are logged as they come, and `close` ends the run."""
+
+
+class RunContent(Callback):
+    """What a W&B run is given when training starts: its inputs, and the table of training data.
+
+    Args:
+        logger: of the run.
+        data: its manifests.
+        name: of the experiment.
+        seed: draws the rows of the table.
+    """
+
+    def __init__(self, logger: RunLogger, data: Data, name: str, seed: int):
+        self.logger, self.data, self.name, self.seed = logger, data, name, seed
+
+    def on_fit_start(self, trainer: pl.Trainer, model: Any) -> None:
+        """Log what is known before the first step."""
+        if not trainer.is_global_zero:
+            return
+        content, forgive, run = self.logger.content, self.logger.forgive, self.logger.experiment
+        if content.artifacts:
+            with forgive("the inputs"):
+                declare_inputs(run, self.name, self.data, content.upload_audio, forgive)
+        if content.data_rows and not self.logger.continued:
+            with forgive("the table of training data"):
+                run.log({"training_data": training_table(model, self.data, content.data_rows, self.seed, forgive)})
+
+
+def tracking_callbacks(logger: Any, data: Data, name: str, seed: int, table_rows: int) -> list[Callback]:
+    """Callbacks that feed a logger; none without one.
+
+    Args:
+        logger: of the trainer.
+        data: manifests of the run.
+        name: of the experiment.
+        seed: draws the rows of tables.
+        table_rows: of the table of predictions.
+    """
+    if not logger:
+        return []
+    found: list[Callback] = [LearningRateMonitor("step")]
+    if isinstance(logger, RunLogger):
+        found.append(RunContent(logger, data, name, seed))
+        if logger.content.watch:
+            found.append(Histograms(logger.content.watch, logger.content.watch_every, logger.forgive))
+    if table_rows:
+        found.append(PredictionTable(read_manifest(data.validation), table_rows, seed))
+    return found
+
+
+def wandb_origin(logger: Any, name: str) -> dict[str, Any] | None:
+    """What a `.nemo` keeps of its W&B run; None for another logger."""
+    found = None
+    if isinstance(logger, RunLogger):
+        with logger.forgive("the run's address"):
+            found = origin(logger.experiment, name)
+    return found
+
+
+def log_results(logger: Any, folder: Path, name: str, metrics: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Log the figures of a finished run, and its model as an artifact.
+
+    Args:
+        logger: of the trainer; False logs nothing.
+        folder: of the run.
+        name: of the experiment.
+        metrics: as in metrics.json.
+        record: what else the artifact says of the model.
+    """
+    if not logger:
+        return
+    flat = {f"test/{test}/{key}": value for test, rows in metrics["test"].items() for key, value in rows.items()}
+    if metrics["validation_wer"] is not None:
+        flat |= {"best/val_wer": metrics["validation_wer"], "best/step": metrics["best_step"]}
+    logger.log_metrics(flat)
+    if isinstance(logger, RunLogger) and logger.content.artifacts:
+        with logger.forgive("the model as an artifact"):
+            facts = {**record, **metrics, "config_sha256": file_hash(folder / "config.yaml")}
+            log_model(logger.experiment, folder, name, facts)
+    logger.finalize("success")
+
+
+def close() -> None:
+    """End the W&B run of this process, if there is one."""
+    if "wandb" in sys.modules:
+        with Forgiving("Its files are in the run's folder.")("the end of the W&B run"):
+            sys.modules["wandb"].finish()
 
 
 def wandb_logger(
@@ -47,8 +254,9 @@ def wandb_logger(
     tags: Sequence[str] = (),
     job_type: str = "train",
     mode: str = "auto",
-    table_rows: int = 0,
-) -> Any:
+    finish_timeout: float = 600.0,
+    **content: Any,
+) -> RunLogger:
     """A Weights & Biases logger whose files lie in the run's folder.
 
     Args:
@@ -60,18 +268,20 @@ def wandb_logger(
         tags: to filter by.
         job_type: to filter by.
         mode: `auto` is online when WANDB_API_KEY is set and offline otherwise; WANDB_MODE overrules it.
-        table_rows: used by the prediction table.
+        finish_timeout: seconds to wait for uploads at the end.
+        content: of `Content`.
     """
-    from lightning.pytorch.loggers import WandbLogger
+    import wandb
 
     if mode not in ("auto", "online", "offline"):
         raise ConfigError(f"logger.mode must be auto, online or offline, found {mode!r}.")
     if mode == "auto":
         mode = wandb_mode()
-    os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))  # media of tables is staged here, not in the home
+    _stage_in(folder / "wandb")
     os.environ.setdefault("WANDB_SILENT", "true")
-    (folder / "wandb").mkdir(exist_ok=True)
-    logger = WandbLogger(
+    return RunLogger(
+        Content(**content),
+        continued=any((folder / "wandb").glob("*run-*/*.wandb")),
         name=name,
         save_dir=str(folder),
         offline=mode != "online",
@@ -79,20 +289,28 @@ def wandb_logger(
         project=project,
         log_model=False,
         entity=entity,
-        group=group,
+        group=os.environ.get("WANDB_RUN_GROUP") or group,  # that of the sweep
         tags=list(tags),
         job_type=job_type,
         resume="allow" if mode == "online" else None,
+        settings=wandb.Settings(init_timeout=INIT_TIMEOUT, finish_timeout=finish_timeout),
     )
-    # Lightning passes a setting that W&B has dropped, and W&B warns of it at the start of every run.
-    getattr(logger, "_wandb_init", {}).pop("anonymous", None)
-    return logger
 
 
-def tensorboard_logger(folder: Path, *, name: str, table_rows: int = 0) -> Any:
+_staged_in: list[str] = []
+
+
+def _stage_in(folder: Path) -> None:
+    """Have W&B stage the media of tables in the run's folder, not in the home; a choice of the user's stands."""
+    if is_main():
+        folder.mkdir(exist_ok=True)
+    if os.environ.get("WANDB_DATA_DIR") in (None, *_staged_in):
+        os.environ["WANDB_DATA_DIR"] = str(folder)
+        _staged_in[:] = [str(folder)]
+
+
+def tensorboard_logger(folder: Path, *, name: str, table_rows: int = 0) -> TensorBoardLogger:
     """A TensorBoard logger in the run's folder."""
-    from lightning.pytorch.loggers import TensorBoardLogger
-
     return TensorBoardLogger(save_dir=str(folder), name="tensorboard", version="")
 
 

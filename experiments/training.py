@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -13,24 +12,28 @@ import lightning.pytorch as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
+from custom_modules.fine_tuning import Freezing
 from custom_modules.model import SpeechModel
-from experiments.callbacks import BarWithErrors, PlainProgress, PredictionTable
+from experiments import initialise, parallel
+from experiments.callbacks import BarWithErrors, PlainProgress
 from experiments.data import Data
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_nemo
-from experiments.history import RunHistory, read_history
+from experiments.history import RunHistory
 from experiments.hush import hush
 from experiments.loading import batch_durations, describe, drawn_sound, train_loader, validation_loader
+from experiments.preemption import Preemption, StoppedError, leave
 from experiments.preflight import run_dir
+from experiments.ranks import from_main, is_main
 from experiments.report import summarise
-from experiments.tracking import git_state
+from experiments.sources import origin
+from experiments.tracking import close, git_state, log_results, tracking_callbacks, wandb_origin
 from heyjetson.bundle import file_hash
-from manifests import read_manifest
 
 BEST = "best"
 LAST = "last"
@@ -53,7 +56,7 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     folder = run_dir()
     terminal = Console().is_terminal
-    logger = _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
+    logger = is_main() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
     callbacks: list[pl.Callback] = [
         ModelCheckpoint(
             dirpath=folder / "checkpoints",
@@ -72,16 +75,16 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
             every_n_train_steps=cfg.checkpoint.every_n_steps,
         ),
         RunHistory(folder),
+        Preemption(folder),
         BarWithErrors() if terminal else PlainProgress(),
     ]
+    if cfg.freeze:
+        callbacks.append(Freezing(cfg.freeze, cfg.unfreeze_at))
     if cfg.early_stopping.patience is not None:
         callbacks.append(
             EarlyStopping("val_wer", min_delta=cfg.early_stopping.min_delta, patience=cfg.early_stopping.patience)
         )
-    if logger:
-        callbacks.append(LearningRateMonitor("step"))
-        if cfg.logger.table_rows:
-            callbacks.append(PredictionTable(read_manifest(data.validation), cfg.logger.table_rows))
+    callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
     trainer = _built(
         "trainer",
         cfg.trainer,
@@ -92,11 +95,16 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
         enable_progress_bar=terminal,
         default_root_dir=str(folder),
         use_distributed_sampler=False,
+        strategy=parallel.strategy(cfg),
     )
     try:
         model = SpeechModel(model_config(cfg), trainer)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"The model cannot be built from this configuration: {error}") from error
+    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
+    parallel.check(cfg, model, trainer)
+    if cfg.init_from and not cfg.resume and is_main():  # the others get their weights from this process
+        initialise.load(cfg, model)
     return model, trainer
 
 
@@ -114,28 +122,48 @@ def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
     folder = run_dir()
-    checkpoint = newest_checkpoint(folder) if cfg.resume else None
+    found = from_main("checkpoint", lambda: str(newest_checkpoint(folder) or ""))  # a job that is requeued has one
+    checkpoint = Path(found) if found else None
     if cfg.resume and checkpoint is None:
         print(f"No checkpoint below {folder}: training starts from the beginning.")
     set_up_data(cfg, model, trainer, data)
-    if checkpoint is None:
+    if cfg.init_from and cfg.resume and is_main():
+        if checkpoint is None:
+            initialise.load(cfg, model)
+        else:
+            print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
+    if checkpoint is None and is_main() and not model.preprocessor.fitted:
         fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
     model.setup_optimization(model.cfg.optim)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-    OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
+    if is_main():
+        OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     if trainer.logger:
         trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
     print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {_shown(folder)}")
     if checkpoint:
         print(f"Continuing from {checkpoint.name}.")
-    trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None)
+    if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
+        pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
+    try:
+        trainer.fit(model, ckpt_path=found or None)
+    except StoppedError as stopped:
+        leave(stopped, folder, cfg.checkpoint.every_n_steps)
+    except RuntimeError as error:
+        if parallel.lost(error):
+            raise ConfigError(
+                f"Another process of the run ended, or did not answer for {cfg.rank_timeout} s; what it wrote says "
+                f"why. Continue with: python train.py resume={_shown(folder)}"
+            ) from error
+        raise
+    parallel.part()
 
 
 def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Give the model its loaders and say how much of the batches is padding."""
     arguments = train_loader(cfg, data)
     if arguments.get("use_lhotse"):
-        batches = batch_durations(cfg, arguments, None)
+        batches = batch_durations(arguments, None, trainer.world_size)
         steps = -(-len(batches) // trainer.accumulate_grad_batches)
         arguments["batches"] = len(batches)
         with open_dict(model.cfg):  # NeMo would count the samples of the loader, and there are none to count
@@ -143,9 +171,12 @@ def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: 
         model.setup_training_data(OmegaConf.create(arguments))
     else:
         model.setup_training_data(OmegaConf.create(arguments))
-        batches = batch_durations(cfg, arguments, model._train_dl)
-    print(describe(batches))
-    model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))
+        batches = batch_durations(arguments, model._train_dl, trainer.world_size)
+    print(describe(batches, trainer.world_size))
+    try:
+        model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -173,18 +204,18 @@ def fit_statistics(model: SpeechModel, data: Data, utterances: int, seed: int) -
 
 def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> dict[str, Any]:
     """Restore the best weights, write `model.nemo`, test, write `metrics.json`, log the results."""
+    if not trainer.is_global_zero:
+        return {}
     folder = run_dir()
     best_step, best_wer = restore_best(model, trainer)
     model.eval()
-    if not trainer.is_global_zero:
-        return {}
     metrics: dict[str, Any] = {
         "parameters": model.num_weights,
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "best_step": best_step,
         "validation_wer": best_wer,
-        "seconds": next((point["seconds"] for point in reversed(read_history(folder))), None),
+        "seconds": next(one.seconds() for one in trainer.callbacks if isinstance(one, RunHistory)),
         "date": time.strftime("%Y-%m-%d"),
         "test": {},
     }
@@ -197,6 +228,8 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
             "longest": cfg.data.longest,
             "data": {name: file_hash(path) for name, path in data.named().items()},
             "git": git_state(),
+            "init_from": origin(str(cfg.init_from)) if cfg.init_from else None,
+            "wandb": wandb_origin(trainer.logger, cfg.name),
             **{key: value for key, value in metrics.items() if key != "test"},
         }
     nemo = folder / "model.nemo"
@@ -206,13 +239,11 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
         report.write(folder / f"test_{name}.json")
         metrics["test"][name] = report.totals()
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    if trainer.logger:
-        flat = {f"test/{name}/{key}": value for name, rows in metrics["test"].items() for key, value in rows.items()}
-        trainer.logger.log_metrics(flat)
-        trainer.logger.finalize("success")
+    record = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run))
+    log_results(trainer.logger, folder, cfg.name, metrics, record)
     summarise(metrics["test"])
     print(f"model   {_shown(nemo)}\nmetrics {_shown(folder / 'metrics.json')}")
-    _close_wandb()
+    close()
     return metrics
 
 
@@ -231,11 +262,6 @@ def restore_best(model: SpeechModel, trainer: pl.Trainer) -> tuple[int, float | 
     wer = float(keeper.best_model_score)
     print(f"Best weights: step {state['global_step']}, validation WER {wer:.2%}.")
     return int(state["global_step"]), wer
-
-
-def _close_wandb() -> None:
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].finish()
 
 
 def _shown(path: Path) -> str:

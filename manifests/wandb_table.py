@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from manifests.convert import decode
 from manifests.lines import ManifestError, read_manifest
 from manifests.progress import progress
 from manifests.select import sample
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+COLUMNS = ("file", "audio", "seconds", "text", "spectrogram", "mel-spectrogram")
 
 
 def wandb_mode() -> str:
@@ -18,7 +25,17 @@ def wandb_mode() -> str:
     return os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
 
 
-def pictures(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+def painted(values: np.ndarray) -> Image:
+    """A picture of values [H, T] from 0 to 1 in 256 colours, black to white, the first row at the bottom."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    picture = Image.fromarray(np.round(np.clip(values[::-1], 0, 1) * 255).astype(np.uint8), "L")
+    picture.putpalette((colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8).tobytes())
+    return picture
+
+
+def pictures(samples: np.ndarray, sample_rate: int) -> tuple[Image, Image]:
     """Spectrogram and mel-spectrogram of a recording in decibels below its loudest bin, coloured, low tones below.
 
     Args:
@@ -26,21 +43,38 @@ def pictures(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndar
         sample_rate: hertz.
 
     Returns:
-        two [height, T, 3] uint8 pictures, 80 dB from black to white, a column each 10 ms.
+        two pictures, 80 dB from black to white, a column each 10 ms.
     """
-    import librosa
-    from matplotlib import colormaps
+    from librosa.filters import mel
 
     window, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
     n_fft = 1 << max(window - 1, 1).bit_length()
-    power = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop, win_length=window)) ** 2
-    bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=64)
+    # Without librosa.stft, whose compiler takes longer to import than all of the pictures to draw.
+    frames = sliding_window_view(np.pad(samples, window // 2), window)[::hop] * np.hanning(window)  # [T, window]
+    power = np.abs(np.fft.rfft(frames, n_fft)).T ** 2
+    bank = mel(sr=sample_rate, n_fft=n_fft, n_mels=64)
 
-    def coloured(values: np.ndarray) -> np.ndarray:
+    def coloured(values: np.ndarray) -> Image:
         decibels = 10 * np.log10(np.maximum(values, 1e-12) / max(float(values.max()), 1e-12))
-        return (colormaps["magma"](np.clip(decibels[::-1] / 80 + 1, 0, 1))[..., :3] * 255).astype(np.uint8)
+        return painted(decibels / 80 + 1)
 
     return coloured(power), coloured(bank @ power)
+
+
+def row(file: str, samples: np.ndarray, sample_rate: int, text: str) -> list[Any]:
+    """One recording as a row of `COLUMNS`.
+
+    Args:
+        file: name of the recording.
+        samples: [S].
+        sample_rate: hertz.
+        text: what is said.
+    """
+    import wandb
+
+    images = [wandb.Image(picture) for picture in pictures(samples, sample_rate)]
+    sound = wandb.Audio(samples, sample_rate=sample_rate)
+    return [file, sound, round(len(samples) / sample_rate, 2), text, *images]
 
 
 def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str = "") -> str:
@@ -68,14 +102,12 @@ def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str =
     mode = wandb_mode()
     run = wandb.init(project=project, name=manifest.stem, job_type="data", dir=str(folder), mode=mode)  # type: ignore[arg-type]
     try:
-        table = wandb.Table(columns=["file", "audio", "seconds", "text", "spectrogram", "mel-spectrogram"])
+        table = wandb.Table(columns=list(COLUMNS))
         for utterance in progress(utterances, "logging", len(utterances)):
             samples, rate = decode(utterance.audio)
             if not len(samples):
                 raise ManifestError(f"{manifest}:{utterance.line}: {utterance.audio} holds no samples. Remove it.")
-            spectrogram, mel = (wandb.Image(picture) for picture in pictures(samples, rate))
-            sound = wandb.Audio(samples, sample_rate=rate)
-            table.add_data(utterance.audio.name, sound, round(utterance.duration, 2), utterance.text, spectrogram, mel)
+            table.add_data(*row(utterance.audio.name, samples, rate, utterance.text))
         run.log({"recordings": table})
         return run.url if mode == "online" else str(Path(run.dir).parent)
     finally:

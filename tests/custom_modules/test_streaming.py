@@ -10,7 +10,7 @@ import custom_modules  # noqa: F401
 from custom_modules.streaming import HeyJetsonStreamingEncoder
 
 
-def build(lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "batch", strides=(2, 2, 1)):
+def build(lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "batch", strides=(2, 2, 1), stem=None):
     torch.manual_seed(3)
     encoder = HeyJetsonStreamingEncoder(
         feat_in=8,
@@ -26,6 +26,7 @@ def build(lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "bat
         lookahead=lookahead,
         attention={"left": left, "heads": 2},
         dense={"units": [10]},
+        stem=stem,
     ).eval()
     for parameter in encoder.parameters():  # nothing stays at its neutral start: statistics, lookahead, biases
         parameter.data += 0.2 * torch.randn_like(parameter)
@@ -41,6 +42,10 @@ ENCODERS = {
     "no lookahead": build(lookahead=0),
     "no attention": build(left=0),
     "lookahead longer than a step": build(lookahead=7, strides=(1, 2, 1)),
+    "stem": build(
+        strides=(1, 1, 1),
+        stem={"filters": [3, 4, 4], "strides": [[2, 2], [2, 1], [1, 1]], "pool": 2, "features": 9},
+    ),
 }
 
 

@@ -7,8 +7,10 @@ import torch
 
 from tests.conftest import ROOT, SMALL
 
+EXPERIMENTS = ROOT / "conf" / "experiment"
+NAMES = sorted(str(path.relative_to(EXPERIMENTS).with_suffix("")) for path in EXPERIMENTS.rglob("*.yaml"))
 CASES = {
-    **{path.stem: [f"experiment={path.stem}"] for path in (ROOT / "conf" / "experiment").glob("*.yaml")},
+    **{name: [f"experiment={name}"] for name in NAMES},
     **{f"augment-{path.stem}": [f"augment={path.stem}"] for path in (ROOT / "conf" / "augment").glob("*.yaml")},
     **{f"encoder-{path.stem}": [f"encoder={path.stem}"] for path in (ROOT / "conf" / "encoder").glob("*.yaml")},
     **{f"frontend-{path.stem}": [f"frontend={path.stem}"] for path in (ROOT / "conf" / "frontend").glob("*.yaml")},
@@ -16,14 +18,15 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_step(case, compose_config, corpus, tmp_path, monkeypatch):
+def test_one_step(case, compose_config, corpus, nemo_file, tmp_path, monkeypatch):
     from experiments import training
     from experiments.data import Data
 
-    overrides = [
-        override for override in SMALL if not (case.startswith("encoder-") and override.startswith("encoder."))
-    ]
-    if case == "encoder-nemo_conformer_small":
+    as_it_is = case.startswith("encoder-") or "nemo_" in case
+    overrides = [override for override in SMALL if not (as_it_is and override.startswith("encoder."))]
+    if case == "finetune":
+        overrides.append(f"init_from={nemo_file}")
+    if "nemo_conformer" in case:
         overrides.append("encoder.n_layers=2")
     cfg = compose_config(
         *CASES[case],

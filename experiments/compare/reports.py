@@ -1,0 +1,59 @@
+"""Reports of single test sets: what train.py and evaluate.py write, every utterance included."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+from experiments.compare.record import Result, known
+from experiments.report import Row
+from manifests import ManifestError
+from manifests import read_manifest as read_lines
+
+ROW = {field.name for field in fields(Row)}
+
+
+def read_report(path: Path, name: str | None = None) -> tuple[str, Result] | None:
+    """One report.
+
+    Args:
+        path: of the JSON.
+        name: of the test set; the manifest's when None.
+
+    Returns:
+        the model it is of and the result; None where the file is no report, or is cut short.
+    """
+    try:
+        record = json.loads(path.read_text())
+        rows = [Row(**{key: value for key, value in row.items() if key in ROW}) for row in record["utterance_results"]]
+        manifest = Path(record["manifest"])
+        model = str(record["model"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return model, Result(name or manifest.stem, known(record), tuple(_with_speakers(rows, manifest)))
+
+
+def _with_speakers(rows: list[Row], manifest: Path) -> list[Row]:
+    """Rows of a report from before reports named speakers take them from the manifest, where it still is."""
+    if any(row.speaker for row in rows) or not manifest.is_file():
+        return rows
+    try:
+        lines = {str(line.audio): line.extra.get("speaker") for line in read_lines(manifest)}
+    except (ManifestError, OSError):
+        return rows
+    return [replace(row, speaker=str(lines[row.audio]) if lines.get(row.audio) else None) for row in rows]
+
+
+def with_reports(results: dict[str, Result], reports: list[Result]) -> dict[str, Result]:
+    """Results with further reports, except of test sets that are there already.
+
+    Args:
+        results: by test set.
+        reports: of evaluate.py.
+    """
+    merged = dict(results)
+    for report in reports:
+        if not any(report.rows and report.same_set(other) for other in merged.values()):
+            merged.setdefault(report.name, report)
+    return merged

@@ -1,0 +1,127 @@
+"""What a sweep found: the table, the best command, what to look at next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.table import Table
+
+from experiments.sweep.claims import OVERRIDES, REASON, RUN, SECONDS, values_of
+from experiments.sweep.commands import configuration, shown
+from experiments.sweep.definition import Definition, Metric
+from experiments.sweep.storage import kept, without_password
+from experiments.sweep.trial import LOG, final_figures
+
+STATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "stopped early",
+    TrialState.FAIL: "died",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "to be continued",
+}
+
+
+def reached(trial: FrozenTrial, metric: Metric) -> float | None:
+    """The best value of a trial, finished or not."""
+    if trial.state == TrialState.COMPLETE:
+        return trial.value
+    values = list(trial.intermediate_values.values())
+    return metric.best(values) if values else None
+
+
+def ranked(study: Study, metric: Metric) -> list[FrozenTrial]:
+    """Finished trials, the best first; then those stopped early, then the rest."""
+    order = list(STATES)
+
+    def place(trial: FrozenTrial) -> tuple[int, float, int]:
+        value = reached(trial, metric)
+        signed = float("inf") if value is None else (-value if metric.maximize else value)
+        return order.index(trial.state), signed, trial.number
+
+    return sorted(kept(study), key=place)
+
+
+def best_trial(study: Study, metric: Metric) -> FrozenTrial | None:
+    """The best finished trial."""
+    first = next(iter(ranked(study, metric)), None)
+    return first if first and first.state == TrialState.COMPLETE else None
+
+
+def short_names(names: list[str]) -> dict[str, str]:
+    """The ends of dotted keys, as long as they must be to differ.
+
+    >>> short_names(["optim.lr", "encoder.dropout", "attention.dropout"])
+    {'optim.lr': 'lr', 'encoder.dropout': 'encoder.dropout', 'attention.dropout': 'attention.dropout'}
+    """
+    ends = {name: name.split(".") for name in names}
+    found = {}
+    for name, parts in ends.items():
+        for length in range(1, len(parts) + 1):
+            end = parts[-length:]
+            if sum(other[-length:] == end for other in ends.values()) == 1:
+                break
+        found[name] = ".".join(end)
+    return found
+
+
+def show_ranking(study: Study, definition: Definition, folder: Path, storage: str) -> None:
+    """Print the table of trials, why some died, the best command, and what opens the storage.
+
+    Args:
+        study: of the sweep.
+        definition: of the sweep.
+        folder: of the sweep.
+        storage: its address.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    trials = ranked(study, definition.metric)
+    # Where there is no terminal nothing needs to be broken into lines.
+    (console if console.is_terminal else Console(width=250)).print(_table(trials, definition, folder))
+    for trial in trials[::-1]:
+        if trial.state == TrialState.FAIL:
+            run = trial.user_attrs.get(RUN, str(trial.number))
+            reason = trial.user_attrs.get(REASON, "its process was lost")
+            console.print(f"{run} died, {reason}\n  its output: {folder / run / LOG}", markup=False)
+    best = best_trial(study, definition.metric)
+    if best is None:
+        console.print("No trial has finished.")
+    else:
+        value = f"{definition.metric.name} {definition.metric.shown(best.value or 0.0)}"
+        console.print(f"\nThe best is {best.user_attrs[RUN]}, {value}; to repeat it, limits included:")
+        console.print(f"  {shown(definition, values_of(definition, best.params))}\n", markup=False)
+    console.print(f"dashboard  optuna-dashboard {without_password(storage)}", markup=False)
+    if configuration(definition) == "train":
+        console.print(f"compare    python compare.py {folder}", markup=False)
+
+
+def _table(trials: list[FrozenTrial], definition: Definition, folder: Path) -> Table:
+    texts = [trial.user_attrs.get(OVERRIDES, {}) for trial in trials]
+    varied = [p.name for p in definition.parameters if len({given.get(p.name) for given in texts if given}) > 1]
+    names = short_names(varied)
+    table = Table("trial", definition.metric.name, "test WER", "minutes", "state")
+    for name in varied:
+        table.add_column(names[name])
+    for trial, given in zip(trials, texts, strict=True):
+        value, run = reached(trial, definition.metric), trial.user_attrs.get(RUN, "")
+        figures = final_figures(folder / run) if run else {}
+        tests = [figure for name, figure in figures.items() if name.startswith("test/") and name.endswith("/wer")]
+        table.add_row(
+            run or str(trial.number),
+            "" if value is None else definition.metric.shown(value),
+            f"{tests[0]:.1%}" if tests else "",
+            f"{trial.user_attrs.get(SECONDS, 0.0) / 60:.1f}",
+            STATES[trial.state],
+            *(_compact(given.get(name, "")) for name in varied),
+        )
+    return table
+
+
+def _compact(text: str) -> str:
+    """A value of a parameter; of floats, three digits."""
+    try:
+        return f"{float(text):.3g}" if "." in text or "e" in text else text
+    except ValueError:
+        return text
