@@ -129,7 +129,7 @@ def verdict(results: list[Result]) -> str:
         return ""
     test = ours.last
     (mine, words), (other, _) = ours.errors[test], theirs.errors[test]
-    gap = difference(other, mine, words)
+    gap = difference(other / len(theirs.runs), mine / len(ours.runs), words / len(ours.runs))
     sure = "significant" if gap.significant else "not significant"
     return (
         f"On {test}, {ours.name} has {ours.tests[test].rate:.1%} and the best of NeMo's encoders, {theirs.name}, "

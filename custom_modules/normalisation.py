@@ -41,21 +41,20 @@ class MaskedBatchNorm(nn.modules.batchnorm._NormBase):
 
     def _from_sums(self, x: Tensor, mask: Tensor) -> Tensor:
         """The same without picking out frames, which makes an accelerator's host wait; one exchange between ranks."""
-        with torch.autocast(x.device.type, enabled=False):
-            real = mask.float()
-            # The running mean is near the batch's, so that the difference of squares loses no digits.
-            moved = (x.float() - self.running_mean) * real
-            sums = torch.cat([real.sum()[None], moved.sum(dim=(0, 1)), moved.square().sum(dim=(0, 1))])
-            if self.across_ranks:
-                sums = _SumOverRanks.apply(sums)
-            count = sums[0]
-            mean, square = (sums[1:] / count).chunk(2)
-            variance = (square - mean.square()).clamp_min(0.0)
-            y = (moved - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
-            with torch.no_grad():
-                self.running_mean.add_(self.momentum * mean)
-                unbiased = variance * count / (count - 1.0).clamp_min(1.0)
-                self.running_var.lerp_(unbiased, self.momentum)
+        real = mask.float()
+        # The running mean is near the batch's, so that the difference of squares loses no digits.
+        moved = (x.float() - self.running_mean) * real
+        sums = torch.cat([real.sum()[None], moved.sum(dim=(0, 1)), moved.square().sum(dim=(0, 1))])
+        if self.across_ranks:
+            sums = _SumOverRanks.apply(sums)
+        count = sums[0]
+        mean, square = (sums[1:] / count).chunk(2)
+        variance = (square - mean.square()).clamp_min(0.0)
+        y = (moved - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        with torch.no_grad():
+            self.running_mean.add_(self.momentum * mean)
+            unbiased = variance * count / (count - 1.0).clamp_min(1.0)
+            self.running_var.lerp_(unbiased, self.momentum)
         return (y * real).to(x.dtype)
 
 

@@ -6,7 +6,19 @@ import time
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback, RichProgressBar, Timer
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
+
+
+class LatestBest(ModelCheckpoint):
+    """Keeps the best weights, and of equally good ones the later, which learned at lower rates.
+
+    Small validation sets are full of ties. Lightning keeps the first.
+    """
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: torch.Tensor | None = None) -> bool:
+        equal = current is not None and self.kth_value is not None and bool(current == self.kth_value)
+        return super().check_monitor_top_k(trainer, current) or trainer.strategy.reduce_boolean_decision(equal)
 
 
 class PlainProgress(Callback):

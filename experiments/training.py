@@ -20,7 +20,7 @@ import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
 from custom_modules.fine_tuning import Freezing
 from custom_modules.model import SpeechModel
 from experiments import initialise, parallel
-from experiments.callbacks import BarWithErrors, PlainProgress
+from experiments.callbacks import BarWithErrors, LatestBest, PlainProgress
 from experiments.data import Data
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_nemo
@@ -58,7 +58,7 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     terminal = Console().is_terminal
     logger = is_main() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
     callbacks: list[pl.Callback] = [
-        ModelCheckpoint(
+        LatestBest(
             dirpath=folder / "checkpoints",
             filename=BEST + "-{step}-{val_wer:.4f}",
             monitor="val_wer",

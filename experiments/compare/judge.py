@@ -58,7 +58,7 @@ class Judged:
         return wer_interval(self.errors(run), self.words, groups=self.groups)
 
     def difference(self, run: int, other: int) -> Difference:
-        """How `run` differs from `other`: below 0, `run` is better. It does not depend on which other runs there are."""
+        """How `run` differs from `other`: below 0, `run` is better. It does not depend on the other runs there are."""
         first, second = sorted((run, other))
         if (first, second) not in self.known:
             errors = self.errors(first), self.errors(second)

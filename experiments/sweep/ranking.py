@@ -7,6 +7,7 @@ from pathlib import Path
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from experiments.sweep.claims import OVERRIDES, REASON, RUN, SECONDS, values_of
@@ -78,8 +79,12 @@ def show_ranking(study: Study, definition: Definition, folder: Path, storage: st
     """
     console = Console(highlight=False, soft_wrap=True)
     trials = ranked(study, definition.metric)
-    # Where there is no terminal nothing needs to be broken into lines.
-    (console if console.is_terminal else Console(width=250)).print(_table(trials, definition, folder))
+    table = ranking_table(trials, definition, folder, columns=True)
+    wide = Console(width=1000)
+    if console.is_terminal and wide.measure(table).maximum > console.width:
+        console.print(ranking_table(trials, definition, folder, columns=False))
+    else:
+        wide.print(table)
     for trial in trials[::-1]:
         if trial.state == TrialState.FAIL:
             run = trial.user_attrs.get(RUN, str(trial.number))
@@ -97,24 +102,35 @@ def show_ranking(study: Study, definition: Definition, folder: Path, storage: st
         console.print(f"compare    python compare.py {folder}", markup=False)
 
 
-def _table(trials: list[FrozenTrial], definition: Definition, folder: Path) -> Table:
+def ranking_table(trials: list[FrozenTrial], definition: Definition, folder: Path, columns: bool) -> Table:
+    """The table of trials.
+
+    Args:
+        trials: in the order of the rows.
+        definition: of the sweep.
+        folder: of the sweep.
+        columns: one for each parameter that differs, for wide screens; else all in one.
+    """
     texts = [trial.user_attrs.get(OVERRIDES, {}) for trial in trials]
     varied = [p.name for p in definition.parameters if len({given.get(p.name) for given in texts if given}) > 1]
     names = short_names(varied)
-    table = Table("trial", definition.metric.name, "test WER", "minutes", "state")
-    for name in varied:
-        table.add_column(names[name])
+    table = Table()
+    for title in ("trial", definition.metric.name, "test WER", "minutes", "state"):
+        table.add_column(title, no_wrap=True)
+    for title in names.values() if columns else ("values",):
+        table.add_column(escape(title))
     for trial, given in zip(trials, texts, strict=True):
         value, run = reached(trial, definition.metric), trial.user_attrs.get(RUN, "")
         figures = final_figures(folder / run) if run else {}
         tests = [figure for name, figure in figures.items() if name.startswith("test/") and name.endswith("/wer")]
+        values = {names[name]: _compact(given.get(name, "")) for name in varied}
         table.add_row(
             run or str(trial.number),
             "" if value is None else definition.metric.shown(value),
             f"{tests[0]:.1%}" if tests else "",
             f"{trial.user_attrs.get(SECONDS, 0.0) / 60:.1f}",
             STATES[trial.state],
-            *(_compact(given.get(name, "")) for name in varied),
+            *map(escape, values.values() if columns else [" ".join(f"{name}={text}" for name, text in values.items())]),
         )
     return table
 

@@ -92,7 +92,7 @@ class Runner:
             ConfigError: the metric is never logged, the first trials all died, or the storage is gone.
             KeyboardInterrupt: on Ctrl-C or SIGTERM, once the trials are stopped and given back.
         """
-        look = 0.0
+        look, done = 0.0, ""
         try:
             with _signals_as_interrupt(), self.console.status("") as status:
                 while True:
@@ -100,10 +100,11 @@ class Runner:
                         look = time.monotonic() + 10
                         if not self._start() and not self.running:
                             break
+                        done = self._done()
                     for one in list(self.running):
                         if self._watch(one):
                             look = 0.0
-                    status.update(self._status())
+                    status.update("  ·  ".join([done, *map(self._going, self.running)]))
                     time.sleep(self.poll)
         except StorageInternalError as error:
             cause = str(error.__cause__ or error).strip().splitlines()[0]
@@ -224,17 +225,16 @@ class Runner:
                 f"Their output is in {self.folder}/*/{LOG}."
             )
 
-    def _status(self) -> str:
+    def _done(self) -> str:
         trials, metric = kept(self.study), self.definition.metric
-        done = [trial for trial in trials if trial.state.is_finished()]
-        values = [trial.value for trial in done if trial.state == TrialState.COMPLETE and trial.value is not None]
-        parts = [f"{len(done)} of {max(self.count, len(trials))} trials"]
-        if values:
-            parts.append(f"best {metric.name} {metric.shown(metric.best(values))}")
-        for one in self.running:
-            latest = f" {metric.shown(one.latest[1])} at {one.latest[0]}" if one.latest else ""
-            parts.append(f"{one.claimed.run}{latest}, {duration(time.monotonic() - one.process.started)}")
-        return "  ·  ".join(parts)
+        finished = [trial for trial in trials if trial.state.is_finished()]
+        values = [trial.value for trial in finished if trial.state == TrialState.COMPLETE and trial.value is not None]
+        best = f", the best {metric.name} {metric.shown(metric.best(values))}" if values else ""
+        return f"{len(finished)} of {max(self.count, len(trials))} trials{best}"
+
+    def _going(self, one: Running) -> str:
+        latest = f" {self.definition.metric.shown(one.latest[1])} at {one.latest[0]}," if one.latest else ""
+        return f"{one.claimed.run}{latest} {duration(time.monotonic() - one.process.started)}"
 
     def _stop_all(self) -> None:
         """Stop what runs and queue it again; a second Ctrl-C does not wait."""

@@ -17,12 +17,11 @@ from custom_modules.sampler import EvenBatches, LengthBatches
 
 RANKS = st.integers(1, 5)
 SIZES = st.integers(1, 6)
+SPREADS = st.sampled_from([0.0, 0.2, 1.0])
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    count=st.integers(1, 60), size=SIZES, ranks=RANKS, epoch=st.integers(0, 2), spread=st.sampled_from([0.0, 0.2, 1.0])
-)
+@given(count=st.integers(1, 60), size=SIZES, ranks=RANKS, epoch=st.integers(0, 2), spread=SPREADS)
 def test_the_shares_of_a_batch_are_the_batch_of_one_process(count, size, ranks, epoch, spread):
     durations = np.random.default_rng(count).uniform(1, 10, count)
 
@@ -111,12 +110,13 @@ def operators(encoder, frames: int) -> Counter:
     """Of a training step of an encoder, without what is inside its fused recurrences."""
     features = torch.zeros(3, encoder._feat_in, frames, device="meta")
     length = torch.full((3,), frames, device="meta")
+    encoder.zero_grad()
     with Recorder() as recorder:
         encoder(audio_signal=features, length=length)[0].sum().backward()
     return recorder.seen
 
 
-@pytest.mark.parametrize("name", ["hey_jetson", "hey_jetson_small", "hey_jetson_streaming"])
+@pytest.mark.parametrize("name", ["hey_jetson", "hey_jetson_streaming"])
 def test_a_step_has_no_loop_over_time_and_waits_for_nothing(compose_config, monkeypatch, name):
     """Tensors on `meta` have shapes but no values: asking for one, as `.item()` or `nonzero` do, raises."""
 
@@ -153,6 +153,5 @@ def test_lhotse_gives_each_process_its_share(compose_config, corpus):
         steps.append(len(batches))
         heard.update(text for batch in batches for text in batch)
     assert steps[0] == steps[1]
-    texts = {utterance.text for utterance in read_manifest(data.train)}
-    assert len(set(heard) & texts) >= len(texts) - 4  # the batches left over when the shares are even
-    assert max(heard.values()) == 1
+    assert set(heard) == {utterance.text for utterance in read_manifest(data.train)}
+    assert sum(heard.values()) - len(heard) <= max(map(len, batches))  # a last batch may be heard twice, to be even

@@ -44,7 +44,8 @@ def test_the_difference_changes_its_sign_with_the_order(rows):
     assert forth.delta == pytest.approx(-back.delta)
     assert forth.p_value == pytest.approx(back.p_value)
     assert forth.low <= forth.delta <= forth.high
-    assert forth.swapped.delta == -forth.delta and forth.swapped.swapped == forth
+    assert forth.swapped.delta == -forth.delta and forth.swapped.swapped.high == forth.high
+    assert forth.swapped.probability_of_improvement == pytest.approx(1 - forth.probability_of_improvement)
     assert forth.swapped.low <= forth.swapped.delta <= forth.swapped.high
     assert forth.swapped.significant == forth.significant
     assert 0 <= forth.probability_of_improvement <= 1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -16,6 +17,7 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 import experiments.entry as entry_module
+from experiments.data import prepare_data
 from experiments.entry import ConfigError, composing, run_folder
 from experiments.sweep import best, commands
 from experiments.sweep.claims import RUN, distributions, values_of
@@ -133,6 +135,29 @@ def test_what_no_experiment_can_hold_is_refused(own_conf, tmp_path):
         best.experiment_text(["~early_stopping"], "synthetic", "best")
     with pytest.raises(ConfigError, match="No trial has finished"):
         best.write_best(optuna.create_study(), definition)
+
+
+made: list[str] = []
+
+
+def make_slowly(out: str) -> None:
+    """A corpus that takes a moment."""
+    made.append("begin")
+    time.sleep(0.2)
+    (Path(out) / "train.jsonl").write_text("")
+    made.append("end")
+
+
+def test_two_trials_do_not_make_one_corpus_at_once(tmp_path):
+    out = tmp_path / "corpus"
+    out.mkdir()
+    manifest = str(out / "train.jsonl")
+    prepare = {"_target_": f"{__name__}.make_slowly", "out": str(out)}
+    data = {"out": str(out), "shards": None, "prepare": prepare, "train": manifest, "validation": manifest, "test": {}}
+    with ThreadPoolExecutor(2) as pool:
+        configurations = [OmegaConf.create({"data": data}) for _ in range(2)]
+        assert [str(each.train) for each in pool.map(prepare_data, configurations)] == [manifest, manifest]
+    assert made == ["begin", "end", "begin", "end"]
 
 
 def test_the_dashboard_opens_the_storage(tmp_path):
