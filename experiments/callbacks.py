@@ -61,10 +61,15 @@ def _time(trainer: pl.Trainer) -> str:
 class BarWithErrors(RichProgressBar):
     """Lightning's bar, showing word and character error rates and leaving out the rest."""
 
+    read = 0.0  # when the loss was last looked at
+    loss = ""
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, Any]:
         """What stands at the right of the bar."""
         logged = trainer.callback_metrics
         shown = {key: f"{float(logged[key]):.1%}" for key in ("val_wer", "val_cer") if key in logged}
         if "train_loss" in logged:
-            shown["loss"] = f"{float(logged['train_loss']):.2f}"
+            if time.monotonic() - self.read > 0.5:  # reading it has the host wait for its accelerator
+                self.read, self.loss = time.monotonic(), f"{float(logged['train_loss']):.2f}"
+            shown["loss"] = self.loss
         return shown

@@ -284,7 +284,8 @@ def _as_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
     @functools.wraps(task)
     def run(cfg: DictConfig) -> None:
         quiet()
-        ranks.settle(HydraConfig.get().job.get("num", 0))
+        job = HydraConfig.get().job
+        ranks.settle(0 if OmegaConf.is_missing(job, "num") else job.num)
         task(cfg)
 
     return run

@@ -1,0 +1,82 @@
+"""Several processes in one run: what is refused before they start, how they connect, and how a signal stops them."""
+
+import os
+import signal
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from lightning.pytorch.strategies import DDPStrategy
+
+from experiments import parallel, training
+from experiments.data import Data
+from experiments.entry import ConfigError
+from experiments.preemption import Preemption, StoppedError, leave
+from tests.conftest import SMALL
+
+TWO = [*SMALL, "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+@pytest.fixture
+def built(compose_config, corpus, tmp_path, monkeypatch):
+    """Build a run from overrides."""
+    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
+
+    def build(*overrides: str):
+        cfg = compose_config(*overrides)
+        return cfg, *training.build(cfg, data), data
+
+    return build
+
+
+def test_processes_that_hang_are_given_up_on(compose_config):
+    strategy = parallel.strategy(compose_config(*TWO, "rank_timeout=45"))
+    assert isinstance(strategy, DDPStrategy)
+    assert strategy._timeout == timedelta(seconds=45)
+    assert strategy.process_group_backend == "gloo"
+    assert parallel.strategy(compose_config("trainer.accelerator=cpu")) == "auto"
+    assert parallel.strategy(compose_config(*TWO, "trainer.strategy=fsdp")) == "fsdp"
+
+
+def test_batch_normalisation_spans_the_processes_where_that_is_asked_for(built):
+    from custom_modules.normalisation import MaskedBatchNorm
+
+    for asked in (False, True):
+        _, model, trainer, _ = built(*TWO, f"trainer.sync_batchnorm={asked}")
+        norms = [module for module in model.modules() if isinstance(module, MaskedBatchNorm)]
+        assert trainer.world_size == 2
+        assert norms and all(norm.across_ranks == asked for norm in norms)
+    with pytest.raises(ConfigError, match="spans processes on GPUs only"):
+        built("encoder=nemo_jasper_4x1", "logger=none", *TWO[-2:], "trainer.sync_batchnorm=true")
+
+
+def test_a_validation_set_smaller_than_the_run_is_refused(built):
+    cfg, model, trainer, data = built(*SMALL, "trainer.accelerator=cpu", "trainer.devices=5")
+    with pytest.raises(ConfigError, match="4 utterances, fewer than the 5 processes"):
+        training.set_up_data(cfg, model, trainer, data)
+
+
+def test_runs_of_several_processes_need_a_launcher_that_starts_them(built, monkeypatch):
+    hydra = SimpleNamespace(initialized=lambda: True, get=lambda: SimpleNamespace(mode=parallel.RunMode.MULTIRUN))
+    monkeypatch.setattr(parallel, "HydraConfig", hydra)
+    with pytest.raises(ConfigError, match="Add launcher=local_parallel or launcher=slurm"):
+        built(*TWO)
+
+
+def test_a_signal_during_validation_stops_without_a_checkpoint(tmp_path, capsys):
+    trainer = SimpleNamespace(sanity_checking=False, state=SimpleNamespace(fn="fit"), global_step=7)
+    earlier = signal.getsignal(signal.SIGTERM)
+    preemption = Preemption(tmp_path)
+    preemption.on_train_start(trainer, None)
+    preemption.on_validation_batch_end(trainer)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(StoppedError) as stopped:
+        preemption.on_validation_batch_end(trainer)
+    preemption.on_exception(trainer, None, stopped.value)
+    assert signal.getsignal(signal.SIGTERM) == earlier
+    with pytest.raises(SystemExit) as ended:
+        leave(stopped.value, tmp_path, every=100)
+    assert ended.value.code == 128 + signal.SIGTERM
+    said = capsys.readouterr().out
+    assert f"Continue with: python train.py resume={tmp_path}. Up to 100 steps are repeated." in said
