@@ -73,6 +73,14 @@ class Recurrence(nn.Module):
             self.cell.bias_ih_l0.data[hidden : 2 * hidden] = 1.0  # remember, until told to forget
 
     def forward(self, x: Tensor) -> Tensor:
+        device = x.device.type
+        if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16:
+            # Torch gives cuDNN's recurrences float16 then, and no loss scaling keeps their gradients from vanishing.
+            with torch.autocast(device, enabled=False):
+                return self._read(x.float())
+        return self._read(x)
+
+    def _read(self, x: Tensor) -> Tensor:
         if not (self.training and self.recurrent_dropout > 0):
             return self.cell(x)[0]
         cell = self.cell

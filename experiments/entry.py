@@ -140,7 +140,7 @@ def _nearest_choices(group: Path, choice: str) -> str:
     near = difflib.get_close_matches(choice, choices, 1, 0.4)
     place = (near[0] if near else choice).rpartition("/")[0]
     beside = [other for other in choices if other.rpartition("/")[0] in (place, "")]
-    folders = sorted({f"{other.partition('/')[0]}/…" for other in choices if other not in beside})
+    folders = sorted({f"{other.partition('/')[0]}/…" for other in choices if "/" in other and not place})
     return f"{f' Did you mean {near[0]}?' if near else ''} There are: {', '.join(beside + folders)}."
 
 

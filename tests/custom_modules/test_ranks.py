@@ -155,3 +155,14 @@ def test_lhotse_gives_each_process_its_share(compose_config, corpus):
     assert steps[0] == steps[1]
     assert set(heard) == {utterance.text for utterance in read_manifest(data.train)}
     assert sum(heard.values()) - len(heard) <= max(map(len, batches))  # a last batch may be heard twice, to be even
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_recurrences_keep_their_precision_where_the_rest_is_bfloat16(cell):
+    torch.manual_seed(0)
+    recurrence = Recurrence(6, 8, cell, recurrent_dropout=0.0)
+    x = torch.randn(3, 50, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = recurrence(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, recurrence(x))

@@ -373,7 +373,7 @@ def test_a_model_is_tuned_and_the_run_is_continued(trained, corpus_overrides, tm
         assert torch.equal(after[name], value) == kept, name
     state = torch.load(sorted((run / "checkpoints").glob("last*"))[-1], weights_only=False)
     rates = [group["initial_lr"] for group in state["optimizer_states"][0]["param_groups"]]
-    assert rates == pytest.approx([1e-3 * 0.5**depth for depth in range(len(rates))])
+    assert rates == pytest.approx([3e-3 * 0.5**depth for depth in range(len(rates))])
     assert "Frozen: encoder.convolution" in capsys.readouterr().out
 
     path.rename(path.with_suffix(".away"))

@@ -1,0 +1,181 @@
+"""The notebooks run from top to bottom, and are committed without what they wrote."""
+
+import ast
+import json
+import sys
+from collections import Counter
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from tests.conftest import ROOT
+from tests.experiments.compare_runs import corpus as tones
+from tests.experiments.compare_runs import make_run
+
+FOLDER = ROOT / "notebooks"
+NAMES = ("1_features", "2_model_ladder", "3_reading_an_experiment", "4_model_to_device")
+ROOMS = ("custom_modules", "experiments", "heyjetson", "manifests", "benchmarks")
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def code(notebook: nbformat.NotebookNode) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run a notebook with this interpreter, whatever kernels are installed, and return what it wrote."""
+    profile = str(tmp_path_factory.mktemp("ipython"))
+
+    def executed(name: str, **settings: object) -> nbformat.NotebookNode:
+        notebook = read(name)
+        manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+        assert manager.kernel_spec.argv[0] == sys.executable
+        client = NotebookClient(notebook, km=manager, resources={"metadata": {"path": str(FOLDER)}})
+        given = {key: str(value) for key, value in settings.items()}
+        # cleanup_kc: a kernel manager that is given is not shut down otherwise.
+        client.execute(cleanup_kc=True, env={"PATH": "/usr/bin:/bin", "IPYTHONDIR": profile, "HOME": profile, **given})
+        return notebook
+
+    return executed
+
+
+def wrote(notebook: nbformat.NotebookNode, cell: str, kind: str = "text/plain") -> list[str]:
+    """What a cell printed, or showed of a kind."""
+    found = next(each for each in notebook.cells if each.id == cell)
+    shown = [output.data[kind] for output in found.outputs if kind in output.get("data", {})]
+    printed = [output.text for output in found.outputs if output.output_type == "stream" and output.name == "stdout"]
+    return [*printed, *shown] if kind == "text/plain" else shown
+
+
+def pictures(notebook: nbformat.NotebookNode) -> int:
+    """How many figures were drawn; together they stay small."""
+    found = [
+        output.data["image/png"]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
+    assert sum(map(len, found)) < 1_000_000
+    return len(found)
+
+
+def test_there_are_no_others():
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_committed_notebook_has_no_outputs_and_nothing_of_a_machine(name):
+    notebook = read(name)
+    nbformat.validate(notebook)
+    assert json.loads((FOLDER / f"{name}.ipynb").read_text())["nbformat_minor"] >= 5  # cells have ids
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    assert notebook.metadata == {"kernelspec": kernel, "language_info": {"name": "python"}}
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[1].id == "setup"
+    for cell in notebook.cells:
+        assert not cell.metadata and "attachments" not in cell
+        assert cell.cell_type == "markdown" or (cell.outputs == [] and cell.execution_count is None), cell.id
+
+
+def test_no_helper_is_written_twice():
+    """Imports stand in the first cell, and no function or cell is a copy of one elsewhere."""
+    project = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    notebooks = [read(name) for name in NAMES]
+    functions: Counter[str] = Counter()
+    for source in [*project, *(source for notebook in notebooks for source in code(notebook))]:
+        functions.update(
+            {
+                ast.dump(ast.Module(node.body, []))
+                for node in ast.parse(source).body
+                if isinstance(node, ast.FunctionDef)
+            }
+        )
+    mine = [
+        node
+        for notebook in notebooks
+        for source in code(notebook)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert mine and all(functions[ast.dump(ast.Module(node.body, []))] == 1 for node in mine)
+    assert len({node.name for node in mine}) == len(mine)
+    cells = Counter(source for notebook in notebooks for source in code(notebook))
+    assert set(cells.values()) == {1}
+    for notebook in notebooks:
+        for source in code(notebook)[1:]:
+            assert not any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(ast.parse(source)))
+
+
+def test_features(run, corpus):
+    notebook = run("1_features", MANIFEST=corpus / "test.jsonl", LINE=2)
+    assert pictures(notebook) == 4
+    assert "audio" in wrote(notebook, "waveform", "text/html")[0]
+
+
+def test_model_ladder(run, tmp_path):
+    utterances = tones(tmp_path / "corpus", count=12, sound=0)
+    for name, rate in (("hey_jetson_small", 0.1), ("nemo_quartznet", 0.6)):
+        make_run(tmp_path / "race" / name, {"unseen": utterances}, rate)
+    notebook = run("2_model_ladder", RUNGS="model_0[05]*", RUNG="model_05_improved", RACE=tmp_path / "race")
+    (table,) = wrote(notebook, "rungs")
+    assert "model_05_improved" in table and "1,570,429" in table and "Mended" in table
+    assert "encoder.convolution.strides: [2] → [4]" in "".join(wrote(notebook, "steps"))
+    (said,) = wrote(notebook, "forward")
+    assert float(said.split()[-1]) < 1e-5
+    assert "hey_jetson_small has the fewest errors" in "".join(wrote(notebook, "race"))
+    assert pictures(notebook) == 1
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    utterances = tones(folder / "corpus", count=40, sound=40)
+    return [
+        make_run(folder / "digits" / name, {"seen": utterances}, rate, seed=seed)
+        for seed, (name, rate) in enumerate((("first", 0.4), ("second", 0.05)))
+    ]
+
+
+def test_reading_an_experiment(run, two_runs):
+    notebook = run("3_reading_an_experiment", RUN=two_runs[0], OTHER=two_runs[1], WORST=2)
+    wer = json.loads((two_runs[0] / "metrics.json").read_text())["test"]["seen"]["wer"]
+    assert f"{wer:.2%}" in "".join(wrote(notebook, "metrics"))
+    assert wrote(notebook, "interval")[0].count(f"{wer:.2%} (") == 2  # over utterances and over speakers
+    shown = wrote(notebook, "worst", "text/html")
+    assert sum("<audio" in html for html in shown) == 2 and "line-through" in "".join(shown)
+    said = "".join(wrote(notebook, "compare"))
+    assert "second has the fewest errors" in said and "The difference is significant" in said
+    assert pictures(notebook) == 1
+
+
+def test_a_notebook_without_a_run_says_what_to_do_first(run, tmp_path):
+    with pytest.raises(CellExecutionError, match="Run `make train` first, or set RUN"):
+        run("3_reading_an_experiment", RUN=tmp_path)
+
+
+def test_model_to_device(run, nemo_file, bundle, corpus):
+    from heyjetson import Bundle, Engine
+
+    clip = corpus / "wavs" / "test" / "00000.wav"
+    notebook = run("4_model_to_device", MODEL=nemo_file, AUDIO=clip)
+    said = wrote(notebook, "transcribe")[0].splitlines()[0]
+    assert said == (Engine(Bundle(bundle)).transcribe_file(clip).text or "(nothing)")
+    assert "real-time factor 0." in wrote(notebook, "speed")[0]
+    assert "hears whole recordings" in wrote(notebook, "stream")[0]
+    assert pictures(notebook) == 1
+
+
+def test_a_streaming_model_to_device(run, streaming_model, corpus, tmp_path):
+    streaming_model.save_to(str(tmp_path / "streaming.nemo"))
+    notebook = run("4_model_to_device", MODEL=tmp_path / "streaming.nemo", AUDIO=corpus / "wavs" / "test" / "00000.wav")
+    said = wrote(notebook, "stream")[0]
+    assert said.endswith("\nthe same as the whole clip\n") and said.count(" s  ") > 1
+    assert pictures(notebook) == 1
