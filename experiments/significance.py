@@ -229,9 +229,10 @@ def _per_group(errors: np.ndarray, words: np.ndarray, groups: Sequence[Any] | No
         raise ValueError(f"Give one number for each utterance; errors are {errors.shape}, words {words.shape}.")
     if not len(words):
         raise ValueError("There is no utterance to take an error rate of.")
-    counts = np.concatenate([errors, words[:, None]], axis=1).astype(np.int64)
-    if (counts < 0).any():
-        raise ValueError("Errors and words are counts: none can be below 0.")
+    given = np.concatenate([errors, words[:, None]], axis=1)
+    counts = given.astype(np.int64)
+    if (counts < 0).any() or (counts != given).any():
+        raise ValueError("Errors and words are counts: whole numbers, none below 0.")
     if groups is None:
         return counts
     if len(groups) != len(counts):

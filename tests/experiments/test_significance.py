@@ -170,3 +170,9 @@ def test_significance_needs_interval_and_test():
     assert Difference(-0.1, -0.2, -0.01, 1.0, 0.01).significant
     assert not Difference(-0.1, -0.2, -0.01, 1.0, 0.2).significant
     assert not Difference(-0.1, -0.2, 0.01, 0.9, 0.01).significant
+
+
+def test_fractions_are_refused():
+    """Cut down to whole numbers they would turn a difference round."""
+    with pytest.raises(ValueError, match="whole numbers"):
+        difference([0.5, 1.0], [1.0, 1.0], [3, 3])
