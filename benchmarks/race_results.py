@@ -14,6 +14,7 @@ from experiments.significance import Interval, difference, wer_interval
 MARKS = ("<!-- race: written by benchmarks/race.py -->", "<!-- race ends -->")
 # By what an entry is called in conf/experiment/ladder.
 FAMILIES = {"nemo": "NeMo's", "model": "the original's", "improved": "mended original", "ours": "this project's"}
+TICKS = (0, 1, 2, 5, 10, 20, 50, 100)  # per cent
 COLOURS = {"nemo": "#b35806", "model": "#888888", "improved": "#7b6bb2", "ours": "#0b7a75"}
 
 
@@ -181,11 +182,13 @@ def figure(results: list[Result], folder: Path) -> Path:
             left.plot(found.rate * 100, y, marker, color=colour, markerfacecolor=face, markersize=5)
         x, rate = one.real_time_factor, one.tests[tests[-1]].rate * 100
         right.plot(x, rate, "o", color=colour, markersize=6)
-        right.annotate(one.name.removeprefix("nemo_"), (x, rate), (4, 3), textcoords="offset points", fontsize=6.5)
+        # Neighbours in the ranking get their names on different sides.
+        place, side = ((5, 4), "left") if y % 2 else ((-5, -9), "right")
+        right.annotate(one.name, (x, rate), place, textcoords="offset points", fontsize=6.5, ha=side, color=colour)
     left.set_yticks(range(len(rows)), [one.name for one in rows])
     left.set_xlabel(f"WER, %, with 95 % intervals (filled: {tests[-1]}; hollow: {', '.join(tests[:-1]) or 'none'})")
     left.set_xscale("symlog", linthresh=1)
-    left.set_xticks([0, 1, 2, 5, 10, 20, 50, 100], ["0", "1", "2", "5", "10", "20", "50", "100"])
+    left.set_xticks(TICKS, map(str, TICKS))
     left.set_xlim(0, 120)
     left.grid(axis="x", alpha=0.3)
     best = np.inf
@@ -194,15 +197,20 @@ def figure(results: list[Result], folder: Path) -> Path:
         if (rate := one.tests[tests[-1]].rate * 100) < best:
             best = rate
             front.append((one.real_time_factor, rate))
-    right.plot(*zip(*front, strict=True), color="#444444", linewidth=0.8, linestyle="--", zorder=0)
+    label = "nothing is both faster and better"
+    right.plot(*zip(*front, strict=True), color="#444444", linewidth=0.8, linestyle="--", zorder=0, label=label)
     right.set_xscale("log")
+    right.margins(x=0.3)
+    right.set_yscale("symlog", linthresh=1)
+    right.set_yticks(TICKS, map(str, TICKS))
+    right.set_ylim(max(min(one.tests[tests[-1]].rate for one in results) * 100, 0.4) / 2.5, 150)
     right.set_xlabel("real-time factor of the bundle, one core (left is faster)")
-    right.set_ylabel(f"WER on {tests[-1]}, % (lower is better); dashed: nothing is both faster and better")
+    right.set_ylabel(f"WER on {tests[-1]}, % (lower is better)")
     right.grid(alpha=0.3)
     for kind in FAMILIES:
         if any(family(one.name) == kind for one in results):
             right.plot([], [], "o", color=COLOURS[kind], label=FAMILIES[kind])
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="lower right")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "race.svg"
     drawn.savefig(path, metadata={"Date": None})
