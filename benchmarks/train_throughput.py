@@ -166,21 +166,28 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def timed(step: Callable[[], Any], device: str, seconds: float) -> tuple[float, float]:
+def timed(step: Callable[[], Any], device: str, seconds: float, busy: bool) -> tuple[float, float]:
     """Repeat a step for some seconds after a warm-up.
+
+    Args:
+        step: what is timed.
+        device: where.
+        seconds: of measuring, at least.
+        busy: count the time of this process alone.
 
     Returns:
         seconds a step, and the sum of what the steps returned for each second.
     """
+    clock = time.process_time if busy and device == "cpu" else time.perf_counter
     for _ in range(10 if device == "cuda" else 2):
         step()
     wait(device)
-    started, steps, total = time.perf_counter(), 0, 0
-    while steps < 3 or time.perf_counter() - started < seconds:
+    started, steps, total = clock(), 0, 0
+    while steps < 3 or clock() - started < seconds:
         total = total + step()  # of tensors on the device, so that nothing waits for it
         steps += 1
     wait(device)
-    spent = time.perf_counter() - started
+    spent = clock() - started
     return spent / steps, float(total) / spent
 
 
@@ -219,12 +226,15 @@ def measure(
     try:
         fabric = Fabric(accelerator=device, devices=1, precision=precision)
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        module, optimiser = fabric.setup(Step(model), torch.optim.AdamW(parameters, lr=1e-4, fused=True))
+        step_of = Step(model)
+        module, optimiser = fabric.setup(step_of, torch.optim.AdamW(parameters, lr=1e-4, fused=True))
         supply = read_batches(model, cfg, manifest, device) if manifest else cycle(batches(size, given.mean, device))
 
         def step() -> torch.Tensor:
             batch = next(supply)
-            fabric.backward(module(*batch))
+            with fabric.autocast():  # as the Trainer does; `module` would round the samples as well
+                loss = step_of(*batch)
+            fabric.backward(loss)
             fabric.clip_gradients(module, optimiser, max_norm=1.0, error_if_nonfinite=False)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -232,7 +242,7 @@ def measure(
 
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        a_step, samples = timed(step, device, given.seconds)
+        a_step, samples = timed(step, device, given.seconds, given.busy)
     except (RuntimeError, ValueError, NotImplementedError) as error:
         table.add(*head, source, "–", reason(error), "–", "–")
         return
@@ -278,7 +288,7 @@ def measure_stack(
             module.zero_grad(set_to_none=True)
             return 0.0
 
-        return 1000 * timed(step, device, given.seconds / 2)[0]
+        return 1000 * timed(step, device, given.seconds / 2, given.busy)[0]
 
     head = (f"{layers} × {2 * hidden} {cell.upper()}", f"{size} × {frames} frames", precision, device)
     try:
@@ -303,6 +313,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--loading", action="store_true", help="read the sound from files, by data.loader=plain")
     parser.add_argument("--workers", type=int, default=0, help="processes that read, with --loading (default 0)")
     parser.add_argument("--threads", type=int, help="cores used on a CPU (default all)")
+    parser.add_argument("--busy", action="store_true", help="the machine works besides: count own time (--threads 1)")
     parser.add_argument("--no-stacks", action="store_true", help="leave out the recurrences alone")
     return parser.parse_args()
 

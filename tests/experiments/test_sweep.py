@@ -133,7 +133,8 @@ def test_a_killed_sweep_takes_its_trials_with_it_and_continues_in_their_folders(
 
 @pytest.mark.parametrize(("number", "mode"), [(signal.SIGINT, "good"), (signal.SIGTERM, "hang")])
 def test_ctrl_c_stops_in_order_and_says_how_to_continue(sweep, number, mode):
-    sweep.write(parameters=RANGE | {"steps": {"value": 6}, "pause": {"value": 0.3}, "mode": {"value": mode}})
+    steps = 30 if mode == "good" else 6  # long enough not to end by itself before the signal is heard
+    sweep.write(parameters=RANGE | {"steps": {"value": steps}, "pause": {"value": 0.3}, "mode": {"value": mode}})
     process = sweep.start("count=1", "grace=0.2")
     sweep.wait_for(sweep.points)
     process.send_signal(number)
