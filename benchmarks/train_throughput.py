@@ -290,7 +290,7 @@ def measure_stack(
 
         return 1000 * timed(step, device, given.seconds / 2, given.busy)[0]
 
-    head = (f"{layers} × {2 * hidden} {cell.upper()}", f"{size} × {frames} frames", precision, device)
+    head = (f"{layers} × 2 × {hidden} {cell.upper()}", f"{size} × {frames} frames", precision, device)
     try:
         mine = run(ours, lambda: ours(audio_signal=x, length=on_device)[0])
         fused, on_packed = run(torchs, lambda: torchs(x)[0]), run(torchs, packed)

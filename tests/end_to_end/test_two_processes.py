@@ -25,6 +25,7 @@ EXACT = [
     "trainer.max_time=null",
     "checkpoint.every_n_steps=2",
     "statistics_utterances=4",
+    "trainer.log_every_n_steps=1",
     "threads=1",
 ]
 STEPS = 4

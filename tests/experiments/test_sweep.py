@@ -1,5 +1,6 @@
 """sweep.py with real child processes: runs, restarts, stops, and says what went wrong."""
 
+import functools
 import json
 import re
 import signal
@@ -48,7 +49,11 @@ class Sweep:
 
     def start(self, *given) -> subprocess.Popen:
         command = [sys.executable, "sweep.py", *self.overrides(*given)]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        # A shell that starts the tests in the background has its children ignore Ctrl-C.
+        heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heard
+        )
 
     def records(self) -> list[dict]:
         return [json.loads(path.read_text()) for path in sorted(self.folder.glob("*/trial.json"))]
