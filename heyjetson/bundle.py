@@ -62,6 +62,8 @@ def _fault(manifest: dict[str, Any]) -> str | None:
     for key in (*_POSITIVE, "chunk_frames"):
         if key in manifest and not (isinstance(manifest[key], int | float) and 0 < manifest[key] < float("inf")):
             return f"{key} must be positive, found {manifest[key]!r}"
+    if not 0.1 <= manifest["longest_seconds"] <= 86400:
+        return f"longest_seconds must lie between 0.1 and a day, found {manifest['longest_seconds']!r}"
     if not manifest["labels"] or not all(isinstance(label, str) and label for label in manifest["labels"]):
         return "labels must be texts"
     if not 0 <= manifest["blank_id"] <= len(manifest["labels"]):

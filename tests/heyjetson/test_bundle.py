@@ -177,3 +177,11 @@ def test_imports_point_one_way():
                     assert top not in allowed or top in may, f"{path} imports {name}"
                     assert top != "pytorch_lightning", f"{path}: import lightning.pytorch"
                     assert room != "heyjetson" or top not in ("torch", "nemo", "lightning"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("seconds", [0.03125, 1e304])
+def test_a_length_nobody_can_cut_to_is_refused(copy, seconds):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"longest_seconds": seconds}))
+    with pytest.raises(BundleError, match="longest_seconds must lie between"):
+        Bundle(copy)
