@@ -111,9 +111,9 @@ def leave(stopped: StoppedError, folder: Path, every: int) -> NoReturn:
     """
     if not is_main():  # Lightning ends the first process as soon as one that it started fails
         sys.exit(0)
-    repeated = "" if stopped.saved else f" Up to {every} steps are repeated."
+    repeated = "" if stopped.saved else f" Up to {every} of its steps will be repeated."
     name = signal.Signals(stopped.number).name
-    print(f"\nStopped by {name} at step {stopped.step}. Continue with: python train.py resume={folder}.{repeated}")
+    print(f"\nStopped by {name} at step {stopped.step}.{repeated} Continue with: python train.py resume={folder}")
     status = 128 + stopped.number
     run = sys.modules["wandb"].run if "wandb" in sys.modules else None
     if run is not None:

@@ -180,7 +180,7 @@ def test_stopped_as_slurm_tasks_and_continued_as_torchrun_workers_of_which_one_d
     (run,) = runs.glob("*/*")  # of the first one's clock
     assert (run / "checkpoints" / "stopped.ckpt").exists()
     assert "Stopped by SIGTERM at step" in pair.said()
-    assert f"python train.py resume={run}." in pair.said()
+    assert f"python train.py resume={run}\n" in pair.said()
     assert pair.said(1) == ""
 
     port = find_free_network_port()

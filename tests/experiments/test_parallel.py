@@ -79,4 +79,4 @@ def test_a_signal_during_validation_stops_without_a_checkpoint(tmp_path, capsys)
         leave(stopped.value, tmp_path, every=100)
     assert ended.value.code == 128 + signal.SIGTERM
     said = capsys.readouterr().out
-    assert f"Continue with: python train.py resume={tmp_path}. Up to 100 steps are repeated." in said
+    assert f"Up to 100 of its steps will be repeated. Continue with: python train.py resume={tmp_path}\n" in said
