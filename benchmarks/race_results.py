@@ -47,11 +47,10 @@ class Training:
         """WER of each test set."""
         return {name: totals["wer"] for name, totals in self.metrics()["test"].items()}
 
-    def errors(self, test: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Word errors and words of each utterance of a test set, and its recordings."""
+    def errors(self, test: str) -> np.ndarray:
+        """Word errors and words of each utterance of a test set [2, N]."""
         rows = json.loads((self.folder / f"test_{test}.json").read_text())["utterance_results"]
-        errors, words = (np.array([row[key] for row in rows]) for key in ("word_errors", "words"))
-        return errors, words, [row["audio"] for row in rows]
+        return np.array([[row[key] for row in rows] for key in ("word_errors", "words")])
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Result:
         real_time_factor: of the bundle on one core.
         size: of the graph, bytes.
         tests: interval of the pooled WER of each test set.
-        errors: word errors and words of each utterance, summed over the trainings.
+        errors: word errors and words of each utterance [2, N], summed over the trainings.
         runs: of each training, its WER on each test set.
     """
 
@@ -77,7 +76,7 @@ class Result:
     real_time_factor: float
     size: int
     tests: dict[str, Interval]
-    errors: dict[str, tuple[np.ndarray, np.ndarray]] = field(repr=False)
+    errors: dict[str, np.ndarray] = field(repr=False)
     runs: list[dict[str, float]] = field(repr=False)
 
     @property
@@ -97,10 +96,7 @@ def result(trainings: list[Training], clip_seconds: float) -> Result:
     from heyjetson.measure import real_time_factor
 
     metrics = [training.metrics() for training in trainings]
-    errors = {}
-    for test in metrics[0]["test"]:
-        parts = [training.errors(test) for training in trainings]
-        errors[test] = (np.sum([part[0] for part in parts], axis=0), np.sum([part[1] for part in parts], axis=0))
+    errors = {test: sum(training.errors(test) for training in trainings) for test in metrics[0]["test"]}
     engine = Engine(Bundle(trainings[0].folder / "bundle"), threads=1)
     rate = engine.bundle.sample_rate
     clip = (0.1 * np.random.default_rng(0).standard_normal(round(clip_seconds * rate))).astype(np.float32)

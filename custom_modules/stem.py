@@ -42,10 +42,14 @@ class SpectralLayer(nn.Module):
         self.feat_out = (bands + stride[1] - 1) // stride[1]
 
     def forward(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        length = torch.div(length + self.stride - 1, self.stride, rounding_mode="floor")
+        length = self.frames(length)
         padded = functional.pad(x, (0, 0, 0, 0, *self.padding))
         mask = frame_mask(length, (padded.shape[1] - KERNEL) // self.stride + 1)
         return self._convolve(x, padded, mask), length
+
+    def frames(self, length: Tensor) -> Tensor:
+        """Frames that come of so many."""
+        return torch.div(length + self.stride - 1, self.stride, rounding_mode="floor")
 
     def _convolve(self, x: Tensor, padded: Tensor, mask: Tensor) -> Tensor:
         """Input, input with its surroundings in time, mask [B, T'] → [B, T', F', filters]."""
@@ -139,7 +143,7 @@ class SpectralStem(FrameModule):
     def frames(self, length: Tensor) -> Tensor:
         """Frames that come of so many feature frames."""
         for layer in self.layers:
-            length = torch.div(length + layer.stride - 1, layer.stride, rounding_mode="floor")
+            length = layer.frames(length)
         return length
 
     def _flatten(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_bundle
 from experiments.export.card import model_card
 from experiments.export.graphs import CLIP, STREAM, StreamGeometry, following, streams, trace_clip, trace_stream
-from experiments.export.parity import Parity, check_parity
+from experiments.export.parity import Parity, check_parity, rounding
 from experiments.export.precision import PRECISIONS, store
 from experiments.export.tensorrt import for_tensorrt
 from heyjetson import Bundle, Engine
@@ -156,10 +156,11 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
         write_manifest(exact, record)
         lengths = [*options.seconds, longest]  # what a graph keeps of its tracing shows at the longest
         parity = check_parity(model, Engine(Bundle(exact)), lengths, options.batch_sizes)
-        if not parity.within(options.tolerance):
+        # Graph and model each have their own rounding, hence twice it; only deep stacks come to this.
+        if not (parity.difference <= options.tolerance or parity.difference <= 2 * (own := rounding(model, longest))):
             raise ConfigError(
                 f"The exported graph differs from the model by {parity.difference:.2e} in log-probability, more than "
-                f"parity.tolerance={options.tolerance:.0e} and than rounding explains ({parity.rounding:.1e}). "
+                f"parity.tolerance={options.tolerance:.0e} and than rounding explains ({own:.1e}). "
                 "No bundle was written. An operator of this encoder is exported wrongly; another opset may help."
             )
         folder.mkdir()
@@ -170,11 +171,7 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
         write_manifest(folder, record)
         if options.precision != "fp32":
             parity = check_parity(model, Engine(Bundle(folder)), lengths, options.batch_sizes)
-        record["parity"] = {
-            "largest_difference": parity.difference,
-            "cases": parity.cases,
-            "rounding": parity.rounding,
-        }
+        record["parity"] = {"largest_difference": parity.difference, "cases": parity.cases}
         if options.manifest is not None:
             record["measured"] = _measure(exact, folder, options)
         annotate(folder / record["graph"], record)

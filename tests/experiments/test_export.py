@@ -6,10 +6,11 @@ import soundfile
 import torch
 
 from experiments.entry import ConfigError
+from experiments.export import bundle as writing
 from experiments.export.bundle import ExportOptions, export_bundle
 from experiments.export.difference import largest_difference
 from experiments.export.graphs import ClipGraph
-from experiments.export.parity import check_parity
+from experiments.export.parity import Parity, check_parity, rounding
 from experiments.restore import restore_model
 from heyjetson import Bundle, BundleError, Engine
 
@@ -133,3 +134,24 @@ def test_differences_are_counted_in_proportion_where_a_frame_reaches_far_down():
     assert largest_difference(far + 1e-3, far) == pytest.approx(4e-5)
     assert largest_difference(near * np.nan, near) == float("inf")
     assert largest_difference(near[:, :2], near) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("difference", "own", "fits"), [(3e-4, 2e-4, True), (3e-4, 1e-4, False), (float("nan"), 1.0, False)]
+)
+def test_a_graph_may_be_as_far_off_as_rounding_explains(
+    small_model, nemo_file, tmp_path, monkeypatch, difference, own, fits
+):
+    monkeypatch.setattr(writing, "check_parity", lambda *_: Parity(difference, 1))
+    monkeypatch.setattr(writing, "rounding", lambda *_: own)
+    if fits:
+        export_bundle(small_model, nemo_file, tmp_path / "out")
+    else:
+        with pytest.raises(ConfigError, match="rounding explains"):
+            export_bundle(small_model, nemo_file, tmp_path / "out")
+    assert (tmp_path / "out").exists() == fits
+
+
+def test_rounding_is_what_float32_leaves_out(small_model):
+    assert 0 < rounding(small_model, 2.0) < 1e-4
+    assert all(parameter.dtype == torch.float32 for parameter in small_model.parameters())
