@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 from nemo.collections.asr.metrics.wer import word_error_rate_detail
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.utils.streaming_utils import CacheAwareStreamingAudioBuffer
@@ -18,7 +20,9 @@ from torch.utils.data import DataLoader, Sampler
 from custom_modules.fine_tuning import parameter_groups
 from custom_modules.sampler import EvenBatches, LengthBatches
 from custom_modules.schedule import BudgetAnnealing
-from custom_modules.stream import EpochLoader
+from custom_modules.stream import EpochLoader, guard_workers
+
+_MEASURING = threading.Lock()
 
 
 class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
@@ -77,11 +81,11 @@ class SpeechModel(EncDecCTCModel):
     def subsampling_factor(self) -> int:
         """Feature frames an output frame stands for; measured, since not all of NeMo's encoders say."""
         features = self.preprocessor.mean.new_zeros(1, self.preprocessor.features, 480)
-        training = self.encoder.training
-        self.encoder.eval()
-        with torch.no_grad():
+        with _MEASURING, torch.no_grad():  # threads check manifests, and one must not find the other's evaluation mode
+            training = self.encoder.training
+            self.encoder.eval()
             frames = self.encoder(audio_signal=features, length=torch.tensor([480], device=features.device))[1]
-        self.encoder.train(training)
+            self.encoder.train(training)
         return round(480 / int(frames))
 
     def _setup_dataloader_from_config(self, config: DictConfig) -> Any:
@@ -92,14 +96,14 @@ class SpeechModel(EncDecCTCModel):
         if config.get("use_lhotse"):
             config = config.copy()
             batches = config.pop("batches")
-            return EpochLoader(super()._setup_dataloader_from_config(config), batches)
-        loader = super()._setup_dataloader_from_config(config)
+            return EpochLoader(guard_workers(super()._setup_dataloader_from_config(config)), batches)
+        loader = guard_workers(super()._setup_dataloader_from_config(config))
         training = "length_spread" in config
         if not (training or config.get("even_batches")):
             return loader
         durations = [item.duration for item in loader.dataset.manifest_processor.collection]
         share: dict[str, int] = {"rank": self.global_rank, "ranks": self.world_size}
-        batches: Sampler[list[int]] = (
+        chosen: Sampler[list[int]] = (
             LengthBatches(
                 durations, config.batch_size, config.length_spread, config.shortest_first, config.seed, **share
             )
@@ -109,11 +113,12 @@ class SpeechModel(EncDecCTCModel):
         return DataLoader(
             loader.dataset,
             batch_size=None,  # NeMo's datasets take a list of indices
-            sampler=batches,
+            sampler=chosen,
             collate_fn=loader.collate_fn,
             num_workers=loader.num_workers,
             pin_memory=loader.pin_memory,
             persistent_workers=training and loader.num_workers > 0,
+            worker_init_fn=loader.worker_init_fn,
         )
 
     def setup_optimization(self, optim_config: Any = None, optim_kwargs: dict[str, Any] | None = None) -> Any:
@@ -123,6 +128,8 @@ class SpeechModel(EncDecCTCModel):
             return super().setup_optimization(optim_config, optim_kwargs)
         with open_dict(config):
             rates = {key: config.pop(key) for key in ("layer_decay", "lr_scales") if key in config}
+            if isinstance(getattr(self.trainer, "precision_plugin", None), MixedPrecision) and config.get("fused"):
+                config.fused = False  # Lightning does not clip the gradients of a fused optimiser in mixed precision
         self._rates = {"lr": config.lr, **rates}
         made = super().setup_optimization(config, optim_kwargs)
         with open_dict(self.cfg.optim):  # NeMo keeps what the optimiser got, and asks for it once more

@@ -1,8 +1,10 @@
-"""Epochs of a known length from a stream of batches that has none."""
+"""Epochs of a known length from a stream of batches that has none, and workers that let a run save itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import signal
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -48,3 +50,19 @@ class EpochLoader:
             if empty:
                 raise ValueError("The training data holds no batch. Is data.batch_duration longer than an utterance?")
             passes += 1
+
+
+def guard_workers(loader: Any) -> Any:
+    """Have a DataLoader's workers pass over SIGTERM, and return it.
+
+    Schedulers send it to every process of a job, and a run whose workers are gone cannot write its last checkpoint.
+    Workers end with the process that they work for.
+    """
+    loader.worker_init_fn = functools.partial(_deaf_worker, loader.worker_init_fn)
+    return loader
+
+
+def _deaf_worker(prepare: Callable[[int], None] | None, worker: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if prepare is not None:
+        prepare(worker)

@@ -85,3 +85,19 @@ def test_dropout_keeps_its_mask_through_an_utterance_and_its_mean():
     assert dropped.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.03)
     assert (dropout.eval()(torch.ones(2, 3, 4)) == 1).all()
+
+
+def test_threads_that_ask_for_the_subsampling_leave_the_encoder_in_training(compose_config, monkeypatch):
+    """Python 3.12 locks cached properties no more: a thread must not take another's evaluation mode for the model's."""
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tests.conftest import SMALL, drawn_model
+
+    model = drawn_model(compose_config(*SMALL), seed=0).train()
+    forward = model.encoder.forward
+    monkeypatch.setattr(model.encoder, "forward", lambda **given: (time.sleep(0.05), forward(**given))[1])
+    measure = type(model).__dict__["subsampling_factor"].func
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(measure, [model] * 8)) == {4}
+    assert all(module.training for module in model.encoder.modules())

@@ -38,6 +38,23 @@ def killed_run(corpus_overrides, tmp_path_factory) -> Path:
     return folder
 
 
+def test_a_job_that_is_told_to_end_keeps_its_last_step(corpus_overrides, tmp_path):
+    """SIGTERM to all processes of the job, as schedulers send it; in mixed precision, where gradients are clipped."""
+    job = ["data.num_workers=1", "trainer.precision=bf16-mixed", "trainer.max_epochs=1000", f"runs={tmp_path}"]
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *corpus_overrides, *QUICK, *job],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith("epoch 0  step 1 "):
+            os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait() == 128 + signal.SIGTERM, "".join(said)
+    assert any("SIGTERM: checkpoint of step" in line for line in said), "".join(said)
+    assert list(tmp_path.glob("*/*/checkpoints/stopped.ckpt"))
+
+
 @pytest.fixture(scope="module")
 def finished_run(killed_run) -> Path:
     """The killed run, resumed from a truncated newest checkpoint and let to its end."""
