@@ -8,18 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins import MixedPrecision
 from nemo.collections.asr.metrics.wer import word_error_rate_detail
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.utils.streaming_utils import CacheAwareStreamingAudioBuffer
 from nemo.core.classes.common import typecheck
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from custom_modules.fine_tuning import parameter_groups
+from custom_modules.learning import Learning
 from custom_modules.sampler import EvenBatches, LengthBatches
-from custom_modules.schedule import BudgetAnnealing
 from custom_modules.stream import EpochLoader, guard_workers
 
 _MEASURING = threading.Lock()
@@ -30,7 +28,7 @@ class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
         return self.model.preprocessor
 
 
-class SpeechModel(EncDecCTCModel):
+class SpeechModel(Learning, EncDecCTCModel):
     """Front-end → encoder → decoder with CTC, 29 labels by default.
 
     Beyond `EncDecCTCModel` it perturbs waveforms in training (`cfg.perturb`), lets the learning rate follow the clock,
@@ -46,7 +44,6 @@ class SpeechModel(EncDecCTCModel):
         self.perturb = self.from_config_dict(self.cfg.perturb) if self.cfg.get("perturb") else None
         self.validation_texts: list[tuple[str, str]] = []  # of the last validation, in the manifest's order
         self._validation_batches: list[list[tuple[str, str]]] = []
-        self._rates: dict[str, Any] = {"lr": 0.0}
 
     @typecheck()
     def forward(
@@ -121,25 +118,6 @@ class SpeechModel(EncDecCTCModel):
             worker_init_fn=loader.worker_init_fn,
         )
 
-    def setup_optimization(self, optim_config: Any = None, optim_kwargs: dict[str, Any] | None = None) -> Any:
-        """NeMo's, with a rate for each layer: `optim.layer_decay` and `optim.lr_scales`."""
-        config = self._optim_config_copy(optim_config)
-        if config is None:
-            return super().setup_optimization(optim_config, optim_kwargs)
-        with open_dict(config):
-            rates = {key: config.pop(key) for key in ("layer_decay", "lr_scales") if key in config}
-            if isinstance(getattr(self.trainer, "precision_plugin", None), MixedPrecision) and config.get("fused"):
-                config.fused = False  # Lightning does not clip the gradients of a fused optimiser in mixed precision
-        self._rates = {"lr": config.lr, **rates}
-        made = super().setup_optimization(config, optim_kwargs)
-        with open_dict(self.cfg.optim):  # NeMo keeps what the optimiser got, and asks for it once more
-            self.cfg.optim.update(rates)
-        return made
-
-    def setup_optimizer_param_groups(self) -> None:
-        """Groups by rate; one where all learn alike."""
-        self._optimizer_param_groups = parameter_groups(self, **self._rates)
-
     def output_frames(self, seconds: float) -> int:
         """Frames of log-probabilities for a duration."""
         features = self.preprocessor.frames(round(seconds * self.preprocessor._sample_rate))
@@ -207,22 +185,7 @@ class SpeechModel(EncDecCTCModel):
             step["loss"] = step["loss"] * own * self.world_size / together[0]
         return step
 
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Tell a `BudgetAnnealing` how much of the steps or of the time is gone, then step as usual."""
-        if isinstance(scheduler, BudgetAnnealing):
-            scheduler.budget_used = self.budget_used()
-            if self.perturb is not None and self.perturb.ramp > 0:
-                self.perturb.strength = min(scheduler.budget_used / self.perturb.ramp, 1.0)
-        super().lr_scheduler_step(scheduler, metric)
-
-    def budget_used(self) -> float:
-        """Share of the run that is over, by steps or by `trainer.max_time`, whichever is further."""
-        from lightning.pytorch.callbacks import Timer
-
-        used = self.trainer.global_step / max(self.trainer.estimated_stepping_batches, 1)
-        for callback in self.trainer.callbacks:
-            if isinstance(callback, Timer) and callback.time_remaining() is not None:
-                elapsed = callback.time_elapsed()
-                used = max(used, elapsed / (elapsed + callback.time_remaining()))
-        # Ranks must agree on the rate even where their clocks do not.
-        return float(self.trainer.strategy.broadcast(used))
+    def follow_budget(self, used: float) -> None:
+        """Perturbation grows over its share of the budget."""
+        if self.perturb is not None and self.perturb.ramp > 0:
+            self.perturb.strength = min(used / self.perturb.ramp, 1.0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -53,16 +55,23 @@ class EpochLoader:
 
 
 def guard_workers(loader: Any) -> Any:
-    """Have a DataLoader's workers pass over SIGTERM, and return it.
+    """Have a DataLoader's workers pass over a SIGTERM that is not from their own process, and return the loader.
 
     Schedulers send it to every process of a job, and a run whose workers are gone cannot write its last checkpoint.
-    Workers end with the process that they work for.
     """
-    loader.worker_init_fn = functools.partial(_deaf_worker, loader.worker_init_fn)
+    loader.worker_init_fn = functools.partial(_prepare_worker, loader.worker_init_fn)
     return loader
 
 
-def _deaf_worker(prepare: Callable[[int], None] | None, worker: int) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _prepare_worker(prepare: Callable[[int], None] | None, worker: int) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     if prepare is not None:
         prepare(worker)
+
+
+def _end_with(owner: int) -> None:
+    """Wait for a SIGTERM of the process that this one works for; only a thread that waits learns who sends it."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != owner:
+        pass
+    os._exit(0)

@@ -9,6 +9,8 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
 
+RATES = {"val_wer": "WER", "val_cer": "CER", "val_miss": "missed"}  # shown at each validation
+
 
 class LatestBest(ModelCheckpoint):
     """Keeps the best weights, and of equally good ones the later, which learned at lower rates.
@@ -44,9 +46,9 @@ class PlainProgress(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
         metrics = trainer.callback_metrics
-        if trainer.is_global_zero and "val_wer" in metrics:
-            wer, cer = float(metrics["val_wer"]), float(metrics["val_cer"])
-            print(f"  validation: WER {wer:.1%}  CER {cer:.1%}{_time(trainer)}", flush=True)
+        if trainer.is_global_zero and (found := [key for key in RATES if key in metrics]):
+            rates = "  ".join(f"{RATES[key]} {float(metrics[key]):.1%}" for key in found)
+            print(f"  validation: {rates}{_time(trainer)}", flush=True)
 
 
 def _time(trainer: pl.Trainer) -> str:
@@ -67,7 +69,7 @@ class BarWithErrors(RichProgressBar):
     def get_metrics(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, Any]:
         """What stands at the right of the bar."""
         logged = trainer.callback_metrics
-        shown = {key: f"{float(logged[key]):.1%}" for key in ("val_wer", "val_cer") if key in logged}
+        shown = {key: f"{float(logged[key]):.1%}" for key in RATES if key in logged}
         if "train_loss" in logged:
             if time.monotonic() - self.read > 0.5:  # reading it has the host wait for its accelerator
                 self.read, self.loss = time.monotonic(), f"{float(logged['train_loss']):.2f}"

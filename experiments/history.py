@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 
 from experiments.curve import HISTORY, read_history
 
-KEPT = ("val_wer", "val_cer", "val_loss", "train_loss")
+KEPT = ("val_wer", "val_cer", "val_miss", "val_loss", "train_loss")
 
 
 class RunHistory(Callback):

@@ -227,8 +227,9 @@ def log_results(logger: Any, folder: Path, name: str, metrics: Mapping[str, Any]
     if not logger:
         return
     flat = {f"test/{test}/{key}": value for test, rows in metrics["test"].items() for key, value in rows.items()}
-    if metrics["validation_wer"] is not None:
-        flat |= {"best/val_wer": metrics["validation_wer"], "best/step": metrics["best_step"]}
+    for key in ("validation_wer", "validation_miss"):
+        if metrics.get(key) is not None:
+            flat |= {f"best/{key.replace('validation', 'val')}": metrics[key], "best/step": metrics["best_step"]}
     logger.log_metrics(flat)
     if isinstance(logger, RunLogger) and logger.content.artifacts:
         with logger.forgive("the model as an artifact"):

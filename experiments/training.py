@@ -54,14 +54,42 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    logger = make_logger(cfg)
+    callbacks: list[pl.Callback] = [Freezing(cfg.freeze, cfg.unfreeze_at)] if cfg.freeze else []
+    callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
+    trainer = make_trainer(cfg, logger, "val_wer", callbacks)
+    try:
+        model = SpeechModel(model_config(cfg), trainer)
+    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
+    parallel.check(cfg, model, trainer)
+    if cfg.init_from and not cfg.resume and is_main():  # the others get their weights from this process
+        initialise.load(cfg, model)
+    return model, trainer
+
+
+def make_logger(cfg: DictConfig) -> Any:
+    """The run's logger, in the first process of a run; False in the others."""
     folder = run_dir()
-    terminal = Console().is_terminal
-    logger = is_main() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
+    return is_main() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
+
+
+def make_trainer(cfg: DictConfig, logger: Any, monitor: str, more: list[pl.Callback]) -> pl.Trainer:
+    """Lightning's trainer with what every run has: best and last weights, a history, an end on a signal, progress.
+
+    Args:
+        cfg: the whole configuration.
+        logger: from `make_logger`.
+        monitor: what the best weights have least of.
+        more: further callbacks.
+    """
+    folder, terminal = run_dir(), Console().is_terminal
     callbacks: list[pl.Callback] = [
         LatestBest(
             dirpath=folder / "checkpoints",
-            filename=BEST + "-{step}-{val_wer:.4f}",
-            monitor="val_wer",
+            filename=f"{BEST}-{{step}}-{{{monitor}:.4f}}",
+            monitor=monitor,
             mode="min",
             save_top_k=1,
         ),
@@ -78,18 +106,15 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
         Preemption(folder),
         BarWithErrors() if terminal else PlainProgress(),
     ]
-    if cfg.freeze:
-        callbacks.append(Freezing(cfg.freeze, cfg.unfreeze_at))
     if cfg.early_stopping.patience is not None:
         callbacks.append(
-            EarlyStopping("val_wer", min_delta=cfg.early_stopping.min_delta, patience=cfg.early_stopping.patience)
+            EarlyStopping(monitor, min_delta=cfg.early_stopping.min_delta, patience=cfg.early_stopping.patience)
         )
-    callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
-    trainer = _built(
+    return _built(
         "trainer",
         cfg.trainer,
         logger=logger,
-        callbacks=callbacks,
+        callbacks=callbacks + more,
         enable_checkpointing=True,
         enable_model_summary=False,
         enable_progress_bar=terminal,
@@ -97,15 +122,6 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
         use_distributed_sampler=False,
         strategy=parallel.strategy(cfg),
     )
-    try:
-        model = SpeechModel(model_config(cfg), trainer)
-    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
-        cause = error.__cause__ if isinstance(error, InstantiationException) else None
-        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
-    parallel.check(cfg, model, trainer)
-    if cfg.init_from and not cfg.resume and is_main():  # the others get their weights from this process
-        initialise.load(cfg, model)
-    return model, trainer
 
 
 def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
@@ -121,11 +137,7 @@ def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
 
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
-    folder = run_dir()
-    found = from_main("checkpoint", lambda: str(newest_checkpoint(folder) or ""))  # a job that is requeued has one
-    checkpoint = Path(found) if found else None
-    if cfg.resume and checkpoint is None:
-        print(f"No checkpoint below {folder}: training starts from the beginning.")
+    checkpoint = start_from(cfg)
     set_up_data(cfg, model, trainer, data)
     if cfg.init_from and cfg.resume and is_main():
         if checkpoint is None:
@@ -134,26 +146,49 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
             print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
     if checkpoint is None and is_main() and not model.preprocessor.fitted:
         fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
+    learn(cfg, model, trainer, checkpoint)
+
+
+def start_from(cfg: DictConfig) -> Path | None:
+    """The newest readable checkpoint of the run's folder; a job that is requeued has one without asking for it."""
+    folder = run_dir()
+    found = from_main("checkpoint", lambda: str(newest_checkpoint(folder) or ""))
+    if cfg.resume and not found:
+        print(f"No checkpoint below {folder}: training starts from the beginning.")
+    return Path(found) if found else None
+
+
+def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | None, **loaders: Any) -> None:
+    """Train, and say what a run needs to be known by.
+
+    Args:
+        cfg: the whole configuration.
+        model: to train.
+        trainer: from `make_trainer`.
+        checkpoint: to continue from.
+        loaders: of `Trainer.fit`, for a model that has none of its own.
+    """
+    folder = run_dir()
     model.setup_optimization(model.cfg.optim)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     if is_main():
         OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     if trainer.logger:
         trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
-    print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {_shown(folder)}")
+    print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
     if checkpoint:
         print(f"Continuing from {checkpoint.name}.")
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
     try:
-        trainer.fit(model, ckpt_path=found or None)
+        trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **loaders)
     except StoppedError as stopped:
         leave(stopped, folder, cfg.checkpoint.every_n_steps)
     except RuntimeError as error:
         if parallel.lost(error):
             raise ConfigError(
                 f"Another process of the run ended, or did not answer for {cfg.rank_timeout} s; what it wrote says "
-                f"why. Continue with: python train.py resume={_shown(folder)}"
+                f"why. Continue with: python train.py resume={shown(folder)}"
             ) from error
         raise
     parallel.part()
@@ -242,16 +277,17 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     record = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run))
     log_results(trainer.logger, folder, cfg.name, metrics, record)
     summarise(metrics["test"])
-    print(f"model   {_shown(nemo)}\nmetrics {_shown(folder / 'metrics.json')}")
+    print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")
     close()
     return metrics
 
 
-def restore_best(model: SpeechModel, trainer: pl.Trainer) -> tuple[int, float | None]:
+def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[int, float | None]:
     """Put the weights of the best validation into the model.
 
     Returns:
-        the step they are of, and their validation WER; the last step and None when no validation finished.
+        the step they are of, and their validation WER, or what else is `called`; the last step and None when no
+        validation finished.
     """
     keeper = trainer.checkpoint_callbacks[0]
     if not keeper.best_model_path or not Path(keeper.best_model_path).exists():
@@ -259,11 +295,11 @@ def restore_best(model: SpeechModel, trainer: pl.Trainer) -> tuple[int, float | 
         return trainer.global_step, None
     state = torch.load(keeper.best_model_path, map_location="cpu", weights_only=False)
     model.load_state_dict(state["state_dict"])
-    wer = float(keeper.best_model_score)
-    print(f"Best weights: step {state['global_step']}, validation WER {wer:.2%}.")
-    return int(state["global_step"]), wer
+    best = float(keeper.best_model_score)
+    print(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
+    return int(state["global_step"]), best
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as short as it can be typed."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -9,6 +9,7 @@ import custom_modules  # noqa: F401
 from custom_modules.dropout import UtteranceDropout
 from custom_modules.perturb import WaveformPerturbation, resample
 from custom_modules.schedule import BudgetAnnealing
+from tests.conftest import ROOT, SMALL, drawn_model
 
 
 def tone(frequency: float, samples: int = 16000) -> torch.Tensor:
@@ -92,8 +93,6 @@ def test_threads_that_ask_for_the_subsampling_leave_the_encoder_in_training(comp
     import time
     from concurrent.futures import ThreadPoolExecutor
 
-    from tests.conftest import SMALL, drawn_model
-
     model = drawn_model(compose_config(*SMALL), seed=0).train()
     forward = model.encoder.forward
     monkeypatch.setattr(model.encoder, "forward", lambda **given: (time.sleep(0.05), forward(**given))[1])
@@ -101,3 +100,25 @@ def test_threads_that_ask_for_the_subsampling_leave_the_encoder_in_training(comp
     with ThreadPoolExecutor(4) as threads:
         assert set(threads.map(measure, [model] * 8)) == {4}
     assert all(module.training for module in model.encoder.modules())
+
+
+def test_a_process_ends_though_its_workers_pass_over_signals(tmp_path):
+    """What still holds a loader at the end must not wait for workers, and a signal from outside must not end them."""
+    import subprocess
+    import sys
+
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, signal, sys, time\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import torch\n"
+        "from torch.utils.data import DataLoader\n"
+        "from custom_modules.stream import guard_workers\n"
+        "batches = iter(guard_workers(DataLoader(list(range(1000)), num_workers=1, multiprocessing_context='fork')))\n"
+        "next(batches)\n"
+        "worker = batches._workers[0]\n"
+        "os.system(f'kill -TERM {worker.pid}')\n"
+        "assert [int(next(batches)) for _ in range(500)][-1] == 500 and worker.is_alive()\n"
+    )
+    done = subprocess.run([sys.executable, script, ROOT], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
