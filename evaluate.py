@@ -3,6 +3,7 @@
 python evaluate.py model=runs/synthetic/TIME/model.nemo manifest=data/synthetic/test.jsonl
 python evaluate.py model=bundles/synthetic manifest=data/synthetic/test.jsonl worst=20
 python evaluate.py model=bundles/synthetic manifest=data/synthetic/test.jsonl scorer=bundle      # its language model
+python evaluate.py --config-name trigger model=wake data.positives=DIR 'data.backgrounds=[DIR]'      # a trigger word
 python evaluate.py --help
 """
 
@@ -13,9 +14,13 @@ from omegaconf import DictConfig
 from experiments.entry import entry, require_keys
 
 
-@entry("evaluate")
-def main(cfg: DictConfig) -> None:
+@entry("evaluate", trigger="evaluate_trigger")
+def main(cfg: DictConfig) -> object:
     """Restore → transcribe → report."""
+    if "protocol" in cfg:
+        from experiments.trigger.evaluation.recipe import evaluate
+
+        return evaluate(cfg)
     require_keys(cfg, "model", "manifest")
     from experiments.artifacts import is_reference, local_model
     from experiments.evaluation import evaluate_bundle, evaluate_nemo
@@ -35,6 +40,7 @@ def main(cfg: DictConfig) -> None:
     show_worst(report, cfg.worst)
     summarise({manifest.stem: report.totals()})
     print(f"report  {out}")
+    return report
 
 
 if __name__ == "__main__":

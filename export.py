@@ -2,6 +2,7 @@
 
 python export.py model=runs/synthetic/TIME/model.nemo out=bundles/synthetic
 python export.py model=X.nemo out=bundles/mine manifest=test.jsonl     # measured, and the figures written into it
+python export.py model=runs/trigger/TIME/model.nemo out=wake                       # a trigger word
 python export.py model=X.nemo out=bundles/mine precision=int8 manifest=test.jsonl
 python export.py model=wandb:me/hey-jetson/synthetic:best out=bundles/best      # fetched from W&B
 python export.py --help
@@ -24,7 +25,7 @@ def main(cfg: DictConfig) -> None:
 
     tracks_bundles(cfg.wandb)
     nemo, out = local_model(cfg.model), Path(cfg.out)
-    model = restore_model(nemo)
+    model = restore_model(nemo, trigger=None)
 
     from experiments.export.bundle import ExportOptions, export_bundle
 

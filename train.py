@@ -4,6 +4,7 @@ python train.py                                               # the synthetic co
 python train.py experiment=digits data.source=DIR             # real digits
 python train.py encoder=nemo_quartznet trainer.max_time=00:01:00:00
 python train.py experiment=finetune init_from=runs/NAME/TIME/model.nemo data.source=DIR
+python train.py --config-name trigger words=[computer]        # a trigger word
 python train.py resume=last                                   # after a kill
 python train.py --help                                        # every choice and key
 """
@@ -13,9 +14,13 @@ from omegaconf import DictConfig
 from experiments.entry import entry
 
 
-@entry("train")
-def main(cfg: DictConfig) -> None:
+@entry("train", trigger="trigger")
+def main(cfg: DictConfig) -> object:
     """Prepare the data → build → check → fit → restore the best weights → test → write .nemo and metrics.json."""
+    if cfg.get("task") == "trigger":
+        from experiments.trigger import recipe
+
+        return recipe.train(cfg)
     from experiments.adoption import adopt
     from experiments.data import prepare_data
 
@@ -27,7 +32,7 @@ def main(cfg: DictConfig) -> None:
     model, trainer = training.build(cfg, data)
     preflight.check_run(cfg, model, data)
     training.fit(cfg, model, trainer, data)
-    training.finish(cfg, model, trainer, data)
+    return training.finish(cfg, model, trainer, data)
 
 
 if __name__ == "__main__":

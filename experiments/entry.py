@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -291,11 +291,49 @@ def _as_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
     return run
 
 
-def entry(config_name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
+def chosen_config(arguments: list[str], default: str, others: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Which file in conf/ a command line asks for, and the command line without that.
+
+    Args:
+        arguments: of the command line.
+        default: where it names none.
+        others: what may be named → its file.
+
+    Raises:
+        ConfigError: it names something else.
+
+    >>> chosen_config(["--config-name", "trigger", "seed=2"], "evaluate", {"trigger": "evaluate_trigger"})
+    ('evaluate_trigger', ['seed=2'])
+    """
+    name, rest, given = default, [], iter(arguments)
+    for argument in given:
+        option, equals, value = argument.partition("=")
+        if option == "--protocol":  # as the benchmarks of wake words are spoken of
+            rest.append(f"protocol={value if equals else next(given, '')}")
+            continue
+        if option not in ("--config-name", "-cn"):
+            rest.append(argument)
+            continue
+        asked = value if equals else next(given, "")
+        if asked not in (default, *others):
+            raise ConfigError(f"--config-name {asked}: there are {', '.join([default, *others])}.")
+        name = others.get(asked, default)
+    return name, rest
+
+
+def _config_of_run(arguments: list[str], name: str) -> str:
+    """The file that a run to be continued was started with, by the run itself; else `name`."""
+    resume = next((argument[len("resume=") :] for argument in arguments if argument.startswith("resume=")), "null")
+    path = Path(resume, ".hydra", "hydra.yaml")
+    return str(OmegaConf.load(path).hydra.job.config_name) if path.is_file() else name
+
+
+def entry(config_name: str, **others: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
     """Turn a recipe `main(cfg)` into a command.
 
     Args:
         config_name: of the file in conf/.
+        others: what `--config-name` may say instead → its file in conf/.
     """
 
     def wrap(task: Callable[[DictConfig], object]) -> Callable[[], None]:
@@ -305,18 +343,22 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], object]], Callab
 
             def checked() -> str:
                 given = trial_arguments(sys.argv[1:]) if config_name == "train" else sys.argv[1:]
+                name, given = chosen_config(given, config_name, others)
                 arguments = expand_resume(given)
+                name = _config_of_run(arguments, name)
                 if not any(argument in ("--help", "-h", "--hydra-help", "--version") for argument in arguments):
-                    check_overrides(config_name, arguments)
+                    check_overrides(name, arguments)
                     check_launcher(arguments)
-                return json.dumps(arguments)
+                return json.dumps([name, arguments])
+
+            name = [config_name]
 
             def prepared() -> None:
                 if not ranks.is_child(sys.argv[1:]):
-                    sys.argv[1:] = json.loads(ranks.from_main("arguments", checked))
+                    name[0], sys.argv[1:] = json.loads(ranks.from_main("arguments", checked))
 
             guarded(prepared)()
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(guarded(_as_job(task)))()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name[0])(guarded(_as_job(task)))()
 
         return run
 

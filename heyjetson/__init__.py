@@ -1,13 +1,17 @@
-"""Run a speech bundle with numpy and onnxruntime.
+"""Run speech and trigger bundles with numpy and onnxruntime.
 
 engine = Engine(Bundle("bundles/streaming"))             # shared by any number of streams
 engine.transcribe_file("hello.wav").text
 stream = engine.stream(hot_words={"jetson": 3.0})        # cheap, independent, bounded memory
 stream.feed(samples); stream.partial(); stream.finish()
+
+trigger = Trigger(Bundle("wake"))                        # hears single words, always
+trigger.stream(sample_rate=48000).feed(samples)          # the words raised, at once
 """
 
 from heyjetson.bundle import Bundle
 from heyjetson.decode import Hypothesis, Result, Word
+from heyjetson.detector import Detection
 from heyjetson.endpoint import EndpointRules
 from heyjetson.engine import Engine
 from heyjetson.errors import (
@@ -21,6 +25,7 @@ from heyjetson.errors import (
     StreamError,
 )
 from heyjetson.stream import Stream
+from heyjetson.trigger import Trigger, TriggerRules, TriggerStream
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,6 +33,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "DecoderError",
+    "Detection",
     "EndpointRules",
     "Engine",
     "HeyJetsonError",
@@ -38,6 +44,9 @@ __all__ = [
     "ScorerError",
     "Stream",
     "StreamError",
+    "Trigger",
+    "TriggerRules",
+    "TriggerStream",
     "Word",
     "__version__",
 ]

@@ -20,10 +20,10 @@ _REQUIRED: dict[str, type | tuple[type, ...]] = {
     "hop": int,
     "subsampling_factor": int,
     "labels": list,
-    "blank_id": int,
     "longest_seconds": (int, float),
     "files": dict,
 }
+_REQUIRED_OF_SPEECH: dict[str, type | tuple[type, ...]] = {"blank_id": int}
 _REQUIRED_OF_STREAMS: dict[str, type | tuple[type, ...]] = {
     "chunk_samples": int,
     "shift_samples": int,
@@ -31,7 +31,9 @@ _REQUIRED_OF_STREAMS: dict[str, type | tuple[type, ...]] = {
     "lookahead_frames": int,
     "states": list,
 }
-KINDS = ("ctc", "ctc_stream")
+_REQUIRED_OF_TRIGGERS: dict[str, type | tuple[type, ...]] = {"trigger": dict}
+TRIGGER = "trigger"
+KINDS = ("ctc", "ctc_stream", TRIGGER)
 STATE_TYPES = ("float32", "float16", "int64")
 _POSITIVE = ("sample_rate", "window", "hop", "subsampling_factor", "longest_seconds", "chunk_samples", "shift_samples")
 
@@ -66,12 +68,53 @@ def _fault(manifest: dict[str, Any]) -> str | None:
         return f"longest_seconds must lie between 0.1 and a day, found {manifest['longest_seconds']!r}"
     if not manifest["labels"] or not all(isinstance(label, str) and label for label in manifest["labels"]):
         return "labels must be texts"
-    if not 0 <= manifest["blank_id"] <= len(manifest["labels"]):
-        return f"blank_id must be an output, found {manifest['blank_id']}"
     if not isinstance(manifest.get("graph", ""), str) or not isinstance(manifest.get("measured", {}), dict):
         return "graph must be a name and measured a table"
-    if manifest["kind"] != "ctc_stream":
-        return None
+    if manifest["kind"] == TRIGGER:
+        if fault := _trigger_fault(manifest):
+            return fault
+    elif not 0 <= manifest["blank_id"] <= len(manifest["labels"]):
+        return f"blank_id must be an output, found {manifest['blank_id']}"
+    return None if manifest["kind"] == "ctc" else _stream_fault(manifest)
+
+
+def _number(value: Any, lowest: float, highest: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and lowest <= value <= highest
+
+
+def _trigger_fault(manifest: dict[str, Any]) -> str | None:
+    """What of a trigger's own values cannot be."""
+    words, rules = manifest["labels"], manifest["trigger"]
+    if len(set(words)) != len(words) or any(word != word.strip() for word in words):
+        return "labels must be words, each once"
+    for key in ("smoothing", "refractory"):
+        if not _number(rules.get(key), 0, 60):
+            return f"trigger.{key} must lie between 0 and 60 seconds, found {rules.get(key)!r}"
+    if not _number(rules.get("hours", 0), 0, 1e6):
+        return f"trigger.hours must be 0 or more, found {rules['hours']!r}"
+    calibration = rules.get("calibration", {})
+    if not isinstance(calibration, dict) or not all(isinstance(table, list) for table in calibration.values()):
+        return "trigger.calibration must have a list for each word"
+    if unknown := sorted(set(calibration) - set(words)):
+        return f"trigger.calibration names {unknown[0]!r}, which is none of the words"
+    for word, table in calibration.items():
+        for entry in table:
+            good = (
+                isinstance(entry, dict)
+                and _number(entry.get("false_alarms_per_hour"), 0, 1e6)
+                and _number(entry.get("threshold"), 1e-6, 1)
+                and _number(entry.get("miss_rate"), 0, 1)
+            )
+            if not good:
+                return (
+                    f"trigger.calibration of {word!r} must give false_alarms_per_hour, a threshold above 0 and at most "
+                    f"1, and a miss_rate, found {entry!r}"
+                )
+    return None
+
+
+def _stream_fault(manifest: dict[str, Any]) -> str | None:
+    """What of the values that a stream needs cannot be."""
     if manifest["lookahead_frames"] < 0:
         return f"lookahead_frames must be 0 or more, found {manifest['lookahead_frames']}"
     for state in manifest["states"]:
@@ -118,17 +161,19 @@ class Bundle:
                 f"{folder} has bundle format {manifest['format']}, this heyjetson reads up to {FORMAT}. "
                 "Upgrade heyjetson, or export the model again."
             )
-        required = _REQUIRED | (_REQUIRED_OF_STREAMS if manifest.get("kind") == "ctc_stream" else {})
-        for key, kind in required.items():
-            if not isinstance(manifest.get(key), kind):
+        kind = manifest.get("kind")
+        if isinstance(kind, str) and kind not in KINDS:
+            raise BundleError(
+                f"{folder} is a bundle of kind {kind!r}, this heyjetson runs {', '.join(KINDS)}. "
+                "Upgrade heyjetson, or choose another bundle."
+            )
+        required = _REQUIRED | (_REQUIRED_OF_TRIGGERS if kind == TRIGGER else _REQUIRED_OF_SPEECH)
+        required |= _REQUIRED_OF_STREAMS if kind in ("ctc_stream", TRIGGER) else {}
+        for key, of_type in required.items():
+            if not isinstance(manifest.get(key), of_type):
                 raise BundleError(f"{path}: the key {key!r} is missing or of the wrong type. Export the model again.")
         if fault := _fault(manifest):
             raise BundleError(f"{path}: {fault}. Copy the bundle again, or export the model again.")
-        if manifest["kind"] not in KINDS:
-            raise BundleError(
-                f"{folder} is a bundle of kind {manifest['kind']!r}, this command runs {' and '.join(KINDS)}. "
-                "Upgrade heyjetson, or choose another bundle."
-            )
         for name, entry in manifest["files"].items():
             file = folder / name
             if Path(name).name != name or not isinstance(entry, dict):
@@ -152,7 +197,7 @@ class Bundle:
 
     @property
     def labels(self) -> list[str]:
-        """What each output stands for, the blank left out."""
+        """What each output stands for, the blank left out; of a trigger, its words."""
         return self.manifest["labels"]
 
     @property
@@ -168,7 +213,17 @@ class Bundle:
     @property
     def streams(self) -> bool:
         """Whether it takes sound piece by piece."""
-        return self.manifest["kind"] == "ctc_stream"
+        return self.manifest["kind"] != "ctc"
+
+    @property
+    def is_trigger(self) -> bool:
+        """Whether it raises words instead of transcribing."""
+        return self.manifest["kind"] == TRIGGER
+
+    @property
+    def output(self) -> str:
+        """What the graph calls its frames."""
+        return "scores" if self.is_trigger else "log_probs"
 
     @property
     def graph(self) -> Path:

@@ -13,21 +13,22 @@ from heyjetson.errors import HeyJetsonError
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from heyjetson.commands import bench, doctor, info, listen, transcribe
+    from heyjetson.commands import bench, detect, doctor, info, listen, record, transcribe
     from heyjetson.tensorrt.command import add_command
 
     main = argparse.ArgumentParser(
         prog="heyjetson",
-        description="Run a speech bundle on this device.",
+        description="Run a speech or trigger bundle on this device.",
         epilog="examples:\n"
         "  heyjetson transcribe bundles/synthetic hello.wav\n"
         "  heyjetson listen bundles/streaming\n"
+        "  heyjetson listen wake/ --then bundles/streaming\n"
         "  heyjetson bench bundles/synthetic\n"
         "  heyjetson doctor",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (transcribe, listen, info, bench, doctor):
+    for module in (transcribe, listen, detect, record, info, bench, doctor):
         module.add(commands)
     add_command(commands)
     return main

@@ -59,10 +59,15 @@ class Engine:
 
     Raises:
         ProviderError: the provider is not on this device.
-        BundleError: the graph cannot be loaded.
+        BundleError: the graph cannot be loaded, or the bundle is a trigger.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "auto"):
+        if bundle.is_trigger:
+            raise BundleError(
+                f"{bundle.folder} is a trigger: it hears {', '.join(bundle.labels)} and writes no text. Use `heyjetson "
+                "listen` or `heyjetson detect`, or heyjetson.Trigger in Python."
+            )
         self.bundle = bundle
         runtime = open_runtime(bundle, threads, provider)
         self.session, self.provider = runtime.session, runtime.name

@@ -1,4 +1,7 @@
-"""The acoustic half of a stream: samples in, log-probabilities out, the same ones however the samples are cut."""
+"""The acoustic half of a stream: samples in, frames of the graph out, the same ones however the samples are cut.
+
+A frame is the log-probabilities of V labels and the blank, or of a trigger the scores of its W words.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class FrameStream:
         self.history = history
         self.flushes = -(-manifest["lookahead_frames"] // manifest["chunk_frames"])
         self._states: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in manifest["states"]}
-        self._outputs = ["log_probs", "valid", *(entry["output"] for entry in manifest["states"])]
+        self._outputs = [bundle.output, "valid", *(entry["output"] for entry in manifest["states"])]
         self._inputs = {value.name for value in session.get_inputs()}
         self.reset()
 
@@ -84,24 +87,24 @@ class FrameStream:
         """Run the next step.
 
         Returns:
-            log_probs [T, V + 1], or None where there are not enough samples.
+            frames [T, V + 1] or [T, W], or None where there are not enough samples.
         """
         samples = self.waiting()
         if samples is None:
             return None
-        log_probs = self._run(samples)
+        frames = self._run(samples)
         self._advance(self.shift)
-        return log_probs
+        return frames
 
     def finish(self) -> list[np.ndarray]:
         """Run what is left, then what the lookahead holds. Only `reset` may follow.
 
         Returns:
-            log_probs [T, V + 1] of each step.
+            frames [T, V + 1] or [T, W] of each step.
         """
         given = []
-        while (log_probs := self.step()) is not None:
-            given.append(log_probs)
+        while (frames := self.step()) is not None:
+            given.append(frames)
         rest = self._buffer[self._begin :]
         if len(rest) >= self.window:
             given.append(self._run(rest))
@@ -110,12 +113,13 @@ class FrameStream:
         return given
 
     def _run(self, samples: np.ndarray) -> np.ndarray:
-        padded = np.zeros((1, self.chunk), np.float32)
-        padded[0, : len(samples)] = samples
-        feed = {"samples": padded, "length": np.array([len(samples)], np.int64), **self._state}
-        log_probs, valid, *states = self.session.run(
+        length = np.array([len(samples)], np.int64)
+        if len(samples) < self.chunk:
+            samples = np.pad(samples, (0, self.chunk - len(samples)))
+        feed = {"samples": samples.astype(np.float32, copy=False)[None], "length": length, **self._state}
+        frames, valid, *states = self.session.run(
             self._outputs, {name: value for name, value in feed.items() if name in self._inputs}
         )
         self._state = dict(zip(self._states, states, strict=True))
         self.fresh = False
-        return log_probs[0][valid[0] > 0]
+        return frames[0][valid[0] > 0]

@@ -2,62 +2,131 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from heyjetson.errors import AudioError
 
-CHUNK = 0.08  # seconds
-WAITING = 250  # chunks that may wait before sound is lost: 20 s
+CHUNK = 0.04  # seconds
+WAITING = 500  # chunks that may wait before sound is lost: 20 s
+VANISHED = 2.0  # seconds without a chunk after which a microphone is gone
+RETRY = 1.0  # seconds between attempts to reach it again
 
 
-def from_pipe(pipe: BinaryIO, rate: int) -> Iterator[np.ndarray]:
-    """Chunks [S] of int16 from raw 16-bit little-endian mono samples, until the pipe ends."""
-    size = max(round(CHUNK * rate), 1) * 2
+def from_pipe(pipe: BinaryIO, rate: int, channels: int = 1) -> Iterator[np.ndarray]:
+    """Chunks of int16 from raw 16-bit little-endian samples, until the pipe ends.
+
+    Args:
+        pipe: what is read.
+        rate: hertz.
+        channels: that take turns in it.
+
+    Yields:
+        [S] of one channel, [S, channels] of several.
+    """
+    frame = 2 * channels  # bytes
+    size = max(round(CHUNK * rate), 1) * frame
     rest = b""
     while data := pipe.read1(size):  # type: ignore[attr-defined]
         data = rest + data
-        even = len(data) // 2 * 2
+        even = len(data) // frame * frame
         rest = data[even:]
-        yield np.frombuffer(data[:even], "<i2")
+        samples = np.frombuffer(data[:even], "<i2")
+        yield samples if channels == 1 else samples.reshape(-1, channels)
 
 
-def from_microphone(rate: int, device: str | int | None = None) -> Iterator[np.ndarray]:
-    """Chunks [S] of int16 from a microphone, until the caller stops.
+def from_microphone(rate: int, device: str | int | None = None, channels: int = 1) -> Iterator[np.ndarray]:
+    """Chunks of int16 from a microphone, until the caller stops.
+
+    One that vanishes is waited for, with silence in the place of what is lost: time goes on, and an utterance that was
+    cut ends. A line on standard error says so, and for how long.
 
     Args:
         rate: hertz.
         device: name or number for sounddevice; the default microphone when None.
+        channels: to record.
+
+    Yields:
+        [S] of one channel, [S, channels] of several.
 
     Raises:
-        AudioError: there is no microphone, or nothing to reach it with.
+        AudioError: there is no microphone to begin with, or nothing to reach it with.
     """
     try:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: the library it wraps, PortAudio, is not there
-        return from_recorder(rate, f"sounddevice is not usable here ({error})")
-    return _from_sounddevice(sounddevice, rate, device)
+        reason = f"sounddevice is not usable here ({error})"
+        return _lasting(lambda again: from_recorder(rate, reason, channels), rate, channels)
+    return _lasting(lambda again: _from_sounddevice(sounddevice, rate, device, channels, again), rate, channels)
 
 
-def _from_sounddevice(sounddevice: Any, rate: int, device: str | int | None) -> Iterator[np.ndarray]:
+def _lasting(connect: Callable[[bool], Iterator[np.ndarray]], rate: int, channels: int) -> Iterator[np.ndarray]:
+    """A source that is opened again whenever it ends.
+
+    Args:
+        connect: opens it, given whether it was open before; what it returns ends, or raises `AudioError`, when the
+            microphone is gone.
+        rate: hertz.
+        channels: of the silence that is given meanwhile.
+
+    Raises:
+        AudioError: it never gave a chunk.
+    """
+    last = None  # when there was sound, or silence in its place
+    gone = None  # since when it is away
+    while True:
+        try:
+            for chunk in connect(last is not None):
+                if gone is not None:
+                    lost = time.monotonic() - gone
+                    print(f"heyjetson: the microphone is back; {lost:.1f} s of sound were lost.", file=sys.stderr)
+                    gone = None
+                last = time.monotonic()
+                yield chunk
+        except AudioError:
+            if last is None:
+                raise
+        if last is None:
+            raise AudioError("The microphone gives no sound: is it connected, and free of other programs?")
+        if gone is None:
+            gone = last
+            print("heyjetson: the microphone is gone; waiting for it.", file=sys.stderr)
+        time.sleep(RETRY)
+        now = time.monotonic()
+        samples = round((now - last) * rate)
+        last = now
+        yield np.zeros(samples if channels == 1 else (samples, channels), np.int16)
+
+
+def _from_sounddevice(
+    sounddevice: Any, rate: int, device: str | int | None, channels: int, again: bool
+) -> Iterator[np.ndarray]:
+    """Chunks until the microphone is gone: PortAudio says nothing then, its callback just is not called any more."""
     chunks: queue.Queue[np.ndarray] = queue.Queue(WAITING)
     lost = 0
 
-    def take(data: np.ndarray, frames: int, time: Any, status: Any) -> None:
+    def take(data: np.ndarray, frames: int, when: Any, status: Any) -> None:
         nonlocal lost
         try:
-            chunks.put_nowait(data[:, 0].copy())
+            chunks.put_nowait(data[:, 0].copy() if channels == 1 else data.copy())
         except queue.Full:
             lost += 1
 
+    size = round(CHUNK * rate)
     try:
-        source = sounddevice.InputStream(rate, round(CHUNK * rate), device, channels=1, dtype="int16", callback=take)
+        if again:  # PortAudio lists the devices when it starts: one that is plugged in again needs a new start
+            with contextlib.suppress(sounddevice.PortAudioError):
+                sounddevice._terminate()
+            sounddevice._initialize()
+        source = sounddevice.InputStream(rate, size, device, channels=channels, dtype="int16", callback=take)
         source.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         raise AudioError(
@@ -68,18 +137,23 @@ def _from_sounddevice(sounddevice: Any, rate: int, device: str | int | None) -> 
             if lost:
                 print(f"heyjetson: {lost * CHUNK:.1f} s of sound were lost: this device is too slow.", file=sys.stderr)
                 lost = 0
-            yield chunks.get()
+            try:
+                chunk = chunks.get(timeout=VANISHED)
+            except queue.Empty:
+                return
+            yield chunk
 
 
-def from_recorder(rate: int, why: str) -> Iterator[np.ndarray]:
+def from_recorder(rate: int, why: str, channels: int = 1) -> Iterator[np.ndarray]:
     """Chunks from `rec` or `arecord`, whichever is installed.
 
     Raises:
-        AudioError: neither is, or it ends at once.
+        AudioError: neither is, or it ends.
     """
+    count = str(channels)
     commands = {
-        "rec": ["rec", "-q", "-t", "raw", "-r", str(rate), "-e", "signed", "-b", "16", "-c", "1", "-"],
-        "arecord": ["arecord", "-q", "-t", "raw", "-r", str(rate), "-f", "S16_LE", "-c", "1"],
+        "rec": ["rec", "-q", "-t", "raw", "-r", str(rate), "-e", "signed", "-b", "16", "-c", count, "-"],
+        "arecord": ["arecord", "-q", "-t", "raw", "-r", str(rate), "-f", "S16_LE", "-c", count],
     }
     name = next((name for name in commands if shutil.which(name)), None)
     if name is None:
@@ -90,7 +164,7 @@ def from_recorder(rate: int, why: str) -> Iterator[np.ndarray]:
     with subprocess.Popen(commands[name], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             assert process.stdout and process.stderr
-            yield from from_pipe(process.stdout, rate)  # type: ignore[arg-type]
+            yield from from_pipe(process.stdout, rate, channels)  # type: ignore[arg-type]
             reason = process.stderr.read().decode(errors="replace").strip().splitlines()
             raise AudioError(f"{name} ended ({reason[-1] if reason else 'without a word'}): is a microphone connected?")
         finally:

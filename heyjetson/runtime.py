@@ -75,20 +75,27 @@ def _require_fit(bundle: Bundle, session: Any) -> None:
     """Refuse a graph that takes or gives something else than the manifest says."""
     takes = {value.name: value.shape for value in session.get_inputs()}
     gives = {value.name for value in session.get_outputs()}
-    wanted_outputs, expected = {"log_probs", "frames"}, {"samples": takes.get("samples"), "length": takes.get("length")}
+    wanted_outputs = {bundle.output, "frames"}
+    expected = {"samples": takes.get("samples"), "length": takes.get("length")}
     if bundle.streams:
         states = bundle.manifest["states"]
         expected = {"samples": [1, bundle.manifest["chunk_samples"]], "length": [1]}
         expected |= {state["name"]: state["shape"] for state in states}
-        wanted_outputs = {"log_probs", "valid", *(state["output"] for state in states)}
+        wanted_outputs = {bundle.output, "valid", *(state["output"] for state in states)}
     # An encoder that does not look at the length exports without it.
     wrong = [name for name, shape in takes.items() if name not in expected or list(expected[name] or []) != list(shape)]
+    wrong += [value.name for value in session.get_outputs() if bundle.is_trigger and _other_words(bundle, value)]
     missing = sorted((set(expected) - set(takes) - {"length"}) | (wanted_outputs - gives))
     if wrong or missing:
         raise BundleError(
             f"{bundle.graph} and the manifest do not fit each other ({', '.join([*wrong, *missing])}): they are of "
             "different exports. Copy the bundle again, or export the model again."
         )
+
+
+def _other_words(bundle: Bundle, value: Any) -> bool:
+    """Whether a graph's output has scores of another number of words than the bundle."""
+    return value.name == bundle.output and value.shape[-1] != len(bundle.labels)
 
 
 def _tensorrt(bundle: Bundle, required: bool) -> Any:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from manifests import ManifestError
-from manifests.commands import datasets, lines, sound
+from manifests.commands import datasets, lines, sound, trigger
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = main.add_subparsers(required=True, metavar="COMMAND")
-    for group in (datasets, lines, sound):
+    for group in (datasets, lines, sound, trigger):
         group.register(commands)
     return main
 

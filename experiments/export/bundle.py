@@ -14,20 +14,30 @@ from typing import Any, cast
 import onnx
 from omegaconf import OmegaConf
 
-from custom_modules.model import SpeechModel
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_bundle
 from experiments.export.card import model_card
-from experiments.export.graphs import CLIP, STREAM, StreamGeometry, following, streams, trace_clip, trace_stream
+from experiments.export.graphs import (
+    GRAPHS,
+    OUTPUTS,
+    Model,
+    StreamGeometry,
+    following,
+    kind_of,
+    trace_clip,
+    trace_stream,
+)
 from experiments.export.parity import Parity, check_parity, rounding
 from experiments.export.precision import PRECISIONS, store
 from experiments.export.tensorrt import for_tensorrt
-from heyjetson import Bundle, Engine
+from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
 
 TARGETS = ("onnx", "tensorrt", "triton")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
 CARD = "MODEL_CARD.md"
+CHUNKS = {"ctc_stream": 4, "trigger": 1}  # frames of a step: a trigger may not be late
+UNCALIBRATED = {"smoothing": 0.12, "refractory": 1.0, "calibration": {}, "hours": 0.0}  # of a trigger
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class ExportOptions:
         target: what the graph is for: onnxruntime, TensorRT (checked, folded) or Triton.
         opset: ONNX operator set.
         licence: of the weights.
-        chunk_frames: output frames of a stream's step.
+        chunk_frames: output frames of a stream's step; None takes what suits the kind of bundle.
         tolerance: largest difference of a log-probability that is accepted from the float32 graph.
         seconds: lengths to check.
         batch_sizes: batch sizes to check.
@@ -51,7 +61,7 @@ class ExportOptions:
     target: str = "onnx"
     opset: int = 17
     licence: str = "unspecified"
-    chunk_frames: int = 4
+    chunk_frames: int | None = None
     tolerance: float = 1e-4
     seconds: Sequence[float] = (0.3, 1.0, 2.57, 7.9)
     batch_sizes: Sequence[int] = (1, 3)
@@ -68,26 +78,27 @@ class ExportOptions:
                 "TensorRT has no 8-bit kernels for recurrent layers, and would only expand 8-bit weights. Choose "
                 "precision=fp16."
             )
-        if self.chunk_frames < 1:
+        if self.chunk_frames is not None and self.chunk_frames < 1:
             raise ConfigError(f"chunk_frames must be at least 1, found {self.chunk_frames}.")
 
 
-def describe(model: SpeechModel, nemo: Path, options: ExportOptions) -> dict[str, Any]:
+def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]:
     """What manifest.json says of the model."""
     run = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run)) if "run" in model.cfg else {}
+    kind, rules = kind_of(model), run.pop("trigger", None) or UNCALIBRATED
     return {
-        "kind": "ctc_stream" if streams(model) else "ctc",
-        "graph": STREAM if streams(model) else CLIP,
+        "kind": kind,
+        "graph": GRAPHS[kind],
         "precision": options.precision,
         "sample_rate": model.preprocessor._sample_rate,
         "window": model.preprocessor.window,
         "hop": model.preprocessor.hop,
         "subsampling_factor": model.subsampling_factor,
         "labels": model.labels,
-        "blank_id": len(model.labels),
+        **({"trigger": rules} if kind == "trigger" else {"blank_id": len(model.labels)}),
         "longest_seconds": run.get("longest", LONGEST),
         "normalisation": "fixed mean and deviation of the training set, inside the graph",
-        **(_stream_shapes(model, options.chunk_frames) if streams(model) else _clip_shapes(model)),
+        **(_clip_shapes(model) if kind == "ctc" else _stream_shapes(model, options.chunk_frames or CHUNKS[kind])),
         "parameters": model.num_weights,
         "licence": options.licence,
         "exported": time.strftime("%Y-%m-%d"),
@@ -98,19 +109,20 @@ def describe(model: SpeechModel, nemo: Path, options: ExportOptions) -> dict[str
     }
 
 
-def _clip_shapes(model: SpeechModel) -> dict[str, Any]:
+def _clip_shapes(model: Model) -> dict[str, Any]:
     return {
         "inputs": {"samples": ["batch", "samples"], "length": ["batch"]},
         "outputs": {"log_probs": ["batch", "frames", len(model.labels) + 1], "frames": ["batch"]},
     }
 
 
-def _stream_shapes(model: SpeechModel, chunk_frames: int) -> dict[str, Any]:
-    geometry = StreamGeometry.of(model, chunk_frames)
+def _stream_shapes(model: Model, chunk_frames: int) -> dict[str, Any]:
+    geometry, kind = StreamGeometry.of(model, chunk_frames), kind_of(model)
+    outputs = len(model.labels) + (kind != "trigger")  # the blank
     return {
         **asdict(geometry),
         "inputs": {"samples": [1, geometry.chunk_samples], "length": [1]},
-        "outputs": {"log_probs": [1, chunk_frames, len(model.labels) + 1], "valid": [1, chunk_frames]},
+        "outputs": {OUTPUTS[kind]: [1, chunk_frames, outputs], "valid": [1, chunk_frames]},
         "states": [
             {"name": name, "output": following(name), "shape": [1, *shape], "dtype": "float32", "initial": 0.0}
             for name, shape in model.encoder.initial_state().items()
@@ -128,7 +140,7 @@ def annotate(path: Path, record: dict[str, Any]) -> None:
     onnx.save(graph, path)
 
 
-def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOptions | None = None) -> Parity:
+def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | None = None) -> Parity:
     """Write a bundle; all or nothing.
 
     Args:
@@ -144,6 +156,8 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
         ConfigError: graph and model disagree, the precision loses too much, or `out` holds something else.
     """
     options = options or ExportOptions()
+    if options.manifest is not None and kind_of(model) == "trigger":
+        raise ConfigError("A trigger writes no text: leave manifest out, and measure it with evaluate.py.")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists())):
         raise ConfigError(f"{out} exists and is not a bundle; nothing was written. Choose another out=DIR.")
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +169,7 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
         _trace(model, exact / record["graph"], options, longest)
         write_manifest(exact, record)
         lengths = [*options.seconds, longest]  # what a graph keeps of its tracing shows at the longest
-        parity = check_parity(model, Engine(Bundle(exact)), lengths, options.batch_sizes)
+        parity = check_parity(model, Bundle(exact), lengths, options.batch_sizes)
         # Graph and model each have their own rounding, hence twice it; only deep stacks come to this.
         if not (parity.difference <= options.tolerance or parity.difference <= 2 * (own := rounding(model, longest))):
             raise ConfigError(
@@ -170,7 +184,7 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
             store(exact / record["graph"], folder / record["graph"], options.precision)
         write_manifest(folder, record)
         if options.precision != "fp32":
-            parity = check_parity(model, Engine(Bundle(folder)), lengths, options.batch_sizes)
+            parity = check_parity(model, Bundle(folder), lengths, options.batch_sizes)
         record["parity"] = {"largest_difference": parity.difference, "cases": parity.cases}
         if options.manifest is not None:
             record["measured"] = _measure(exact, folder, options)
@@ -184,9 +198,10 @@ def export_bundle(model: SpeechModel, nemo: Path, out: Path, options: ExportOpti
     return parity
 
 
-def _trace(model: SpeechModel, path: Path, options: ExportOptions, longest: float) -> None:
-    if streams(model):
-        trace_stream(model, path, options.opset, StreamGeometry.of(model, options.chunk_frames))
+def _trace(model: Model, path: Path, options: ExportOptions, longest: float) -> None:
+    if kind_of(model) != "ctc":
+        chunk_frames = options.chunk_frames or CHUNKS[kind_of(model)]
+        trace_stream(model, path, options.opset, StreamGeometry.of(model, chunk_frames))
     else:
         trace_clip(model, path, options.opset, longest)
 

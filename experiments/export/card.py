@@ -29,6 +29,8 @@ def model_card(record: dict[str, Any]) -> str:
         "",
     ]
     frame = record["hop"] * record["subsampling_factor"] / record["sample_rate"] * 1000
+    if record["kind"] == "trigger":
+        return "\n".join([*lines, *_trigger(record, frame)])
     what = "a stream" if record["kind"] == "ctc_stream" else "whole recordings"
     lines += [
         f"A CTC speech model for {what}: {record['sample_rate']} Hz in, one output every {frame:.0f} ms over the "
@@ -41,12 +43,8 @@ def model_card(record: dict[str, Any]) -> str:
         lines += [f"Words come {late:.0f} ms after they are spoken (lookahead), in steps of {step:.0f} ms.", ""]
     lines += _results(record["measured"])
     lines += [
-        "## Training",
-        "",
-        f"- run: {training.get('name', '?')}/{training.get('folder', '?')}, {training.get('steps', '?')} steps, "
-        f"{training.get('date', '?')}",
+        *_training(training),
         f"- validation WER of the exported weights: {_percent(training.get('validation_wer'))}",
-        f"- code: {training.get('git', {}).get('commit', 'unknown')}",
         *(f"- data, {name}: SHA-256 `{digest}`" for name, digest in training.get("data", {}).items()),
         "",
         "## Limits",
@@ -60,6 +58,52 @@ def model_card(record: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _training(training: dict[str, Any]) -> list[str]:
+    return [
+        "## Training",
+        "",
+        f"- run: {training.get('name', '?')}/{training.get('folder', '?')}, {training.get('steps', '?')} steps, "
+        f"{training.get('date', '?')}",
+        f"- code: {training.get('git', {}).get('commit', 'unknown')}",
+    ]
+
+
+def _trigger(record: dict[str, Any], frame: float) -> list[str]:
+    """What is said of a trigger."""
+    rules, words = record["trigger"], ", ".join(record["labels"])
+    sounds = record["training"].get("sounds", {}).get("train", {})
+    rows = [
+        f"| {word} | {entry['false_alarms_per_hour']:g} | {entry['miss_rate']:.1%} | {entry['threshold']:.3f} |"
+        for word, table in rules["calibration"].items()
+        for entry in table
+    ]
+    return [
+        f"A trigger for {words}: {record['sample_rate']} Hz in, a score for each word every {frame:.0f} ms, averaged "
+        f"over {rules['smoothing']:g} s. A word is raised when its score reaches its threshold, and not again for "
+        f"{rules['refractory']:g} s.",
+        "",
+        f"## Thresholds, on {rules['hours']:.1f} hours of validation clips",
+        "",
+        "| word | false alarms an hour | missed | threshold |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *_training(record["training"]),
+        *(f"- takes of {word}: {count}" for word, count in sounds.get("words", {}).items()),
+        f"- other words: {sounds.get('negatives', '?')}; hours of background: {sounds.get('hours', '?')}",
+        "",
+        "## Limits",
+        "",
+        "False alarms depend on what is heard where it stands: measure them there, and give what is taken for the word "
+        "to the next training as data.negatives.",
+        "",
+        "```",
+        "heyjetson listen BUNDLE",
+        "```",
+        "",
+    ]
 
 
 def _results(measured: dict[str, dict[str, Any]]) -> list[str]:

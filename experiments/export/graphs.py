@@ -1,4 +1,4 @@
-"""The graphs of a bundle: from sound to log-probabilities, whole clips or the next piece of a stream."""
+"""The graphs of a bundle: from sound to log-probabilities or scores, whole clips or the next piece of a stream."""
 
 from __future__ import annotations
 
@@ -13,47 +13,64 @@ from torch import Tensor, nn
 from custom_modules.frontend import frame_mask
 from custom_modules.model import SpeechModel
 from custom_modules.streaming import HeyJetsonStreamingEncoder
+from custom_modules.trigger import TriggerModel
 
-CLIP, STREAM = "model.onnx", "stream.onnx"
+Model = SpeechModel | TriggerModel
+OUTPUTS = {"ctc": "log_probs", "ctc_stream": "log_probs", "trigger": "scores"}
+GRAPHS = {"ctc": "model.onnx", "ctc_stream": "stream.onnx", "trigger": "trigger.onnx"}
 
 
-def streams(model: SpeechModel) -> bool:
-    """Whether a model's encoder can be exported as a stream."""
-    return isinstance(model.encoder, HeyJetsonStreamingEncoder)
+def kind_of(model: Model) -> str:
+    """What a bundle of the model is: `ctc`, `ctc_stream` or `trigger`."""
+    if isinstance(model, TriggerModel):
+        return "trigger"
+    return "ctc_stream" if isinstance(model.encoder, HeyJetsonStreamingEncoder) else "ctc"
 
 
 class ClipGraph(nn.Module):
-    """Front-end, encoder and decoder as one: samples [B, S], length [B] → log_probs [B, T, V + 1], frames [B]."""
+    """Front-end, encoder and decoder as one: samples [B, S], length [B] → outputs [B, T, V + 1 or W], frames [B]."""
 
-    def __init__(self, model: SpeechModel):
+    def __init__(self, model: Model):
         super().__init__()
         self.frontend, self.encoder, self.decoder = model.preprocessor, model.encoder, model.decoder
+        self.outputs = scores_of if isinstance(model, TriggerModel) else log_probs_of
 
     def forward(self, samples: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         features, frames = self.frontend(input_signal=samples, length=length)
         encoded, frames = self.encoder(audio_signal=features, length=frames)[:2]
-        return self.decoder(encoder_output=encoded), frames.to(torch.int64)
+        return self.outputs(self.decoder, encoded), frames.to(torch.int64)
+
+
+def log_probs_of(decoder: nn.Module, encoded: Tensor) -> Tensor:
+    """Encoded frames [B, H, T] → log-probabilities [B, T, V + 1]."""
+    return decoder(encoder_output=encoded)
+
+
+def scores_of(decoder: nn.Module, encoded: Tensor) -> Tensor:
+    """Encoded frames [B, H, T] → scores [B, T, W] in 0..1."""
+    return torch.sigmoid(decoder(encoded.transpose(1, 2)))
 
 
 class StreamGraph(nn.Module):
     """The same for the next piece of a stream.
 
-    samples [1, chunk], length [1], states → log_probs [1, F, V + 1], valid [1, F], next states. Pieces overlap by
+    samples [1, chunk], length [1], states → outputs [1, F, V + 1 or W], valid [1, F], next states. Pieces overlap by
     what a window is longer than a hop. `valid` is 1 for the frames that hold sound: not for the first ones, which come
     before the lookahead is filled, and not for those after the end.
     """
 
-    def __init__(self, model: SpeechModel):
+    def __init__(self, model: Model):
         super().__init__()
         self.frontend, self.encoder, self.decoder = model.preprocessor, model.encoder, model.decoder
+        self.outputs = scores_of if isinstance(model, TriggerModel) else log_probs_of
         self.names = list(model.encoder.initial_state())
 
     def forward(self, samples: Tensor, length: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         features, frames = self.frontend(input_signal=samples, length=length)
         mask = frame_mask(frames, features.shape[2]).to(features.dtype)
         given = self.encoder.step(features, mask, dict(zip(self.names, states, strict=True)))
-        log_probs = self.decoder(encoder_output=given.outputs.transpose(1, 2))
-        return log_probs, given.mask, *(given.state[name] for name in self.names)
+        outputs = self.outputs(self.decoder, given.outputs.transpose(1, 2))
+        return outputs, given.mask, *(given.state[name] for name in self.names)
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,7 @@ class StreamGeometry:
     lookahead_frames: int
 
     @staticmethod
-    def of(model: SpeechModel, chunk_frames: int) -> StreamGeometry:
+    def of(model: Model, chunk_frames: int) -> StreamGeometry:
         """The geometry of a model's stream in steps of `chunk_frames`."""
         hop, frames = model.preprocessor.hop, chunk_frames * model.subsampling_factor
         shift = frames * hop
@@ -89,7 +106,7 @@ def _trace(graph: nn.Module, inputs: tuple[Tensor, ...], path: Path, opset: int,
         torch.onnx.export(graph.eval(), inputs, str(path), dynamo=False, opset_version=opset, **names)
 
 
-def trace_clip(model: SpeechModel, path: Path, opset: int, longest: float) -> None:
+def trace_clip(model: Model, path: Path, opset: int, longest: float) -> None:
     """Write the graph of whole clips as ONNX, with dynamic batch and time, for clips of up to `longest` seconds."""
     # NeMo's convolutions and positions come from tables that grow with what they have seen, and the graph keeps them.
     size = round(longest * model.preprocessor._sample_rate)
@@ -107,14 +124,14 @@ def trace_clip(model: SpeechModel, path: Path, opset: int, longest: float) -> No
     _trace(ClipGraph(model), (samples, length), path, opset, **names)
 
 
-def trace_stream(model: SpeechModel, path: Path, opset: int, geometry: StreamGeometry) -> None:
+def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry) -> None:
     """Write the graph of a stream's step as ONNX, every shape fixed."""
     states = model.encoder.zeros(1)
     samples = torch.randn(1, geometry.chunk_samples) * 0.1
     length = torch.tensor([geometry.chunk_samples])
     names = {
         "input_names": ["samples", "length", *states],
-        "output_names": ["log_probs", "valid", *(following(name) for name in states)],
+        "output_names": [OUTPUTS[kind_of(model)], "valid", *(following(name) for name in states)],
     }
     _trace(StreamGraph(model), (samples, length, *states.values()), path, opset, **names)
 

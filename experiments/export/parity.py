@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from nemo.core.classes.common import typecheck
 
-from custom_modules.model import SpeechModel
 from experiments.entry import ConfigError
 from experiments.export.difference import largest_difference
-from experiments.export.graphs import ClipGraph
-from heyjetson import Engine
+from experiments.export.graphs import ClipGraph, Model
+from heyjetson import Bundle, Engine, Trigger
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Parity:
     """How far a graph is from its model.
 
     Args:
-        difference: largest difference of a log-probability, in proportion in frames that reach far below -10.
+        difference: largest difference of an output, in proportion where log-probabilities reach far below -10.
         cases: pairs of batch size and seconds tried.
     """
 
@@ -30,13 +30,13 @@ class Parity:
     cases: int
 
 
-def _expected(model: SpeechModel, samples: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, list[int]]:
+def _expected(model: Model, samples: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, list[int]]:
     with torch.no_grad(), typecheck.disable_checks():
         log_probs, frames = ClipGraph(model).eval()(torch.from_numpy(samples), torch.from_numpy(length))
     return log_probs.numpy(), frames.tolist()
 
 
-def rounding(model: SpeechModel, seconds: float, seed: int = 0) -> float:
+def rounding(model: Model, seconds: float, seed: int = 0) -> float:
     """How far a model is from its encoder and decoder in float64: deep stacks add up what float32 leaves out.
 
     Args:
@@ -53,11 +53,11 @@ def rounding(model: SpeechModel, seconds: float, seed: int = 0) -> float:
     with torch.no_grad(), typecheck.disable_checks():
         features, frames = model.preprocessor(input_signal=torch.from_numpy(samples), length=torch.from_numpy(length))
         encoded = encoder(audio_signal=features.double(), length=frames)[0]
-        exact = decoder(encoder_output=encoded).numpy()
+        exact = ClipGraph(model).outputs(decoder, encoded).numpy()
     return largest_difference(expected[0, :count], exact[0, :count])
 
 
-def _noise(rng: np.random.Generator, model: SpeechModel, batch: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def _noise(rng: np.random.Generator, model: Model, batch: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """A batch of noise [B, S] of unequal lengths [B], the first the longest."""
     total = round(seconds * model.preprocessor._sample_rate)
     samples = (rng.standard_normal((batch, total)) * 0.1).astype(np.float32)
@@ -67,13 +67,13 @@ def _noise(rng: np.random.Generator, model: SpeechModel, batch: int, seconds: fl
 
 
 def check_parity(
-    model: SpeechModel, engine: Engine, seconds: Sequence[float], batch_sizes: Sequence[int], seed: int = 0
+    model: Model, bundle: Bundle, seconds: Sequence[float], batch_sizes: Sequence[int], seed: int = 0
 ) -> Parity:
     """Compare a graph with its model on noise, with unequal lengths in a batch; a stream is cut at drawn places.
 
     Args:
         model: the reference, which sees each clip as a whole.
-        engine: holds the graph.
+        bundle: holds the graph.
         seconds: lengths to try.
         batch_sizes: batch sizes to try; a stream has one utterance.
         seed: of the noise and of the cuts.
@@ -83,14 +83,15 @@ def check_parity(
     """
     rng = np.random.default_rng(seed)
     worst, cases = 0.0, 0
-    for batch in [1] if engine.bundle.streams else batch_sizes:
+    engine: Any = Trigger(bundle) if bundle.is_trigger else Engine(bundle)
+    for batch in [1] if bundle.streams else batch_sizes:
         for duration in seconds:
             samples, length = _noise(rng, model, batch, duration)
             expected, expected_frames = _expected(model, samples, length)
             case = f"{batch} x {duration} s"
-            if engine.bundle.streams:
+            if bundle.streams:
                 cuts = np.sort(rng.integers(0, samples.shape[1], size=8))
-                found = engine.stream_log_probs(np.split(samples[0], cuts))[None]
+                found = _streamed(engine, np.split(samples[0], cuts))[None]
                 frames = [found.shape[1]]
             else:
                 found, counts = engine.log_probs(samples, length)
@@ -104,3 +105,11 @@ def check_parity(
                 worst = max(worst, largest_difference(found[row, :count], expected[row, :count]))
             cases += 1
     return Parity(worst, cases)
+
+
+def _streamed(engine: Engine | Trigger, chunks: Sequence[np.ndarray]) -> np.ndarray:
+    if isinstance(engine, Engine):
+        return engine.stream_log_probs(chunks)
+    stream = engine.stream()
+    given = [scores for chunk in chunks for scores in stream.feed_scores(chunk)]
+    return np.concatenate([*given, *stream.finish_scores()])

@@ -70,9 +70,21 @@ def open_engine(options: argparse.Namespace) -> Any:
     from heyjetson.bundle import Bundle
     from heyjetson.engine import Engine
 
+    return Engine(Bundle(options.bundle), _threads(options), options.provider)
+
+
+def open_trigger(options: argparse.Namespace) -> Any:
+    """The trigger that the options describe."""
+    from heyjetson.bundle import Bundle
+    from heyjetson.trigger import Trigger
+
+    return Trigger(Bundle(options.bundle), _threads(options), options.provider)
+
+
+def _threads(options: argparse.Namespace) -> int:
     if options.threads < 1:
         raise OptionError(f"--threads must be at least 1, found {options.threads}.")
-    return Engine(Bundle(options.bundle), options.threads, options.provider)
+    return options.threads
 
 
 def decoder_options(options: argparse.Namespace, n_best: int = 1) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
-from heyjetson.commands import add_engine_options, command, open_engine
+from heyjetson.commands import add_engine_options, command, open_engine, open_trigger
 
 
 def add(subparsers: Any) -> None:
@@ -31,26 +32,26 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from heyjetson import audio, measure
+    from heyjetson.bundle import Bundle
 
-    engine = open_engine(options)
-    rate = engine.bundle.sample_rate
+    bundle = Bundle(options.bundle)
+    rate = bundle.sample_rate
     if options.clip:
         clips = {Path(options.clip).name: audio.load(options.clip, rate)}
     else:
         noise = 0.1 * np.random.default_rng(0).standard_normal(10 * rate).astype(np.float32)
         clips = {"3 s": noise[: 3 * rate], "10 s": noise}
-    figures: dict[str, Any] = {
-        "bundle": options.bundle,
-        "runs on": f"{engine.provider}, {options.threads} thread(s), {platform.machine()}",
-        "model file, MB": round(engine.bundle.graph.stat().st_size / 1e6, 2),
-    }
+    if bundle.is_trigger:
+        return _show(_trigger_figures(options, bundle, clips), options.json)
+    engine = open_engine(options)
+    figures = _first_figures(options, bundle, engine.provider)
     for name, clip in clips.items():
         factor = measure.real_time_factor(engine, clip, options.repeat)
         figures[f"real-time factor, {name}"] = round(factor, 4)
         figures[f"milliseconds, {name}"] = round(factor * len(clip) / rate * 1000, 1)
-    if engine.bundle.streams:
+    if bundle.streams:
         steps = measure.stepping(engine, next(reversed(clips.values())), options.repeat)
-        seconds = engine.bundle.manifest["shift_samples"] / rate
+        seconds = bundle.manifest["shift_samples"] / rate
         figures[f"milliseconds a step of {seconds * 1000:.0f} ms"] = round(steps.step * 1000, 2)
         figures["the same, slowest of a hundred"] = round(steps.slowest * 1000, 2)
         figures["milliseconds from the last sample to the final text"] = round(steps.final * 1000, 2)
@@ -58,7 +59,42 @@ def run(options: argparse.Namespace) -> int:
     figures["seconds to import and load"] = round(start.loaded, 2)
     figures["seconds from nothing to the first result"] = round(start.first, 2)
     figures["peak memory, MiB"] = round(start.peak)
-    if options.json:
+    return _show(figures, options.json)
+
+
+def _first_figures(options: argparse.Namespace, bundle: Any, provider: str) -> dict[str, Any]:
+    return {
+        "bundle": options.bundle,
+        "runs on": f"{provider}, {options.threads} thread(s), {platform.machine()}",
+        "model file, MB": round(bundle.graph.stat().st_size / 1e6, 2),
+    }
+
+
+def _trigger_figures(options: argparse.Namespace, bundle: Any, clips: dict[str, Any]) -> dict[str, Any]:
+    """Times of a trigger that is fed clips [S] in its own steps."""
+    import numpy as np
+
+    trigger = open_trigger(options)
+    figures = _first_figures(options, bundle, trigger.provider)
+    size, rate = bundle.manifest["shift_samples"], bundle.sample_rate
+    for name, clip in clips.items():
+        passes = []
+        for _ in range(options.repeat + 1):
+            stream, steps = trigger.stream(), []
+            for begin in range(0, len(clip), size):
+                started = time.perf_counter()
+                stream.feed(clip[begin : begin + size])
+                steps.append(time.perf_counter() - started)
+            passes.append(steps)
+        times = np.array(passes[1:])  # the first pass is warm-up
+        figures[f"real-time factor, {name}"] = round(float(np.median(times.sum(axis=1))) / (len(clip) / rate), 5)
+        figures[f"milliseconds a step of {size / rate * 1000:.0f} ms, {name}"] = round(float(np.median(times)) * 1e3, 3)
+        figures[f"the same, slowest of a hundred, {name}"] = round(float(np.percentile(times, 99)) * 1e3, 3)
+    return figures
+
+
+def _show(figures: dict[str, Any], as_json: bool) -> int:
+    if as_json:
         print(json.dumps(figures))
         return 0
     from rich.console import Console

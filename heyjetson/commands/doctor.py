@@ -123,10 +123,12 @@ def run(options: argparse.Namespace) -> int:
     if options.bundle:
         from heyjetson.bundle import Bundle
         from heyjetson.engine import Engine
+        from heyjetson.trigger import Trigger
 
         try:
-            engine = Engine(Bundle(options.bundle))
-            rows["bundle"] = f"{options.bundle}: loads, runs on {engine.provider}"
+            bundle = Bundle(options.bundle)
+            loaded = Trigger(bundle) if bundle.is_trigger else Engine(bundle)
+            rows["bundle"] = f"{options.bundle}: loads, runs on {loaded.provider}"
         except HeyJetsonError as error:
             rows["bundle"] = str(error)
             status = 1

@@ -17,6 +17,20 @@ def add(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _trigger_rows(rules: dict[str, Any]) -> dict[str, str]:
+    """When a trigger raises a word."""
+    rows = {"smoothing": f"{rules['smoothing'] * 1000:.0f} ms", "refractory time": f"{rules['refractory']:g} s"}
+    if "hours" in rules:
+        rows["calibrated on"] = f"{rules['hours']:g} h without the words"
+    for word, table in rules.get("calibration", {}).items():
+        rows[f"calibration, {word}"] = "\n".join(
+            f"≤ {entry['false_alarms_per_hour']:g} false alarms an hour: threshold {entry['threshold']:.3f}, "
+            f"{entry['miss_rate']:.1%} missed"
+            for entry in table
+        )
+    return rows
+
+
 def run(options: argparse.Namespace) -> int:
     """Print what a bundle is."""
     from rich.console import Console
@@ -38,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         "size": f"{size / 1e6:.1f} MB",
         "sample rate": f"{bundle.sample_rate} Hz",
         "one output every": f"{frame:.0f} ms",
-        "labels": "".join(bundle.labels).strip(),
+        **({"words": ", ".join(bundle.labels)} if bundle.is_trigger else {"labels": "".join(bundle.labels).strip()}),
         "licence": manifest.get("licence", "?"),
         "trained": str(manifest.get("training", {}).get("name", "?")),
     }
@@ -47,10 +61,14 @@ def run(options: argparse.Namespace) -> int:
         rows["step"] = f"{manifest['chunk_frames'] * frame:.0f} ms"
     if scorer := manifest.get("scorer"):
         rows["language model"] = ", ".join(f"{key} {value}" for key, value in scorer.items())
+    if bundle.is_trigger:
+        rows |= _trigger_rows(manifest["trigger"])
     for name, measured in manifest.get("measured", {}).items():
         rows[f"measured, {name}"] = (
             f"WER {measured['wer']:.2%}, CER {measured['cer']:.2%}, "
             f"real-time factor {measured['real_time_factor']:.4f} on {measured['utterances']} utterances"
+            if "wer" in measured
+            else ", ".join(f"{key} {value}" for key, value in measured.items())
         )
     table = Table(show_header=False, title=str(bundle.folder))
     for key, value in rows.items():

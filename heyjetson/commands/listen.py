@@ -1,12 +1,18 @@
-"""`heyjetson listen`: words as they are spoken."""
+"""`heyjetson listen`: words as they are spoken, of all speech or after a trigger word."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from heyjetson.commands import add_decoder_options, add_engine_options, command, decoder_options, open_engine
+from heyjetson.commands.awake import add_trigger_options
+from heyjetson.endpoint import EndpointRules
+from heyjetson.errors import OptionError
 
 
 def add(subparsers: Any) -> None:
@@ -14,16 +20,18 @@ def add(subparsers: Any) -> None:
     parser = command(
         subparsers,
         "listen",
-        "write down what is said into the microphone, as it is said; Ctrl-C ends it",
+        "write down what is said into the microphone, or wait for a trigger word; Ctrl-C ends it",
         "  heyjetson listen bundles/streaming\n"
         "  heyjetson listen bundles/streaming --silence 1.2 --format json\n"
+        "  heyjetson listen wake/                                    time, word and score of each event\n"
+        "  heyjetson listen wake/ --then bundles/streaming           after the word, what follows it\n"
         "  rec -t raw -r 16000 -b 16 -e signed -c 1 - | heyjetson listen bundles/streaming --stdin --rate 16000",
     )
     add_engine_options(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json has word times")
     group = parser.add_argument_group("sound")
     group.add_argument("--device", help="microphone, as `heyjetson doctor` names it (default: the system's)")
-    group.add_argument("--stdin", action="store_true", help="raw 16-bit mono samples from standard input instead")
+    group.add_argument("--stdin", action="store_true", help="raw 16-bit samples from standard input instead")
     group.add_argument("--rate", type=int, help="hertz of the source (default: the bundle's)")
     group = parser.add_argument_group("where an utterance ends")
     group.add_argument("--silence", type=float, default=0.8, help="seconds without a word (default 0.8)")
@@ -32,22 +40,44 @@ def add(subparsers: Any) -> None:
         "--gate", type=float, default=None, metavar="DB", help="compute nothing in silence this far below speech"
     )
     add_decoder_options(parser)
+    add_trigger_options(parser)
     parser.set_defaults(run=run)
+
+
+def endpoint_rules(options: argparse.Namespace) -> EndpointRules:
+    """Where an utterance ends, from the options."""
+    onset = min(0.3, options.silence)
+    return EndpointRules(silence=options.silence, longest=options.longest, onset=onset, gate=options.gate)
+
+
+def sound(options: argparse.Namespace, rate: int, channels: int = 1) -> Iterator[np.ndarray]:
+    """Chunks of the microphone or of standard input, from the options."""
+    from heyjetson import microphone
+
+    if options.stdin:
+        return microphone.from_pipe(sys.stdin.buffer, rate, channels)
+    device = int(options.device) if options.device and options.device.isdigit() else options.device
+    return microphone.from_microphone(rate, device, channels)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print each utterance as it ends, and what is understood so far below it."""
-    from heyjetson import formats, microphone
+    from heyjetson import formats
+    from heyjetson.bundle import Bundle
+    from heyjetson.commands import awake
     from heyjetson.commands.live import LiveText
-    from heyjetson.endpoint import EndpointRules
 
+    bundle = Bundle(options.bundle)
+    if bundle.is_trigger:
+        rate = options.rate or bundle.sample_rate
+        return awake.listen(options, rate, sound(options, rate, options.channels), endpoint_rules(options))
+    if options.then:
+        raise OptionError(
+            f"--then needs a trigger bundle first, {bundle.folder} transcribes: `heyjetson listen wake/ --then asr/`."
+        )
     engine = open_engine(options)
     rate = options.rate or engine.bundle.sample_rate
-    onset = min(0.3, options.silence)
-    rules = EndpointRules(silence=options.silence, longest=options.longest, onset=onset, gate=options.gate)
-    stream = engine.stream(rate, rules=rules, **decoder_options(options))
-    device = int(options.device) if options.device and options.device.isdigit() else options.device
-    chunks = microphone.from_pipe(sys.stdin.buffer, rate) if options.stdin else microphone.from_microphone(rate, device)
+    stream = engine.stream(rate, rules=endpoint_rules(options), **decoder_options(options))
 
     def show(result: Any) -> None:
         if result.text:
@@ -58,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"listening at {rate} Hz on {engine.provider}; Ctrl-C ends", file=sys.stderr)
         try:
-            for chunk in chunks:
+            for chunk in sound(options, rate):
                 for result in stream.feed(chunk):
                     show(result)
                 live.show(stream.partial().text)

@@ -163,6 +163,8 @@ def profile_of(
     """
     if manifest["kind"] == "ctc_stream":
         return {}
+    if manifest["kind"] == "trigger":
+        raise TensorRTError("A trigger needs no engine: it runs on one CPU core, for a hundredth of its time.")
     if manifest["kind"] != "ctc":
         raise TensorRTError(
             f"Bundles of kind {manifest['kind']!r} cannot be built by this heyjetson, ctc and ctc_stream can. "

@@ -16,7 +16,7 @@ from heyjetson import Bundle, BundleError, Engine
 
 
 def test_parity_of_the_written_bundle(small_model, bundle):
-    parity = check_parity(small_model, Engine(Bundle(bundle)), [0.03, 0.5, 3.3], [1, 2, 5], seed=7)
+    parity = check_parity(small_model, Bundle(bundle), [0.03, 0.5, 3.3], [1, 2, 5], seed=7)
     assert parity.difference < 1e-4
     assert parity.cases == 9
     assert Bundle(bundle).manifest["parity"]["largest_difference"] < 1e-4

@@ -73,11 +73,11 @@ def test_a_precision_that_loses_too_much_is_refused(small_model, nemo_file, corp
 def test_streams_of_any_step(streaming_model, nemo_file, tmp_path, chunk_frames):
     options = ExportOptions(chunk_frames=chunk_frames, **QUICK)
     assert export_bundle(streaming_model, nemo_file, tmp_path / "b", options).difference < 1e-4
-    engine = Engine(Bundle(tmp_path / "b"))
-    assert check_parity(streaming_model, engine, [0.025, 0.03, 0.7, 4.1], [1], seed=3).difference < 1e-4
-    properties = {prop.key: prop.value for prop in onnx.load(engine.bundle.graph).metadata_props}
+    exported = Bundle(tmp_path / "b")
+    assert check_parity(streaming_model, exported, [0.025, 0.03, 0.7, 4.1], [1], seed=3).difference < 1e-4
+    properties = {prop.key: prop.value for prop in onnx.load(exported.graph).metadata_props}
     states = json.loads(properties["states"])
-    shapes = {value.name: value.shape for value in engine.session.get_inputs()}
+    shapes = {value.name: value.shape for value in Engine(exported).session.get_inputs()}
     assert {state["name"]: state["shape"] for state in states} == {
         name: shape for name, shape in shapes.items() if name not in ("samples", "length")
     }

@@ -174,6 +174,9 @@ def test_imports_point_one_way():
                     names = [node.module or ""]
                 for name in names:
                     top = name.partition(".")[0]
+                    # What lies in a recording of a word is told by one piece of code on the device and in training.
+                    if room == "manifests" and name in ("heyjetson.takes", "heyjetson.audio"):
+                        continue
                     assert top not in allowed or top in may, f"{path} imports {name}"
                     assert top != "pytorch_lightning", f"{path}: import lightning.pytorch"
                     assert room != "heyjetson" or top not in ("torch", "nemo", "lightning"), f"{path} imports {name}"

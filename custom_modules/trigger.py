@@ -1,0 +1,169 @@
+"""The trigger model: which of its words has just been said, frame by frame.
+
+Front-end → causal convolution → recurrences → a sigmoid for each word, the plan of the trigger-word project of
+deeplearning.ai's Sequence Models course. NeMo's frame-classification model with sigmoids in place of its softmax, since
+words do not exclude each other and most frames hold none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from nemo.collections.asr.models import EncDecFrameClassificationModel
+from omegaconf import DictConfig, open_dict
+from torch import Tensor, nn
+from torch.nn import functional
+
+from custom_modules.learning import Learning
+
+Batch = tuple[Tensor, Tensor, Tensor]  # samples [B, S], targets [B, T, W], weights [B, T, W]
+
+
+class TriggerDecoder(nn.Linear):
+    """Frames to one logit for each word: [B, T, feat_in] → [B, T, num_classes].
+
+    Args:
+        feat_in: features of the encoder.
+        num_classes: words.
+        prior: share of frames in which a word has just been said; the bias begins there, so that the first steps are
+            not spent on learning that words are rare.
+    """
+
+    def __init__(self, feat_in: int, num_classes: int, prior: float = 0.01):
+        super().__init__(feat_in, num_classes)
+        nn.init.constant_(self.bias, float(np.log(prior / (1 - prior))))
+
+
+class TriggerLoss(nn.Module):
+    """Cross-entropy of each frame and word, positives and negatives balanced, easy frames left out.
+
+    Args:
+        positive_weight: weight of a frame in which a word has just been said, over one in which it has not.
+        negative_weight: further weight of a negative frame, at the end of the ramp: more means fewer false alarms.
+        easy: frames whose error is below this contribute nothing, as in openWakeWord: what is known is not drilled.
+
+    Shapes: logits, targets, weights [B, T, W] → scalar. A weight of 0 leaves a frame out.
+    """
+
+    def __init__(self, positive_weight: float = 1.0, negative_weight: float = 1.0, easy: float = 0.001):
+        super().__init__()
+        self.positive_weight, self.negative_weight, self.easy = positive_weight, negative_weight, easy
+        self.strength = 0.0  # of the ramp; the model raises it with the budget
+
+    def forward(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        errors = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        negative = 1.0 + self.strength * (self.negative_weight - 1.0)
+        weights = weights * torch.where(targets > 0.5, self.positive_weight, negative)
+        with torch.no_grad():
+            wrong = (torch.sigmoid(logits) - targets).abs()
+            weights = weights * (wrong > self.easy)
+            # By the positive frames: what the negatives weigh does not depend on how long the clips are.
+            count = ((targets > 0.5) * weights).sum().clamp_min(1.0)
+        return (errors * weights).sum() / count
+
+
+class TriggerModel(Learning, EncDecFrameClassificationModel):
+    """Scores of each word, [B, T, W] logits.
+
+    Args:
+        cfg: the `model` section of conf/trigger.yaml, resolved; `labels` are the words.
+        trainer: Lightning's; None for use without training.
+    """
+
+    def __init__(self, cfg: DictConfig, trainer: Any = None):
+        super().__init__(cfg=cfg, trainer=trainer)
+        self.validation_scores: list[np.ndarray] = []  # [T, W] each, in order
+
+    def _setup_decoder(self) -> nn.Module:
+        if self.cfg.decoder.get("feat_in") is None:
+            with open_dict(self.cfg.decoder):
+                self.cfg.decoder.feat_in = self.encoder._feat_out
+        return super()._setup_decoder()
+
+    def _setup_loss(self) -> TriggerLoss:
+        return TriggerLoss(**self.cfg.loss)
+
+    def _setup_metrics(self) -> None:
+        """None: frame accuracy says nothing where one frame in a hundred counts."""
+
+    def setup_training_data(self, train_data_config: Any) -> None:
+        """Loaders are given to the trainer; a model that is restored has none."""
+
+    def setup_validation_data(self, val_data_config: Any) -> None:
+        """Loaders are given to the trainer; a model that is restored has none."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The words, in the order of the outputs."""
+        return list(self.cfg.labels)
+
+    @property
+    def subsampling_factor(self) -> int:
+        """Feature frames an output frame stands for."""
+        return self.encoder.subsampling_factor
+
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds between two outputs."""
+        return self.preprocessor.hop * self.subsampling_factor / self.preprocessor._sample_rate
+
+    def frames(self, samples: int) -> int:
+        """Output frames of so many samples."""
+        return -(-self.preprocessor.frames(samples) // self.subsampling_factor)
+
+    def frame_of(self, sample: int) -> int:
+        """The first output frame that has heard a sample."""
+        heard = max(sample - self.preprocessor.window, 0)
+        return -(-heard // (self.preprocessor.hop * self.subsampling_factor))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Loss of one batch of clips."""
+        loss = self._loss(batch)[0]
+        self.log("train_loss", loss.detach())
+        return {"loss": loss}
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Loss of the clips, whose scores are kept: what they are worth is judged at the end of the validation."""
+        if batch_idx == 0:
+            self.validation_scores = []
+        loss, logits = self._loss(batch)
+        self.validation_scores += list(torch.sigmoid(logits).float().cpu().numpy())
+        self.log("val_loss", loss, batch_size=len(batch[0]))
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        samples, targets, weights = batch
+        logits = self.logits(samples)
+        return self.loss(logits, targets, weights), logits
+
+    def logits(self, samples: Tensor) -> Tensor:
+        """Logits [B, T, W] of clips [B, S] of one length."""
+        length = torch.full((len(samples),), samples.shape[1], device=samples.device)
+        return self.forward(input_signal=samples, input_signal_length=length)
+
+    def on_validation_epoch_end(self, sync_metrics: bool = False) -> None:
+        """Nothing: NeMo would average accuracies."""
+
+    def follow_budget(self, used: float) -> None:
+        """Negatives weigh more as the budget is used: first find the words, then tell them from all else."""
+        self.loss.strength = used
+
+    @torch.inference_mode()
+    def scores(self, samples: np.ndarray) -> np.ndarray:
+        """Scores [T, W] in 0..1 of a whole recording [S], float32 at the model's rate.
+
+        Long ones are heard in pieces that begin anew every minute, each with ten seconds before it that are not used.
+        """
+        rate, unit = self.preprocessor._sample_rate, self.preprocessor.hop * self.subsampling_factor
+        piece, before = 60 * rate // unit * unit, 10 * rate // unit * unit
+        extra = self.preprocessor.window - self.preprocessor.hop
+        given, device = [np.zeros((0, len(self.labels)), np.float32)], next(self.parameters()).device
+        for start in range(0, max(len(samples), 1), piece):
+            begin = max(start - before, 0)
+            part = torch.from_numpy(np.ascontiguousarray(samples[begin : start + piece + extra], np.float32))[None]
+            if part.shape[1] < self.preprocessor.window:
+                break
+            logits = self.logits(part.to(device))
+            given.append(torch.sigmoid(logits[0, (start - begin) // unit :]).float().cpu().numpy())
+        return np.concatenate(given)

@@ -1,0 +1,1 @@
+"""Trigger words: trained, mined, evaluated."""

@@ -1,0 +1,212 @@
+"""Training a trigger: sounds → clips → fit → the weights that miss least → thresholds → .nemo and metrics.json."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import islice
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from hydra.errors import InstantiationException
+from lightning.pytorch.callbacks import LearningRateMonitor
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch.utils.data import DataLoader
+
+import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
+from custom_modules.stream import guard_workers
+from custom_modules.trigger import TriggerModel
+from experiments.entry import ConfigError
+from experiments.history import RunHistory
+from experiments.hush import hush
+from experiments.preflight import run_dir
+from experiments.tracking import close, git_state, log_results, wandb_origin
+from experiments.training import learn, make_logger, make_trainer, model_config, restore_best, shown, start_from
+from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
+from experiments.trigger.mining import Mining
+from experiments.trigger.sounds import Sounds, read_sounds
+from experiments.trigger.validation import MissRate, calibration, curves_of
+from manifests.progress import progress
+from manifests.trigger.clips import ClipOptions, Clips
+
+VALIDATION_SEED, MINING_SEED, STATISTICS_SEED = 100_003, 200_003, 300_007  # added to the run's
+
+
+def train(cfg: DictConfig) -> dict[str, Any]:
+    """Train a trigger from conf/trigger.yaml.
+
+    Returns:
+        the metrics of the run.
+
+    Raises:
+        ConfigError: parts do not fit together.
+        ManifestError: there is nothing to make clips of.
+    """
+    check(cfg)
+    sounds = read_sounds(cfg)
+    hush()
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    try:
+        model = TriggerModel(model_config(cfg))
+    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
+    parts = _Parts(cfg, model, sounds)
+    logger = make_logger(cfg)
+    callbacks: list[pl.Callback] = [
+        MissRate(cfg, parts.validation),
+        Mining(cfg, parts.clips(MINING_SEED, positives=(0, 0)), sounds.train, run_dir()),
+    ]
+    if logger:
+        callbacks.append(LearningRateMonitor("step"))
+    trainer = make_trainer(cfg, logger, "val_miss", callbacks)
+    if trainer.world_size > 1:
+        raise ConfigError("A trigger trains in one process: it is small. Leave trainer.devices and num_nodes at 1.")
+    model.set_trainer(trainer)
+    checkpoint = start_from(cfg)
+    if checkpoint is None:
+        _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
+    parts.sampler.epoch = torch.load(checkpoint, map_location="cpu", weights_only=False)["epoch"] if checkpoint else 0
+    with open_dict(model.cfg):
+        model.cfg.optim.sched.max_steps = len(parts.loader) * trainer.max_epochs
+    learn(
+        cfg, model, trainer, checkpoint,
+        train_dataloaders=parts.loader, val_dataloaders=parts.validation_loader,
+    )  # fmt: skip
+    return _finish(cfg, model, trainer, parts, sounds)
+
+
+class _Parts:
+    """What the loaders are made of."""
+
+    def __init__(self, cfg: DictConfig, model: TriggerModel, sounds: Sounds):
+        self.cfg, self.sounds = cfg, sounds
+        dataset = ClipDataset(self.clips(0), model, Targets(**cfg.targets))
+        self.sampler = EpochSampler(cfg.clips.epoch)
+        self.loader = guard_workers(
+            DataLoader(
+                dataset,
+                cfg.data.batch_size,
+                sampler=self.sampler,
+                num_workers=cfg.data.num_workers,
+                drop_last=True,
+                multiprocessing_context="fork" if cfg.data.num_workers else None,  # the sounds are there already
+            )
+        )
+        if not len(self.loader):
+            raise ConfigError(f"clips.epoch={cfg.clips.epoch} is less than a batch of {cfg.data.batch_size}: raise it.")
+        snr = {"snr": (cfg.validation.snr, cfg.validation.snr), "noise": 1.0}
+        spoken = Clips(sounds.validation, self._options(**snr), cfg.seed + VALIDATION_SEED)
+        silent = Clips(sounds.validation, self._options(positives=(0, 0), **snr), cfg.seed + VALIDATION_SEED)
+        self.silent = silent
+        half = max(cfg.validation.clips // 2, 1)
+        made = [spoken.clip(index) for index in range(half)] + [silent.clip(half + index) for index in range(half)]
+        self.validation = FixedClips(made, dataset)
+        self.validation_loader = DataLoader(self.validation, cfg.data.batch_size)
+
+    def _options(self, **changed: Any) -> ClipOptions:
+        chosen = {key: value for key, value in self.cfg.clips.items() if key != "epoch"}
+        return ClipOptions(**(chosen | changed))
+
+    def clips(self, seed: int, **changed: Any) -> Clips:
+        """Clips of the training part, as they are configured but for what is changed."""
+        return Clips(self.sounds.train, self._options(**changed), self.cfg.seed + seed)
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what cannot be trained, before anything is read.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    words = list(cfg.words)
+    if not words or not all(isinstance(word, str) and word.strip() for word in words):
+        raise ConfigError("Give at least one word: words=[computer] or 'words=[hey jetson]'.")
+    if len(set(words)) < len(words):
+        raise ConfigError(f"words names one word twice: {', '.join(words)}.")
+    if not cfg.data.positives and cfg.data.spoken < 1:
+        raise ConfigError("There are no takes of the words: give data.positives=DIR, or let data.spoken be above 0.")
+    if not 0 <= cfg.mining.share < 1:
+        raise ConfigError(f"mining.share must be at least 0 and below 1, found {cfg.mining.share}.")
+
+
+def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:
+    """The front-end's mean and deviation, from clips as they are trained on."""
+    heard = (torch.from_numpy(clips.clip(index).samples)[None] for index in range(count))
+    model.preprocessor.fit_statistics((samples, torch.tensor([samples.shape[1]])) for samples in islice(heard, count))
+
+
+def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _Parts, sounds: Sounds) -> dict[str, Any]:
+    folder = run_dir()
+    best_step, best_miss = restore_best(model, trainer, "misses")
+    model.eval()
+    table, hours = _calibrate(cfg, model, parts)
+    metrics: dict[str, Any] = {
+        "parameters": model.num_weights,
+        "steps": trainer.global_step,
+        "epochs": trainer.current_epoch,
+        "best_step": best_step,
+        "validation_miss": best_miss,
+        "validation_hours": round(hours, 3),
+        "calibration": table,
+        "seconds": next(one.seconds() for one in trainer.callbacks if isinstance(one, RunHistory)),
+        "date": time.strftime("%Y-%m-%d"),
+        "sounds": sounds.counts,
+        "test": {},
+    }
+    trigger = dict(cfg.detector) | {"calibration": table, "hours": round(hours, 3)}
+    with open_dict(model.cfg):
+        model.cfg.run = {
+            "name": cfg.name,
+            "folder": folder.name,
+            "longest": cfg.clips.seconds,
+            "git": git_state(),
+            "wandb": wandb_origin(trainer.logger, cfg.name),
+            "trigger": trigger,
+            **{key: value for key, value in metrics.items() if key not in ("test", "calibration")},
+        }
+    nemo = folder / "model.nemo"
+    model.save_to(str(nemo))
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    log_results(trainer.logger, folder, cfg.name, metrics, cast(dict[str, Any], OmegaConf.to_container(model.cfg.run)))
+    _show(table, hours)
+    print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")
+    close()
+    return metrics
+
+
+def _calibrate(cfg: DictConfig, model: TriggerModel, parts: _Parts) -> tuple[dict[str, list[dict[str, float]]], float]:
+    """Thresholds from the validation clips and from hours more without the words, and the hours heard.
+
+    Few false alarms an hour are seen in hours, not in the minutes after which the best weights are chosen.
+    """
+    silent = parts.silent
+    count = max(round(cfg.validation.calibration_hours * 3600 / cfg.clips.seconds), 1)
+    model.validation_scores = []
+    with torch.inference_mode():
+        for samples, *_ in parts.validation_loader:
+            model.validation_scores += list(torch.sigmoid(model.logits(samples)).numpy())
+        for start in progress(range(0, count, cfg.data.batch_size), "calibrating", -(-count // cfg.data.batch_size)):
+            numbers = range(start, min(start + cfg.data.batch_size, count))
+            samples = torch.from_numpy(np.stack([silent.clip(len(parts.validation) + n).samples for n in numbers]))
+            model.validation_scores += list(torch.sigmoid(model.logits(samples)).numpy())
+    hours = (len(parts.validation) + count) * cfg.clips.seconds / 3600
+    return calibration(curves_of(cfg, model, parts.validation, points=200), hours), hours
+
+
+def _show(table: dict[str, list[dict[str, float]]], hours: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=f"on {hours:.1f} hours of validation clips", title_justify="left")
+    for column in ("word", "false alarms an hour", "missed", "threshold"):
+        drawn.add_column(column)
+    for word, entries in table.items():
+        for entry in entries:
+            rate, miss = f"{entry['false_alarms_per_hour']:g}", f"{entry['miss_rate']:.1%}"
+            drawn.add_row(word, rate, miss, f"{entry['threshold']:.3f}")
+    Console().print(drawn)

@@ -1,0 +1,45 @@
+"""A trained trigger as evaluation asks for it: words, seconds a frame, scores of a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+
+@dataclass
+class NemoScorer:
+    """A `TriggerModel` in evaluation mode.
+
+    Args:
+        model: the model.
+    """
+
+    model: Any
+    words: Sequence[str] = field(init=False)
+    frame_seconds: float = field(init=False)
+    detector: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.words, self.frame_seconds = self.model.labels, self.model.frame_seconds
+        rules = OmegaConf.select(self.model.cfg, "run.trigger") or {}
+        self.detector = {key: float(rules[key]) for key in ("smoothing", "refractory") if key in rules}
+
+    def scores(self, samples: np.ndarray) -> np.ndarray:
+        """Samples [S] at the model's rate → scores [T, W]."""
+        return self.model.scores(samples)
+
+
+def nemo_scores(path: Path) -> NemoScorer:
+    """Restore a trigger from a `.nemo`.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from experiments.restore import restore_model
+
+    return NemoScorer(restore_model(path, trigger=True))

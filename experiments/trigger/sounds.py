@@ -1,0 +1,91 @@
+"""What a run makes its clips of, as the configuration says: recordings, synthetic voices, backgrounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from experiments.entry import ConfigError
+from manifests import synthetic
+from manifests.trigger.baking import Sources, gather
+from manifests.trigger.clips import Pools
+from manifests.trigger.sounds import Backgrounds, read_backgrounds
+from manifests.trigger.spoken import SpokenOptions
+
+PARTS = {"train": 1.0, "validation": 0.25}  # share of `data.spoken` that each has; the voices are others
+SPLITS = ("by_name", "all")
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Pools of a run.
+
+    Args:
+        train: to learn from.
+        validation: to choose the weights by.
+        counts: takes and hours of each, for the record.
+    """
+
+    train: Pools
+    validation: Pools
+    counts: dict[str, Any]
+
+
+def read_sounds(cfg: DictConfig) -> Sounds:
+    """Read what is recorded, have the rest spoken, and say what there is and what was left out.
+
+    Raises:
+        ManifestError: a folder is missing or empty, or nothing of it can be used.
+        ConfigError: a share or data.split cannot be.
+    """
+    if cfg.data.split not in SPLITS:
+        raise ConfigError(f"data.split must be one of {', '.join(SPLITS)}, found {cfg.data.split!r}.")
+    if not 0 < cfg.data.spoken_share < 1:
+        raise ConfigError(
+            f"data.spoken_share must lie between 0 and 1, found {cfg.data.spoken_share}. data.spoken=0 has no voices."
+        )
+    pools, counts, faults = {}, {}, []
+    for part, share in PARTS.items():
+        pools[part], left_out = _gather(cfg, part, max(round(cfg.data.spoken * share), 1))
+        counts[part] = _count(pools[part])
+        faults += left_out
+    for part, count in counts.items():
+        words = ", ".join(f"{number} takes of {word}" for word, number in count["words"].items())
+        print(f"{part:<11}{words}; {count['negatives']} other words; {count['hours']:.2f} h of background")
+    for fault in dict.fromkeys(faults):
+        print(f"left out: {fault}")
+    return Sounds(pools["train"], pools["validation"], counts)
+
+
+def _gather(cfg: DictConfig, part: str, spoken: int) -> tuple[Pools, list[str]]:
+    """Pools of a part, and what was left out of them."""
+    data, cache = cfg.data, Path(cfg.data.cache)
+    backgrounds = list(data.backgrounds)
+    if not backgrounds:  # sentences by synthetic voices; those of a part are in the folder of its name
+        corpus = cache / "sentences"
+        synthetic.build(corpus, synthetic.SyntheticOptions(train=1500, validation=200, test=0, room_probability=0.0))
+        backgrounds = [str(corpus / f"{part}.jsonl")]
+    of_recordings = part if data.split == "by_name" else None
+    sources = Sources(
+        words=list(cfg.words),
+        positives=Path(data.positives) if data.positives else None,
+        negatives=[Path(folder) for folder in data.negatives],
+        backgrounds=backgrounds if data.backgrounds else [],
+        spoken=data.spoken > 0,
+        spoken_share=data.spoken_share,
+        part=of_recordings,
+        cache=cache,
+    )
+    made, faults = gather(sources, SpokenOptions(takes=spoken, near_misses=spoken, part=part, seed=cfg.seed))
+    if not data.backgrounds:
+        made = Pools(made.words, made.negatives, read_backgrounds(backgrounds))
+    return made, faults
+
+
+def _count(pools: Pools) -> dict[str, Any]:
+    words = {word: len({id(take) for take in takes}) for word, takes in pools.words.items()}
+    hours = pools.backgrounds.hours if isinstance(pools.backgrounds, Backgrounds) else 0.0
+    return {"words": words, "negatives": len(pools.negatives), "hours": round(hours, 3)}

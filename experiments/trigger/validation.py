@@ -1,0 +1,83 @@
+"""After each validation: how many words are missed at the false-alarm rate that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from omegaconf import DictConfig
+
+from custom_modules.trigger import TriggerModel
+from experiments.trigger.dataset import FixedClips
+from experiments.trigger.evaluation.curve import Curve, mean_miss_rate, model_curves
+from experiments.trigger.evaluation.events import Label
+
+RATES = (0.1, 0.5, 1.0, 2.0, 5.0)  # false alarms an hour that a bundle has thresholds for
+
+
+def stream_of(scores: Sequence[np.ndarray], clips: FixedClips, model: TriggerModel) -> tuple[np.ndarray, list[Label]]:
+    """Clips one after the other: their scores as one stream [T, W], and the words in it.
+
+    Args:
+        scores: [T, W] of each clip, and then of any number without words.
+        clips: them.
+        model: whose scores they are.
+    """
+    labels, frames, rate = [], 0, model.preprocessor._sample_rate
+    for words, one in zip(clips.words, scores, strict=False):
+        begin = frames * model.frame_seconds
+        labels += [Label(placed.word, begin + placed.start / rate, begin + placed.end / rate) for placed in words]
+        frames += len(one)
+    return np.concatenate(list(scores)), labels
+
+
+def curves_of(cfg: DictConfig, model: TriggerModel, clips: FixedClips, points: int = 60) -> dict[str, Curve]:
+    """Operating points of every word on the clips that were validated last."""
+    scores, labels = stream_of(model.validation_scores, clips, model)
+    return model_curves(scores, model.labels, model.frame_seconds, labels, **cfg.detector, points=points)
+
+
+class MissRate(Callback):
+    """Log `val_miss`, the mean over the words of the share that is missed at `validation.false_alarms_per_hour`.
+
+    Args:
+        cfg: the whole configuration.
+        clips: of the validation.
+    """
+
+    def __init__(self, cfg: DictConfig, clips: FixedClips):
+        self.cfg, self.clips = cfg, clips
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        """Before the checkpoint callbacks look at it."""
+        if len(model.validation_scores) < len(self.clips):
+            return
+        found = curves_of(self.cfg, model, self.clips)
+        model.log("val_miss", mean_miss_rate(found, self.cfg.validation.false_alarms_per_hour))
+
+
+def calibration(curves: dict[str, Curve], hours: float) -> dict[str, list[dict[str, float]]]:
+    """Thresholds of every word for some false-alarm rates, as the bundle keeps them.
+
+    Args:
+        curves: of every word.
+        hours: they stand on; of rates below one false alarm in them nothing is known.
+    """
+    least = 1 / hours
+    rates = [rate for rate in RATES if rate >= least] or [least]
+    table: dict[str, list[dict[str, float]]] = {}
+    for word, curve in curves.items():
+        table[word] = []
+        for rate in rates:
+            point = curve.at(rate)
+            entry = {
+                "false_alarms_per_hour": round(rate, 5),
+                "threshold": round(min(point.threshold, 1.0), 5),
+                "miss_rate": round(point.miss_rate, 5),
+            }
+            if not table[word] or entry["threshold"] != table[word][-1]["threshold"]:  # more alarms, and no gain
+                table[word].append(entry)
+    return table

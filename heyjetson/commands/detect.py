@@ -1,0 +1,59 @@
+"""`heyjetson detect`: where in these recordings is a word said?"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from heyjetson.audio import read
+from heyjetson.commands import add_engine_options, command, open_trigger
+from heyjetson.commands.awake import add_trigger_options, as_line, rules_of
+from heyjetson.commands.transcribe import STDIN, recordings
+from heyjetson.errors import AudioError
+
+
+def add(subparsers: Any) -> None:
+    """Add the command."""
+    parser = command(
+        subparsers,
+        "detect",
+        "find the words of a trigger bundle in recordings: file, seconds, word and score of each",
+        "  heyjetson detect wake/ meeting.wav\n"
+        "  heyjetson detect wake/ recordings/ --false-alarms 2 --format json > events.jsonl\n"
+        "  sox talk.mp3 -t wav - | heyjetson detect wake/ -",
+    )
+    add_engine_options(parser)
+    parser.add_argument("files", nargs="+", help="wav, flac, ogg, mp3, …; folders; - for standard input")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json has one line for each file")
+    add_trigger_options(parser, files=True)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what each file holds; a bad file is named and the others go on."""
+    files = recordings(options.files)
+    trigger = open_trigger(options)
+    rules = rules_of(options)
+    rules.detector(trigger.bundle)  # an option that cannot work is said before the first file
+    failed = 0
+    for path in files:
+        try:
+            samples, rate = read(io.BytesIO(sys.stdin.buffer.read()) if path == STDIN else path)
+            found = trigger.detect(samples, rate, rules)
+        except AudioError as error:
+            failed += 1
+            print(f"heyjetson: {error}", file=sys.stderr)
+            continue
+        if options.format == "json":
+            record = {"file": path, "seconds": len(samples) / rate, "detections": [asdict(event) for event in found]}
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        else:
+            for event in found:
+                print(f"{path}\t{as_line(event, 'text')}", flush=True)
+    if failed:
+        print(f"heyjetson: {failed} of {len(files)} files could not be searched.", file=sys.stderr)
+    return 1 if failed else 0

@@ -1,0 +1,141 @@
+"""From scores to events: each word counts once, at the first frame that is sure enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from heyjetson.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A word that was heard.
+
+    Args:
+        word: which.
+        time: seconds of the stream at which it is raised, just after the word's end.
+        score: the smoothed score that raised it, between the threshold and 1.
+    """
+
+    word: str
+    time: float
+    score: float
+
+
+class Detector:
+    """Raises an event where the smoothed score of a word reaches its threshold.
+
+    The smoothed score is the mean of the last frames, with zeros before the first. After an event the word is armed
+    again once `refractory` has passed and its smoothed score has been below `release` times the threshold. Words do
+    not disturb each other. However the scores are cut, the events are the same; only crossings are looked at one by
+    one, so that hours of quiet scores cost a few passes of numpy.
+
+    Args:
+        words: W of them, in the order of the scores.
+        frame_seconds: seconds a frame.
+        thresholds: [W], each above 0 and at most 1.
+        smoothing: seconds of the mean; a frame at least.
+        refractory: seconds.
+        release: share of the threshold, above 0 and at most 1.
+
+    Raises:
+        OptionError: a value that cannot work.
+
+    >>> detector = Detector(["jetson"], 0.04, np.array([0.5]), smoothing=0.08, refractory=1.0, release=0.5)
+    >>> detector.feed(np.array([[0.0], [0.6], [0.8], [0.9], [0.1]]))
+    [Detection(word='jetson', time=0.12, score=0.7)]
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        frame_seconds: float,
+        thresholds: np.ndarray,
+        smoothing: float,
+        refractory: float,
+        release: float = 0.5,
+    ):
+        self.words = list(words)
+        self.frame_seconds = frame_seconds
+        self.thresholds = np.asarray(thresholds, np.float64)
+        if self.thresholds.shape != (len(self.words),):
+            raise OptionError(
+                f"There must be a threshold for each of the {len(self.words)} words, found {self.thresholds.shape}."
+            )
+        if not ((self.thresholds > 0) & (self.thresholds <= 1)).all():
+            raise OptionError(f"Thresholds must be above 0 and at most 1, found {self.thresholds.tolist()}.")
+        for name, seconds in (("smoothing", smoothing), ("refractory", refractory)):
+            if not 0 <= seconds < float("inf"):
+                raise OptionError(f"The {name} must be 0 seconds or more, found {seconds}.")
+        if not 0 < release <= 1:
+            raise OptionError(f"The release must be above 0 and at most 1, found {release}.")
+        self.smoothing = max(round(smoothing / frame_seconds), 1)
+        self.refractory = max(round(refractory / frame_seconds), 1)
+        self.release = release
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin at time 0, with every word armed."""
+        self.frames = 0
+        self._before = np.zeros((self.smoothing - 1, len(self.words)))
+        self._released = [True] * len(self.words)
+        self._allowed = [0] * len(self.words)  # first frame after the refractory time
+
+    def feed(self, scores: np.ndarray) -> list[Detection]:
+        """Take the next scores [T, W].
+
+        Returns:
+            the events that they raise, by time.
+        """
+        smoothed = self._smoothed(scores)
+        found: list[tuple[int, int, Detection]] = []
+        high = smoothed >= self.thresholds
+        busy = [] if all(self._released) and not high.any() else range(len(self.words))  # mostly nothing is
+        for word in busy:
+            for frame in self._raised(word, smoothed[:, word], high[:, word]):
+                time = round((self.frames + frame + 1) * self.frame_seconds, 6)
+                score = round(float(smoothed[frame, word]), 6)
+                found.append((frame, word, Detection(self.words[word], time, score)))
+        self.frames += len(smoothed)
+        return [detection for *_, detection in sorted(found, key=lambda entry: entry[:2])]
+
+    def _smoothed(self, scores: np.ndarray) -> np.ndarray:
+        """Mean of the last frames, [T, W]."""
+        padded = np.concatenate([self._before, scores])
+        count = len(scores)
+        # Added in the same order for every frame: not even the last bit depends on how the scores are cut.
+        total = padded[:count].copy()
+        for shift in range(1, self.smoothing):
+            total += padded[shift : shift + count]
+        self._before = padded[count:].copy()
+        return total / self.smoothing
+
+    def _raised(self, word: int, smoothed: np.ndarray, reaches: np.ndarray) -> list[int]:
+        """Frames that raise a word.
+
+        Args:
+            word: its number.
+            smoothed: [T] of its smoothed scores.
+            reaches: [T], which of them reach its threshold.
+        """
+        high = np.flatnonzero(reaches)
+        low = np.flatnonzero(smoothed < self.release * self.thresholds[word])
+        raised: list[int] = []
+        here = 0
+        while True:
+            if not self._released[word]:
+                place = np.searchsorted(low, here)
+                if place == len(low):
+                    return raised
+                here = int(low[place])
+                self._released[word] = True
+            place = np.searchsorted(high, max(here, self._allowed[word] - self.frames))
+            if place == len(high):
+                return raised
+            here = int(high[place])
+            raised.append(here)
+            self._released[word] = False
+            self._allowed[word] = self.frames + here + self.refractory

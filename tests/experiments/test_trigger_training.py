@@ -1,0 +1,169 @@
+"""A trigger as its user makes it, on small settings: train, be stopped, go on, export, hear."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from experiments.entry import ConfigError, chosen_config
+from tests.conftest import ROOT
+
+TINY = [
+    "words=[computer]",
+    "data.spoken=12",
+    "clips.epoch=8",
+    "clips.seconds=3.0",
+    "data.batch_size=4",
+    "data.num_workers=1",
+    "validation.clips=6",
+    "validation.calibration_hours=0.01",
+    "mining.clips=4",
+    "mining.score=0.0",
+    "statistics_clips=4",
+    "encoder.convolution.filters=8",
+    "encoder.recurrent.hidden=8",
+    "frontend.features=12",
+    "logger=none",
+    "checkpoint.every_n_steps=1",
+]
+
+
+@pytest.fixture(scope="module")
+def cache(corpus, tmp_path_factory):
+    """Overrides for a cache of one's own and the tiny corpus as background."""
+    folder = tmp_path_factory.mktemp("trigger")
+    return [f"data.cache={folder / 'cache'}", f"data.backgrounds=[{corpus / 'wavs'}]", f"runs={folder / 'runs'}"]
+
+
+@pytest.fixture(scope="module")
+def run(cache):
+    """A finished run: the command as it is typed, stopped after one epoch, and continued by `resume`."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    command = [sys.executable, "train.py", "--config-name", "trigger", *TINY, *cache]
+    first = subprocess.run([*command, "trainer.max_epochs=1"], cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert first.returncode == 0, first.stdout + first.stderr
+    (folder,) = Path(cache[-1].partition("=")[2]).glob("*/*")
+    resumed = subprocess.run(
+        [sys.executable, "train.py", f"resume={folder}", "trainer.max_epochs=3"],
+        cwd=ROOT, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "Continuing from" in resumed.stdout
+    return folder
+
+
+def test_a_run_writes_what_a_user_needs(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["steps"] == 6
+    assert metrics["sounds"]["train"]["words"] == {"computer": 12}
+    assert metrics["validation_hours"] == pytest.approx(18 * 3 / 3600, abs=1e-3)
+    (entry,) = metrics["calibration"]["computer"]
+    assert entry["false_alarms_per_hour"] == pytest.approx(3600 / 54)  # nothing is known of rarer ones
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert [point["step"] for point in history] == [2, 4, 6] and all("val_miss" in point for point in history)
+    mined = sorted((run / "mined").glob("*.wav"))
+    assert len(mined) >= 12 and all(0.5 <= soundfile.info(path).duration <= 1.6 for path in mined)
+
+
+def test_the_bundle_hears_what_the_model_hears(run, tmp_path):
+    from experiments.export.bundle import export_bundle
+    from experiments.restore import restore_model
+    from heyjetson import Bundle, Trigger
+
+    model = restore_model(run / "model.nemo", trigger=True)
+    assert export_bundle(model, run / "model.nemo", tmp_path / "wake").difference < 1e-4
+    bundle = Bundle(tmp_path / "wake")
+    assert bundle.manifest["kind"] == "trigger" and bundle.labels == ["computer"]
+    assert bundle.manifest["trigger"]["calibration"]["computer"][0]["threshold"] > 0
+    assert "computer" in (tmp_path / "wake" / "MODEL_CARD.md").read_text()
+    samples = (0.1 * np.random.default_rng(0).standard_normal(16000 * 75)).astype(np.float32)
+    whole, streamed = model.scores(samples), Trigger(bundle).scores(samples, 16000)
+    assert whole.shape == streamed.shape
+    # Whole recordings are heard in pieces of a minute, which begin anew ten seconds before.
+    np.testing.assert_allclose(whole[:1500], streamed[:1500], atol=1e-4)
+    np.testing.assert_allclose(whole, streamed, atol=5e-2)
+    with pytest.raises(ConfigError, match="Add --config-name trigger"):
+        restore_model(run / "model.nemo")
+
+
+def test_targets_begin_when_the_word_has_been_heard(compose_config):
+    import custom_modules  # noqa: F401
+    from custom_modules.trigger import TriggerModel
+    from experiments.hush import hush
+    from experiments.training import model_config
+    from experiments.trigger.dataset import Targets
+    from manifests.trigger.clips import Clip, Placed
+
+    hush()
+    model = TriggerModel(model_config(compose_config(*TINY, name="trigger"))).eval()
+    clip = Clip(np.zeros(48000, np.float32), [Placed("computer", 8000, 16000)])
+    targets, weights = Targets(hold=0.4, before=0.16, after=0.2).of(clip, model)
+    on = np.flatnonzero(targets[:, 0])
+    assert len(on) == 10 and set(targets[on, 0]) == {1.0}
+    # A frame hears to the end of its window: the first that counts has heard the word's last sample, and not much more.
+    heard = on[0] * 640 + model.preprocessor.window
+    assert 16000 <= heard < 16000 + 640
+    assert (weights[on] == 1).all()
+    assert (weights[on[0] - 4 : on[0]] == 0).all() and (weights[on[-1] + 1 : on[-1] + 5] == 0).all()
+    assert (weights[: on[0] - 4] == 1).all()
+
+
+def test_frames_that_are_known_are_not_drilled():
+    from custom_modules.trigger import TriggerLoss
+
+    loss = TriggerLoss(negative_weight=5.0, easy=0.01)
+    targets = torch.zeros(1, 4, 1)
+    targets[0, 0] = 1.0
+    logits = torch.tensor([[[2.0], [-20.0], [-20.0], [1.0]]], requires_grad=True)
+    loss(logits, targets, torch.ones_like(targets)).backward()
+    assert logits.grad[0, 1] == logits.grad[0, 2] == 0
+    gentle = float(logits.grad[0, 3])
+    loss.strength, logits.grad = 1.0, None
+    loss(logits, targets, torch.ones_like(targets)).backward()
+    assert float(logits.grad[0, 3]) == pytest.approx(5 * gentle)
+    loss(logits, targets, torch.zeros_like(targets)).backward()  # nothing counts: no division by nothing
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("words=[]", "at least one word"),
+        ("words=[a,a]", "twice"),
+        ("data.spoken=0", "no takes"),
+        ("mining.share=1.0", "mining.share"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(compose_config, override, message):
+    from experiments.trigger.recipe import check
+
+    with pytest.raises(ConfigError, match=message):
+        check(compose_config(override, name="trigger"))
+
+
+def test_config_names():
+    others = {"trigger": "evaluate_trigger"}
+    assert chosen_config(["model=a"], "evaluate", others) == ("evaluate", ["model=a"])
+    assert chosen_config(["--config-name=trigger", "--protocol", "picovoice"], "evaluate", others) == (
+        "evaluate_trigger",
+        ["protocol=picovoice"],
+    )
+    with pytest.raises(ConfigError, match="there are evaluate, trigger"):
+        chosen_config(["-cn", "x"], "evaluate", others)
+
+
+def test_encoders_of_the_course_fit_their_sizes(compose_config):
+    """The small one below 1 MB in float32, the course's below 2.2."""
+    import custom_modules  # noqa: F401
+    from custom_modules.trigger import TriggerModel
+    from experiments.hush import hush
+    from experiments.training import model_config
+
+    hush()
+    for encoder, most in (("trigger", 1e6), ("trigger_course", 2.2e6)):
+        model = TriggerModel(model_config(compose_config("logger=none", f"encoder={encoder}", name="trigger")))
+        assert sum(parameter.numel() for parameter in model.parameters()) * 4 < most

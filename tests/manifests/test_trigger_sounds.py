@@ -1,0 +1,238 @@
+"""Words and backgrounds from folders, by voices, and baked."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from manifests import ManifestError
+from manifests.__main__ import main
+from manifests.espeak import speak
+from manifests.trigger import sounding, spoken
+from manifests.trigger.baking import Sources, bake, gather
+from manifests.trigger.clips import ClipOptions, Pools
+from manifests.trigger.sounds import part_of, read_backgrounds, read_words, word_in
+from manifests.trigger.spoken import SpokenOptions, spoken_near_misses, spoken_word
+
+RATE = 16000
+FEW = SpokenOptions(takes=12, near_misses=9, texts=6)
+
+
+def recording(text: str = "computer", gain: float = 1.0, repeat: int = 1) -> np.ndarray:
+    """A take with a second of a quiet room."""
+    samples, rate = speak(text, "en-us+f2")
+    word = soxr.resample(samples, rate, RATE) * gain
+    clip = np.tile(np.concatenate([np.zeros(RATE // 2), word, np.zeros(RATE // 2)]), repeat)
+    return (clip + 3e-4 * np.random.default_rng(0).standard_normal(len(clip))).clip(-1, 1).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Takes that can be used, and one of each kind that cannot."""
+    below = tmp_path / "takes" / "Hey_Jetson"
+    below.mkdir(parents=True)
+    for number in range(3):
+        soundfile.write(below / f"good{number}.wav", recording("hey jetson"), RATE)
+    soundfile.write(below / "stereo.flac", np.stack([recording("hey jetson")] * 2, 1)[::2], RATE // 2)
+    soundfile.write(below / "silent.wav", np.zeros(RATE), RATE)
+    soundfile.write(below / "clipped.wav", recording(gain=20.0), RATE)
+    soundfile.write(below / "long.wav", recording(repeat=8), RATE)
+    soundfile.write(below / "short.wav", recording()[:800], RATE)
+    (below / "broken.flac").write_bytes(b"fLaC" + bytes(range(200)))
+    (below / "empty.wav").write_bytes(b"")
+    return tmp_path / "takes"
+
+
+def test_what_cannot_be_used_is_left_out_and_named(folder):
+    sounds, faults = read_words(folder, "hey jetson")
+    assert sorted(sound.name for sound in sounds) == ["good0.wav", "good1.wav", "good2.wav", "stereo.flac"]
+    for name, said in {
+        "silent": "silent", "clipped": "clipped", "long": "lasts", "short": "too short", "broken": "decoded",
+        "empty": "",
+    }.items():  # fmt: skip
+        assert any(f"{name}." in fault and said in fault for fault in faults), (name, faults)
+    assert len(faults) == 6
+    for sound in sounds:
+        assert sound.samples.dtype == np.float32 and abs(sound.samples[0]) < 1e-3
+        assert 0.4 < (sound.end - sound.start) / RATE < 1.0 and len(sound.samples) / RATE < 1.3
+
+
+def test_a_take_far_longer_than_the_others_is_left_out(tmp_path):
+    for number in range(11):
+        soundfile.write(tmp_path / f"{number}.wav", recording("stop"), RATE)
+    slow = np.concatenate([recording("alexa")[: -RATE // 2 - 1000], recording("computer")[RATE // 2 :]])
+    soundfile.write(tmp_path / "slow.wav", slow, RATE)
+    sounds, faults = read_words(tmp_path, "stop")
+    assert len(sounds) == 11 and len(faults) == 1 and faults[0].startswith("slow.wav: the word seems to last")
+
+
+def test_a_folder_without_a_usable_take_is_refused(folder, tmp_path):
+    for path in (folder / "Hey_Jetson").glob("*o*.wav"):  # the good ones, among others
+        path.unlink()
+    (folder / "Hey_Jetson" / "stereo.flac").unlink()
+    with pytest.raises(ManifestError, match=r"No recording of 'hey jetson' .* can be used.*broken.flac"):
+        read_words(folder, "hey jetson")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ManifestError, match="holds no recordings"):
+        read_words(tmp_path / "empty", "hey jetson")
+    with pytest.raises(ManifestError, match="does not exist"):
+        read_words(tmp_path / "nowhere", "hey jetson")
+
+
+def test_broken_recordings_from_the_wild_are_refused(recordings):
+    with pytest.raises(ManifestError, match="No recording of 'x' .* can be used"):
+        read_words(recordings / "broken", "x")
+
+
+def test_parts_depend_on_the_name_alone():
+    parts = [part_of(f"/some/folder/{number}.flac") for number in range(3000)]
+    assert parts == [part_of(f"{number}.flac") for number in range(3000)]
+    shares = {part: parts.count(part) / 3000 for part in ("train", "validation", "test")}
+    assert shares == pytest.approx({"train": 0.7, "validation": 0.1, "test": 0.2}, abs=0.03)
+
+
+def test_each_part_reads_its_own(folder):
+    chosen = {part: set() for part in ("train", "validation", "test")}
+    for part, names in chosen.items():
+        try:
+            names |= {sound.name for sound in read_words(folder, "hey jetson", part)[0]}
+        except ManifestError as error:
+            assert part in str(error) or "can be used" in str(error)
+    assert sum(map(len, chosen.values())) == 4
+    assert all(part_of(name) == part for part, names in chosen.items() for name in names)
+
+
+def test_backgrounds_with_weights(tmp_path):
+    for name, seconds, count in (("long", 4, 2), ("short", 0.4, 10)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            noise = 0.1 * np.random.default_rng(number).standard_normal(int(seconds * 8000))
+            soundfile.write(tmp_path / name / f"{number}.wav", noise, 8000)
+    soundfile.write(tmp_path / "long" / "silent.wav", np.zeros(8000), 8000)
+    soundfile.write(tmp_path / "long" / "click.wav", np.ones(100), 8000)
+    made = read_backgrounds({str(tmp_path / "long"): 1.0, str(tmp_path / "short"): 3.0})
+    assert len(made) == 12 and all(one.dtype == np.int16 for one in made)
+    heard = np.array([len(one) for one in made]) * made.weights
+    assert heard[2:].sum() / heard[:2].sum() == pytest.approx(3.0)
+    assert len(made.faults) == 2 and any("silent" in fault for fault in made.faults)
+    plain = read_backgrounds([tmp_path / "long", tmp_path / "short"])
+    assert set(plain.weights) == {1.0} and plain.hours == pytest.approx(12 / 3600)
+    with pytest.raises(ManifestError, match="must be above 0"):
+        read_backgrounds({str(tmp_path / "long"): 0.0})
+
+
+def test_a_background_with_the_word_is_refused_where_a_transcript_says_so(tmp_path):
+    lines = []
+    for number, text in enumerate(["turn on the light", "hey jetson stop", "the computers are on", "HEY JETSON"]):
+        soundfile.write(tmp_path / f"{number}.wav", recording(), RATE)
+        lines.append(json.dumps({"audio_filepath": f"{number}.wav", "duration": 1.5, "text": text}))
+    (tmp_path / "speech.jsonl").write_text("\n".join(lines))
+    made = read_backgrounds([tmp_path / "speech.jsonl"], without=["hey jetson", "computer"])
+    assert [os.path.basename(name) for name in made.names] == ["0.wav", "2.wav"]
+    assert len(made.faults) == 2 and "speech.jsonl:2: 'hey jetson' is said in it" in made.faults[0]
+    (tmp_path / "speech.jsonl").write_text(lines[1])
+    with pytest.raises(ManifestError, match="can be used"):
+        read_backgrounds([tmp_path / "speech.jsonl"], without=["hey jetson"])
+
+
+def test_words_are_spoken_once_kept_and_always_the_same(tmp_path):
+    first = spoken_word("hey jetson", tmp_path / "a", FEW, workers=1)
+    again = spoken_word("hey jetson", tmp_path / "a", FEW)
+    other = spoken_word("hey jetson", tmp_path / "b", FEW, workers=2)
+    assert len(first) == 12 and len({sound.name for sound in first}) == 12
+    for one, two, three in zip(first, again, other, strict=True):
+        assert np.abs(one.samples - two.samples).max() < 1e-4 and np.array_equal(one.samples, three.samples)
+        assert (one.start, one.end, one.name) == (two.start, two.end, two.name) == (three.start, three.end, three.name)
+        assert 0.35 < (one.end - one.start) / RATE < 2.0
+    assert [path.suffix for path in (tmp_path / "a").iterdir()] == [".npz"]
+
+
+def test_a_damaged_cache_is_spoken_anew(tmp_path):
+    first = spoken_word("stop", tmp_path, FEW, workers=1)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:5000])
+    assert len(spoken_word("stop", tmp_path, FEW, workers=1)) == len(first)
+
+
+def test_there_are_a_hundred_voices_and_none_in_two_parts():
+    voices = {
+        part: {f"{accent}+{one}" for accent in spoken.ACCENTS for one in names} for part, names in spoken.VOICES.items()
+    }
+    assert len(voices["train"]) >= SpokenOptions().takes >= 100
+    assert not voices["train"] & voices["test"] and not voices["train"] & voices["validation"]
+
+
+def test_near_misses_sound_alike_and_are_no_word(tmp_path):
+    sounds = spoken_near_misses(["hey jetson", "alexa"], tmp_path, FEW, workers=1)
+    assert len(sounds) == 2 * FEW.near_misses and len({sound.name.partition(" (")[0] for sound in sounds}) == 12
+    texts = sounding.near_misses(["hey jetson", "computer"], 60)
+    assert len(texts) == len(set(texts)) == 60
+    assert {"jetson", "alexa"} <= set(texts) and not {"hey jetson", "computer", "hey computer", "hay jetson"} & set(
+        texts
+    )
+    targets = [sounding.phonemes(word) for word in ("hey jetson", "computer")]
+    assert all(sounding.distance(target, sounding.phonemes(text)) > 0.5 for target in targets for text in texts)
+    assert texts == sounding.near_misses(["hey jetson", "computer"], 60)
+    assert spoken_near_misses(["alexa"], tmp_path, SpokenOptions(near_misses=0)) == []
+
+
+@pytest.mark.parametrize("word", ["...", "", "你好", "привет"])
+def test_a_word_no_voice_can_speak_is_refused(word, tmp_path):
+    with pytest.raises(ManifestError, match="voice can speak"):
+        spoken_word(word, tmp_path, FEW)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"takes": 0}, {"part": "dev"}, {"slowest": 20}, {"slowest": 300, "fastest": 200}, {"accents": ()}]
+)
+def test_ways_to_speak_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ManifestError):
+        SpokenOptions(**wrong)
+
+
+def test_an_accent_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ManifestError, match="no voice"):
+        spoken_word("stop", tmp_path, SpokenOptions(takes=2, accents=("en-nowhere",)), workers=1)
+
+
+def test_pools_from_recordings_and_voices(folder, tmp_path):
+    sources = Sources(["hey jetson"], folder, backgrounds=[str(folder)], cache=tmp_path / "spoken")
+    pools, faults = gather(sources, FEW)
+    assert len(pools.words["hey jetson"]) == 4 + 12 and len(pools.negatives) == 9 and len(faults) >= 6
+    with pytest.raises(ManifestError, match="no takes"):
+        gather(Sources(["hey jetson"], spoken=False))
+    with pytest.raises(ManifestError, match="each once"):
+        gather(Sources(["stop", "stop"]))
+    with pytest.raises(ManifestError, match="no folder 'stop'"):
+        gather(Sources(["hey jetson", "stop"], folder, spoken=False))
+
+
+def test_clips_are_baked_with_their_words(tmp_path):
+    word = word_in(recording(), "one.wav")
+    baked = bake(Pools({"computer": [word]}), tmp_path / "out", 5, ClipOptions(seconds=3.0, empty=0.0), seed=2)
+    lines = [json.loads(line) for line in baked.manifest.read_text().splitlines()]
+    assert len(lines) == 5 and sum(len(line["words"]) for line in lines) == baked.words > 0
+    for line in lines:
+        samples, rate = soundfile.read(baked.manifest.parent / line["audio_filepath"])
+        assert len(samples) / rate == line["duration"] == 3.0
+        assert all(one["word"] == "computer" and 0 <= one["start"] < one["end"] <= 3 for one in line["words"])
+    with pytest.raises(ManifestError, match="one clip"):
+        bake(Pools({"computer": [word]}), tmp_path / "out", 0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ManifestError, match="cannot be written"):
+        bake(Pools({"computer": [word]}), tmp_path / "file", 1)
+
+
+def test_the_command(folder, tmp_path, capsys):
+    arguments = ["--positives", str(folder), "--no-spoken", "--out", str(tmp_path / "out"), "--clips", "3"]
+    assert main(["trigger", "hey jetson", *arguments, "--backgrounds", f"{folder}=2"]) == 0
+    out = capsys.readouterr().out
+    assert "left out: " in out and "hey jetson: 4 takes" in out and "3 clips" in out
+    assert main(["trigger", "hey jetson", *arguments, "--backgrounds", f"{folder}=x"]) == 1
+    assert "FOLDER=WEIGHT" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["trigger", "--help"])
+    assert "python -m manifests trigger" in capsys.readouterr().out
