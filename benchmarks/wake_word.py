@@ -65,12 +65,13 @@ def cost(folder: Path, minutes: float) -> Cost:
     minute *= 1 + 9 * (np.arange(len(minute)) // RATE % 5 == 0)
     chunk, busy, slowest, readings = round(CHUNK * RATE), 0.0, 0.0, []
     for _ in range(max(round(minutes), 1)):
+        # The process's own time, since others may want the core; by the minute, since reading it takes a tenth of a step.
+        worked = time.process_time()
         for start in range(0, len(minute), chunk):
-            began, worked = time.perf_counter(), time.process_time()
+            began = time.perf_counter()
             stream.feed(minute[start : start + chunk])
-            # The process's own time: others may want the core as well.
-            busy += time.process_time() - worked
             slowest = max(slowest, time.perf_counter() - began)
+        busy += time.process_time() - worked
         readings.append(resident())
     settled = readings[len(readings) // 10]
     size = bundle.graph.stat().st_size / 1e6

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.artifacts import is_reference, local_model
 from experiments.entry import ConfigError
-from experiments.restore import read_nemo_config
+from experiments.restore import TRIGGER, read_nemo_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,6 +80,8 @@ def open_source(reference: str) -> Source:
     """
     path = _locate(reference)
     config = _checkpoint_config(path) if path.suffix == ".ckpt" else read_nemo_config(path)
+    if str(config.get("target")) == TRIGGER:
+        raise ConfigError(f"{path} is a trigger: it hears words and writes none. Give a model that transcribes.")
     if not all(config.get(section) for section in ("preprocessor", "encoder")):
         raise ConfigError(
             f"{path} holds a {config.get('target', 'model')} without a front-end or an encoder: it is not a model of "

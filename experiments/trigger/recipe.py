@@ -99,9 +99,9 @@ class _Parts:
         )
         if not len(self.loader):
             raise ConfigError(f"clips.epoch={cfg.clips.epoch} is less than a batch of {cfg.data.batch_size}: raise it.")
-        snr = {"snr": (cfg.validation.snr, cfg.validation.snr), "noise": 1.0}
-        spoken = Clips(sounds.validation, self._options(**snr), cfg.seed + VALIDATION_SEED)
-        silent = Clips(sounds.validation, self._options(positives=(0, 0), **snr), cfg.seed + VALIDATION_SEED)
+        heard = {"snr": [cfg.validation.snr] * 2, "noise": 1.0, "negatives": cfg.validation.negatives}
+        spoken = Clips(sounds.validation, self._options(**heard), cfg.seed + VALIDATION_SEED)
+        silent = Clips(sounds.validation, self._options(positives=(0, 0), **heard), cfg.seed + VALIDATION_SEED)
         self.silent = silent
         half = max(cfg.validation.clips // 2, 1)
         made = [spoken.clip(index) for index in range(half)] + [silent.clip(half + index) for index in range(half)]

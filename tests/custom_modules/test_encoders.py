@@ -65,8 +65,10 @@ def test_learning_does_not_depend_on_padding(compose_config, name):
         weight = torch.linspace(-1, 1, outputs.shape[1])[:, None]
         sum((outputs[row, :, : int(frames[row])] * weight).sum() for row in range(2)).backward()
         gradients.append([parameter.grad.clone() for parameter in encoder.parameters()])
+    # Of a bias before a batch normalisation it is 0, and what is left is the rounding of all the others.
+    rounding = 1e-6 * max(float(a.abs().max()) for a in gradients[0]) + 1e-5
     for a, b in zip(*gradients, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-2 * float(a.abs().max()) + 1e-5, rtol=1e-2)
+        torch.testing.assert_close(a, b, atol=1e-2 * float(a.abs().max()) + rounding, rtol=1e-2)
 
 
 def test_the_full_model_is_the_original_plan(compose_config):

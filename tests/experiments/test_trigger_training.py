@@ -167,3 +167,10 @@ def test_encoders_of_the_course_fit_their_sizes(compose_config):
     for encoder, most in (("trigger", 1e6), ("trigger_course", 2.2e6)):
         model = TriggerModel(model_config(compose_config("logger=none", f"encoder={encoder}", name="trigger")))
         assert sum(parameter.numel() for parameter in model.parameters()) * 4 < most
+
+
+def test_a_trigger_is_no_start_for_a_model_that_transcribes(run):
+    from experiments.sources import open_source
+
+    with pytest.raises(ConfigError, match="is a trigger"):
+        open_source(str(run / "model.nemo"))

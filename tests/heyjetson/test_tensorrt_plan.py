@@ -128,9 +128,10 @@ def test_bundles_and_versions_that_cannot_be_built(bundle, tmp_path):
         make_plan(bundle, BuildOptions(seconds=(0.01, 1, 2)), TEN)
     with pytest.raises(TensorRTError, match="precision=fp32"):
         make_plan(make_bundle(tmp_path / "int8", precision="int8"), BuildOptions(), TEN)
-    bundle.manifest["kind"] = "trigger"
-    with pytest.raises(TensorRTError, match="kind 'trigger'"):
-        make_plan(bundle, BuildOptions(), TEN)
+    for kind, message in (("trigger", "needs no engine"), ("transducer", "kind 'transducer'")):
+        bundle.manifest["kind"] = kind
+        with pytest.raises(TensorRTError, match=message):
+            make_plan(bundle, BuildOptions(), TEN)
 
 
 def test_flags_tell_engines_apart(bundle, tmp_path):
