@@ -65,7 +65,7 @@ def cost(folder: Path, minutes: float) -> Cost:
     minute *= 1 + 9 * (np.arange(len(minute)) // RATE % 5 == 0)
     chunk, busy, slowest, readings = round(CHUNK * RATE), 0.0, 0.0, []
     for _ in range(max(round(minutes), 1)):
-        # The process's own time, since others may want the core; by the minute, since reading it takes a tenth of a step.
+        # The process's own time: others may want the core. By the minute: reading the clock takes a tenth of a step.
         worked = time.process_time()
         for start in range(0, len(minute), chunk):
             began = time.perf_counter()

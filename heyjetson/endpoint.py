@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -104,7 +105,7 @@ class EnergyGate:
 
     def is_open(self, samples: np.ndarray) -> bool:
         """Whether a piece [S] stands out; the first one never does, since nothing is known before."""
-        level = 10 * float(np.log10(np.square(samples, dtype=np.float64).mean() + 1e-12))
+        level = 10 * math.log10(float(np.dot(samples, samples)) / len(samples) + 1e-12)
         level = max(level, self.FLOOR)
         if self.background is None or level < self.background:
             self.background = level
