@@ -13,6 +13,7 @@ import numpy as np
 _SYNCHRONOUS = 2  # samples come to the callback before the call returns
 _DONT_EXIT = 0x8000
 _UTF8 = 1
+_IPA_SEPARATED = 0x02 | ord("_") << 8  # International Phonetic Alphabet, "_" between phonemes
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
@@ -40,6 +41,13 @@ class _Synthesizer:
 _synthesizer = functools.cache(_Synthesizer)
 
 
+def _choose(voice: str) -> _Synthesizer:
+    engine = _synthesizer()
+    if engine.library.espeak_SetVoiceByName(voice.encode()) != 0:
+        raise ValueError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices=en` and --voices=variant list them.")
+    return engine
+
+
 def speak(
     text: str, voice: str, *, rate: int = 165, pitch: int = 50, pitch_range: int = 50, word_gap: int = 0
 ) -> tuple[np.ndarray, int]:
@@ -60,9 +68,7 @@ def speak(
     Raises:
         ValueError: espeak-ng has no such voice.
     """
-    engine = _synthesizer()
-    if engine.library.espeak_SetVoiceByName(voice.encode()) != 0:
-        raise ValueError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices=en` and --voices=variant list them.")
+    engine = _choose(voice)
     settings = {_RATE: rate, _PITCH: pitch, _RANGE: pitch_range, _WORD_GAP: word_gap, _VOLUME: 90}
     for parameter, value in settings.items():
         engine.library.espeak_SetParameter(parameter, value, 0)
@@ -75,3 +81,21 @@ def speak(
     if not engine.chunks:
         return np.zeros(0, np.float32), engine.sample_rate
     return np.concatenate(engine.chunks).astype(np.float32) / 32768.0, engine.sample_rate
+
+
+def pronounce(text: str, voice: str) -> str:
+    """What would be spoken, in the International Phonetic Alphabet: "_" between phonemes, a space between words.
+
+    Args:
+        text: UTF-8.
+        voice: as in `speak`.
+
+    Raises:
+        ValueError: espeak-ng has no such voice.
+    """
+    library = _choose(voice).library
+    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    rest, said = ctypes.c_char_p(text.encode()), []
+    while rest.value is not None:  # a clause at a time
+        said.append(library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA_SEPARATED) or b"")
+    return b" ".join(said).decode()

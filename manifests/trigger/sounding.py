@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import random
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from manifests.espeak import _synthesizer
+from manifests.espeak import pronounce
 from manifests.lines import ManifestError
 from manifests.trigger.vocabulary import KEYWORDS, WORDS
 
-_UTF8 = 1
-_IPA_SEPARATED = 0x02 | ord("_") << 8  # International Phonetic Alphabet, "_" between phonemes
 REFERENCE = "en-us"  # the accent that sounds are compared in
 DIFFERENT = 0.7  # least distance of a near-miss; one vowel for its neighbour is less, and is the word in some accent
 # Sounds that accents take for one another cost a third to exchange.
@@ -35,17 +32,9 @@ def phonemes(text: str, voice: str = REFERENCE) -> tuple[str, ...]:
         voice: espeak-ng's name of an accent.
 
     Raises:
-        ManifestError: there is no such voice.
+        ValueError: there is no such voice.
     """
-    library = _synthesizer().library
-    if library.espeak_SetVoiceByName(voice.encode()) != 0:
-        raise ManifestError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices=en` lists them.")
-    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    rest = ctypes.c_char_p(text.encode())
-    found: list[str] = []
-    while rest.value is not None:
-        said = library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA_SEPARATED) or b""
-        found += re.split(r"[_\s]+", re.sub("[ˈˌː]", "", said.decode()))
+    found = re.split(r"[_\s]+", re.sub("[ˈˌː]", "", pronounce(text, voice)))
     return tuple(one for one in found if one)
 
 

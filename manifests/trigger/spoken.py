@@ -80,6 +80,7 @@ def spoken_word(
 
     Raises:
         ManifestError: no voice can speak the word, or the folder cannot be written to.
+        ValueError: espeak-ng has no such accent.
     """
     options = options or SpokenOptions()
     check_speakable(word)

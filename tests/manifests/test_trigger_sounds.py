@@ -194,7 +194,7 @@ def test_ways_to_speak_that_cannot_be_are_refused(wrong):
 
 
 def test_an_accent_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(ManifestError, match="no voice"):
+    with pytest.raises(ValueError, match="no voice"):
         spoken_word("stop", tmp_path, SpokenOptions(takes=2, accents=("en-nowhere",)), workers=1)
 
 
