@@ -81,7 +81,8 @@ def _gather(cfg: DictConfig, part: str, spoken: int) -> tuple[Pools, list[str]]:
     )
     made, faults = gather(sources, SpokenOptions(takes=spoken, near_misses=spoken, part=part, seed=cfg.seed))
     if not data.backgrounds:
-        made = Pools(made.words, made.negatives, read_backgrounds(backgrounds))
+        sentences = read_backgrounds(backgrounds, without=list(cfg.words))  # the words are among what is said
+        made = Pools(made.words, made.negatives, sentences)
     return made, faults
 
 

@@ -174,3 +174,22 @@ def test_a_trigger_is_no_start_for_a_model_that_transcribes(run):
 
     with pytest.raises(ConfigError, match="is a trigger"):
         open_source(str(run / "model.nemo"))
+
+
+def test_sentences_that_hold_the_word_are_no_background(compose_config, corpus, tmp_path, monkeypatch):
+    from experiments.trigger import sounds
+
+    def build(folder, options):
+        folder.mkdir(parents=True)
+        lines = (corpus / "train.jsonl").read_text().splitlines()
+        records = [json.loads(line) for line in lines]
+        for number, record in enumerate(records):
+            record["audio_filepath"] = str(corpus / record["audio_filepath"])
+            record["text"] = "hey jetson go" if number == 0 else "stop"
+        for part in ("train", "validation"):
+            (folder / f"{part}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+    monkeypatch.setattr(sounds.synthetic, "build", build)
+    cfg = compose_config("data.spoken=4", f"data.cache={tmp_path}", "logger=none", name="trigger")
+    read = sounds.read_sounds(cfg)
+    assert len(read.train.backgrounds) == len(read.validation.backgrounds) == 11
