@@ -180,7 +180,7 @@ def test_sentences_that_hold_the_word_are_no_background(compose_config, corpus, 
     from experiments.trigger import sounds
 
     def build(folder, options):
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         lines = (corpus / "train.jsonl").read_text().splitlines()
         records = [json.loads(line) for line in lines]
         for number, record in enumerate(records):
