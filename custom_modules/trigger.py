@@ -142,6 +142,10 @@ class TriggerModel(Learning, EncDecFrameClassificationModel):
         length = torch.full((len(samples),), samples.shape[1], device=samples.device)
         return self.forward(input_signal=samples, input_signal_length=length)
 
+    def probabilities(self, samples: Tensor) -> Tensor:
+        """Scores [B, T, W] in 0..1 of clips [B, S] of one length."""
+        return torch.sigmoid(self.logits(samples)).float()
+
     def on_validation_epoch_end(self, sync_metrics: bool = False) -> None:
         """Nothing: NeMo would average accuracies."""
 
@@ -164,6 +168,5 @@ class TriggerModel(Learning, EncDecFrameClassificationModel):
             part = torch.from_numpy(np.ascontiguousarray(samples[begin : start + piece + extra], np.float32))[None]
             if part.shape[1] < self.preprocessor.window:
                 break
-            logits = self.logits(part.to(device))
-            given.append(torch.sigmoid(logits[0, (start - begin) // unit :]).float().cpu().numpy())
+            given.append(self.probabilities(part.to(device))[0, (start - begin) // unit :].cpu().numpy())
         return np.concatenate(given)

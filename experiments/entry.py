@@ -351,14 +351,15 @@ def entry(config_name: str, **others: str) -> Callable[[Callable[[DictConfig], o
                     check_launcher(arguments)
                 return json.dumps([name, arguments])
 
-            name = [config_name]
+            name = config_name
 
             def prepared() -> None:
+                nonlocal name
                 if not ranks.is_child(sys.argv[1:]):
-                    name[0], sys.argv[1:] = json.loads(ranks.from_main("arguments", checked))
+                    name, sys.argv[1:] = json.loads(ranks.from_main("arguments", checked))
 
             guarded(prepared)()
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name[0])(guarded(_as_job(task)))()
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(guarded(_as_job(task)))()
 
         return run
 

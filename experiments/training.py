@@ -50,23 +50,37 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     Raises:
         ConfigError: parts do not fit together.
     """
-    hush()
-    if cfg.threads:
-        torch.set_num_threads(cfg.threads)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    settle(cfg)
     logger = make_logger(cfg)
     callbacks: list[pl.Callback] = [Freezing(cfg.freeze, cfg.unfreeze_at)] if cfg.freeze else []
     callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
     trainer = make_trainer(cfg, logger, "val_wer", callbacks)
-    try:
-        model = SpeechModel(model_config(cfg), trainer)
-    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
-        cause = error.__cause__ if isinstance(error, InstantiationException) else None
-        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
+    model = make_model(SpeechModel, cfg, trainer)
     parallel.check(cfg, model, trainer)
     if cfg.init_from and not cfg.resume and is_main():  # the others get their weights from this process
         initialise.load(cfg, model)
     return model, trainer
+
+
+def settle(cfg: DictConfig) -> None:
+    """Quiet libraries, threads and seeds: what stands before any model is drawn."""
+    hush()
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+
+
+def make_model(kind: Any, cfg: DictConfig, trainer: pl.Trainer | None = None) -> Any:
+    """A model of a class from its section.
+
+    Raises:
+        ConfigError: its parts do not fit together.
+    """
+    try:
+        return kind(model_config(cfg), trainer)
+    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
 
 
 def make_logger(cfg: DictConfig) -> Any:

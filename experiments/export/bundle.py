@@ -81,6 +81,10 @@ class ExportOptions:
         if self.chunk_frames is not None and self.chunk_frames < 1:
             raise ConfigError(f"chunk_frames must be at least 1, found {self.chunk_frames}.")
 
+    def geometry(self, model: Model) -> StreamGeometry:
+        """How a model's stream is cut."""
+        return StreamGeometry.of(model, self.chunk_frames or CHUNKS[kind_of(model)])
+
 
 def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]:
     """What manifest.json says of the model."""
@@ -98,7 +102,7 @@ def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]
         **({"trigger": rules} if kind == "trigger" else {"blank_id": len(model.labels)}),
         "longest_seconds": run.get("longest", LONGEST),
         "normalisation": "fixed mean and deviation of the training set, inside the graph",
-        **(_clip_shapes(model) if kind == "ctc" else _stream_shapes(model, options.chunk_frames or CHUNKS[kind])),
+        **(_clip_shapes(model) if kind == "ctc" else _stream_shapes(model, options.geometry(model))),
         "parameters": model.num_weights,
         "licence": options.licence,
         "exported": time.strftime("%Y-%m-%d"),
@@ -116,13 +120,13 @@ def _clip_shapes(model: Model) -> dict[str, Any]:
     }
 
 
-def _stream_shapes(model: Model, chunk_frames: int) -> dict[str, Any]:
-    geometry, kind = StreamGeometry.of(model, chunk_frames), kind_of(model)
+def _stream_shapes(model: Model, geometry: StreamGeometry) -> dict[str, Any]:
+    kind, frames = kind_of(model), geometry.chunk_frames
     outputs = len(model.labels) + (kind != "trigger")  # the blank
     return {
         **asdict(geometry),
         "inputs": {"samples": [1, geometry.chunk_samples], "length": [1]},
-        "outputs": {OUTPUTS[kind]: [1, chunk_frames, outputs], "valid": [1, chunk_frames]},
+        "outputs": {OUTPUTS[kind]: [1, frames, outputs], "valid": [1, frames]},
         "states": [
             {"name": name, "output": following(name), "shape": [1, *shape], "dtype": "float32", "initial": 0.0}
             for name, shape in model.encoder.initial_state().items()
@@ -200,8 +204,7 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
 
 def _trace(model: Model, path: Path, options: ExportOptions, longest: float) -> None:
     if kind_of(model) != "ctc":
-        chunk_frames = options.chunk_frames or CHUNKS[kind_of(model)]
-        trace_stream(model, path, options.opset, StreamGeometry.of(model, chunk_frames))
+        trace_stream(model, path, options.opset, options.geometry(model))
     else:
         trace_clip(model, path, options.opset, longest)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from itertools import islice
 from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from hydra.errors import InstantiationException
 from lightning.pytorch.callbacks import LearningRateMonitor
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch.utils.data import DataLoader
@@ -20,10 +18,9 @@ from custom_modules.stream import guard_workers
 from custom_modules.trigger import TriggerModel
 from experiments.entry import ConfigError
 from experiments.history import RunHistory
-from experiments.hush import hush
 from experiments.preflight import run_dir
 from experiments.tracking import close, git_state, log_results, wandb_origin
-from experiments.training import learn, make_logger, make_trainer, model_config, restore_best, shown, start_from
+from experiments.training import learn, make_logger, make_model, make_trainer, restore_best, settle, shown, start_from
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
@@ -46,15 +43,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     check(cfg)
     sounds = read_sounds(cfg)
-    hush()
-    if cfg.threads:
-        torch.set_num_threads(cfg.threads)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    try:
-        model = TriggerModel(model_config(cfg))
-    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
-        cause = error.__cause__ if isinstance(error, InstantiationException) else None
-        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
+    settle(cfg)
+    model = make_model(TriggerModel, cfg)
     parts = _Parts(cfg, model, sounds)
     logger = make_logger(cfg)
     callbacks: list[pl.Callback] = [
@@ -137,7 +127,7 @@ def check(cfg: DictConfig) -> None:
 def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:
     """The front-end's mean and deviation, from clips as they are trained on."""
     heard = (torch.from_numpy(clips.clip(index).samples)[None] for index in range(count))
-    model.preprocessor.fit_statistics((samples, torch.tensor([samples.shape[1]])) for samples in islice(heard, count))
+    model.preprocessor.fit_statistics((samples, torch.tensor([samples.shape[1]])) for samples in heard)
 
 
 def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _Parts, sounds: Sounds) -> dict[str, Any]:
@@ -189,11 +179,11 @@ def _calibrate(cfg: DictConfig, model: TriggerModel, parts: _Parts) -> tuple[dic
     model.validation_scores = []
     with torch.inference_mode():
         for samples, *_ in parts.validation_loader:
-            model.validation_scores += list(torch.sigmoid(model.logits(samples)).numpy())
+            model.validation_scores += list(model.probabilities(samples).numpy())
         for start in progress(range(0, count, cfg.data.batch_size), "calibrating", -(-count // cfg.data.batch_size)):
             numbers = range(start, min(start + cfg.data.batch_size, count))
             samples = torch.from_numpy(np.stack([silent.clip(len(parts.validation) + n).samples for n in numbers]))
-            model.validation_scores += list(torch.sigmoid(model.logits(samples)).numpy())
+            model.validation_scores += list(model.probabilities(samples).numpy())
     hours = (len(parts.validation) + count) * cfg.clips.seconds / 3600
     return calibration(curves_of(cfg, model, parts.validation, points=200), hours), hours
 

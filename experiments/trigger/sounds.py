@@ -47,9 +47,10 @@ def read_sounds(cfg: DictConfig) -> Sounds:
         raise ConfigError(
             f"data.spoken_share must lie between 0 and 1, found {cfg.data.spoken_share}. data.spoken=0 has no voices."
         )
+    sentences = None if cfg.data.backgrounds else _sentences(Path(cfg.data.cache))
     pools, counts, faults = {}, {}, []
     for part, share in PARTS.items():
-        pools[part], left_out = _gather(cfg, part, max(round(cfg.data.spoken * share), 1))
+        pools[part], left_out = _gather(cfg, part, max(round(cfg.data.spoken * share), 1), sentences)
         counts[part] = _count(pools[part])
         faults += left_out
     for part, count in counts.items():
@@ -60,29 +61,30 @@ def read_sounds(cfg: DictConfig) -> Sounds:
     return Sounds(pools["train"], pools["validation"], counts)
 
 
-def _gather(cfg: DictConfig, part: str, spoken: int) -> tuple[Pools, list[str]]:
-    """Pools of a part, and what was left out of them."""
-    data, cache = cfg.data, Path(cfg.data.cache)
-    backgrounds = list(data.backgrounds)
-    if not backgrounds:  # sentences by synthetic voices; those of a part are in the folder of its name
-        corpus = cache / "sentences"
-        synthetic.build(corpus, synthetic.SyntheticOptions(train=1500, validation=200, test=0, room_probability=0.0))
-        backgrounds = [str(corpus / f"{part}.jsonl")]
-    of_recordings = part if data.split == "by_name" else None
+def _sentences(cache: Path) -> Path:
+    """Folder of sentences by synthetic voices, with a manifest for each part."""
+    corpus = cache / "sentences"
+    synthetic.build(corpus, synthetic.SyntheticOptions(train=1500, validation=200, test=0, room_probability=0.0))
+    return corpus
+
+
+def _gather(cfg: DictConfig, part: str, spoken: int, sentences: Path | None) -> tuple[Pools, list[str]]:
+    """Pools of a part, and what was left out of them; `sentences` are its background where none are given."""
+    data = cfg.data
     sources = Sources(
         words=list(cfg.words),
         positives=Path(data.positives) if data.positives else None,
         negatives=[Path(folder) for folder in data.negatives],
-        backgrounds=backgrounds if data.backgrounds else [],
+        backgrounds=list(data.backgrounds),
         spoken=data.spoken > 0,
         spoken_share=data.spoken_share,
-        part=of_recordings,
-        cache=cache,
+        part=part if data.split == "by_name" else None,
+        cache=Path(data.cache),
     )
     made, faults = gather(sources, SpokenOptions(takes=spoken, near_misses=spoken, part=part, seed=cfg.seed))
-    if not data.backgrounds:
-        sentences = read_backgrounds(backgrounds, without=list(cfg.words))  # the words are among what is said
-        made = Pools(made.words, made.negatives, sentences)
+    if sentences is not None:  # the words may be among what is said
+        heard = read_backgrounds([sentences / f"{part}.jsonl"], without=list(cfg.words))
+        made = Pools(made.words, made.negatives, heard)
     return made, faults
 
 

@@ -17,7 +17,7 @@ from heyjetson.takes import take
 from manifests import read_manifest
 from manifests.acoustics import coloured_noise
 from manifests.convert import AUDIO, files
-from manifests.trigger.sounds import part_of
+from manifests.trigger.sounds import folder_of, part_of
 
 RATE = 16000
 PARTS = ("train", "validation", "test", "all")
@@ -95,10 +95,9 @@ def positives(folder: Path, words: Sequence[str], part: str) -> tuple[dict[str, 
     recordings: dict[str, list[Recording]] = {}
     left_out = []
     for word in words:
-        there = sorted(path for path in folder.glob("*") if path.is_dir())
-        named = next((path for path in there if _plain(path.name) == _plain(word)), None)
-        if named is None:
-            names = ", ".join(path.name for path in there) or "none"
+        named = folder_of(folder, word)
+        if named == folder:
+            names = ", ".join(sorted(path.name for path in folder.glob("*") if path.is_dir())) or "none"
             raise ConfigError(f"{folder} has no folder named {word}, for recordings of it. Its folders: {names}.")
         recordings[word] = []
         paths = audio_files(named)
@@ -119,10 +118,6 @@ def positives(folder: Path, words: Sequence[str], part: str) -> tuple[dict[str, 
             why = " ".join(left_out[:3])
             raise ConfigError(f"None of the {len(chosen)} recordings in {named} can be used. {why}")
     return recordings, left_out
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def backgrounds(folders: Sequence[Path], part: str, without: Sequence[str] = ()) -> tuple[list[Recording], list[str]]:
