@@ -18,8 +18,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from custom_modules.model import SpeechModel
 from experiments.data import Data
 from experiments.forgive import Forgiving
-from experiments.metrics import word_errors
 from heyjetson.audio import load, resample
+from heyjetson.metrics import word_errors
 from manifests import Utterance, read_manifest
 from manifests.convert import decode
 from manifests.select import sample

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments.lm import LmError
-from experiments.metrics import Errors, character_errors, pooled, word_errors
 from heyjetson import Engine
 from heyjetson.beam import BeamOptions
 from heyjetson.decode import Decoder, GreedyDecoder, Hypothesis, Word, make_decoder
+from heyjetson.metrics import Errors, character_errors, pooled, word_errors
 from heyjetson.scorer import Scorer
 from manifests import Utterance
 from manifests.progress import progress

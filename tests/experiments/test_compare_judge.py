@@ -21,9 +21,9 @@ from experiments.compare.runs import load
 from experiments.compare.table import fit, show
 from experiments.compare.verdict import verdict
 from experiments.entry import ConfigError
-from experiments.metrics import character_errors
 from experiments.report import summarise
 from experiments.significance import difference, wer_interval
+from heyjetson.metrics import character_errors
 from tests.conftest import ROOT
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rewrite, rows_of
 

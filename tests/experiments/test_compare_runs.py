@@ -14,7 +14,7 @@ from experiments.compare.runs import UNFINISHED, load, load_run
 from experiments.compare.wandb_runs import curve, power_recorded, read_offline, watt_hours
 from experiments.compare.words import operations
 from experiments.entry import ConfigError
-from experiments.metrics import word_errors
+from heyjetson.metrics import word_errors
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rows_of
 
 NOWHERE = Path("/nowhere")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.metrics import Errors, character_errors, cosine_similarity, pooled, word_errors
+from heyjetson.metrics import Errors, character_errors, cosine_similarity, pooled, word_errors
 
 words = st.lists(st.sampled_from("one two three four".split()), max_size=6).map(" ".join)
 

@@ -1,0 +1,15 @@
+"""The routes, one module for each thing that can be asked: a `router` each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from fastapi import FastAPI
+
+MODULES = ("pages", "health")
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add every module's router."""
+    for name in MODULES:
+        app.include_router(import_module(f"heyjetson.server.routes.{name}").router)

@@ -1,0 +1,26 @@
+"""Is the server there, and can it take work?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from heyjetson.server.errors import BusyError
+from heyjetson.server.platform import Platform, platform
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("/live")
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "live"}
+
+
+@router.get("/ready")
+async def ready(here: Annotated[Platform, Depends(platform)]) -> dict[str, str]:
+    """The models are loaded and the queue has room; 503 where it has none."""
+    if here.files.limit is not None and here.files.held >= here.files.limit:
+        raise BusyError()
+    return {"status": "ready", "model": here.model_name, "provider": here.engine.provider}

@@ -1,0 +1,68 @@
+"""What an operator may choose. Every limit of the server stands here, with its default."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def _state() -> Path:
+    """Where results are kept: the XDG base directory specification's place for them."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "heyjetson"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the server runs.
+
+    Args:
+        bundle: of speech; the model of all pages.
+        trigger: a trigger bundle, or None.
+        data: manifests (JSON lines) or folders of them, for the pages that look at a data set.
+        engines: further engines to compare with, `name=bundles/other`, `name=openai:https://host/v1#model` or
+            `name=azure:region`; their keys come from the environment.
+        threads: of onnxruntime within an operator.
+        provider: see `heyjetson.runtime`.
+        scorer: language model, see `Engine.decoder`.
+        workers: recordings that are transcribed at once.
+        queue: recordings that wait; one more is answered 503.
+        streams: live streams at once; one more is refused.
+        upload_bytes: of a request at most.
+        upload_seconds: that a request's body may take to arrive.
+        idle_seconds: without a byte of a body, or of a live stream, before the connection is ended.
+        audio_seconds: of a recording at most.
+        decode_seconds: of processor time that decoding a file may take.
+        decode_bytes: of memory that decoding may take.
+        keys: accepted API keys; none leaves the server open.
+        requests_per_minute: of one client; 0 sets no limit.
+        keep: folder for the recordings of users who agree, or None: nothing is kept.
+        state: folder of the results.
+        shutdown_seconds: that running work is given to end.
+        hosts: names under which the server answers; empty answers to any.
+        proxies: addresses whose X-Forwarded-For is believed.
+    """
+
+    bundle: Path
+    trigger: Path | None = None
+    data: tuple[Path, ...] = ()
+    engines: tuple[str, ...] = ()
+    threads: int = 1
+    provider: str = "auto"
+    scorer: str | None = None
+    workers: int = field(default_factory=lambda: max((os.cpu_count() or 2) - 1, 1))
+    queue: int = 16
+    streams: int = 64
+    upload_bytes: int = 25 * 2**20
+    upload_seconds: float = 120.0
+    idle_seconds: float = 30.0
+    audio_seconds: float = 3600.0
+    decode_seconds: int = 30
+    decode_bytes: int = 2 * 2**30
+    keys: tuple[str, ...] = ()
+    requests_per_minute: int = 0
+    keep: Path | None = None
+    state: Path = field(default_factory=_state)
+    shutdown_seconds: float = 30.0
+    hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ("127.0.0.1",)

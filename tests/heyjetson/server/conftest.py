@@ -1,0 +1,42 @@
+"""Bundles whose words are tones, so that what a server answers is known; no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from heyjetson.server.settings import Settings
+from tests.heyjetson import trigger_fake
+from tests.heyjetson.server.running import served
+
+
+@pytest.fixture(scope="session")
+def speech_folder(tmp_path_factory) -> Path:
+    """A speech bundle that streams and hears the letters a and b; see `trigger_fake.say`."""
+    return trigger_fake.make_speech(tmp_path_factory.mktemp("bundles") / "tones").folder
+
+
+@pytest.fixture(scope="session")
+def trigger_folder(tmp_path_factory) -> Path:
+    """A trigger bundle that hears `hey jetson` and `computer`; see `trigger_fake.tone`."""
+    return trigger_fake.make_trigger(tmp_path_factory.mktemp("bundles") / "wake").folder
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory) -> Path:
+    """A recording of `ab ba`, silence around it."""
+    path = tmp_path_factory.mktemp("spoken") / "ab ba.wav"
+    quiet = trigger_fake.quiet(1.0)
+    soundfile.write(path, np.concatenate([quiet, trigger_fake.say("ab ba"), quiet]), trigger_fake.RATE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def site(speech_folder, trigger_folder, tmp_path_factory):
+    """A running server with both bundles: its address."""
+    settings = Settings(speech_folder, trigger_folder, state=tmp_path_factory.mktemp("state"))
+    with served(settings) as address:
+        yield address
