@@ -8,10 +8,6 @@
 # What follows the image's name replaces `python train.py`. docs/scale.md has the rest.
 
 FROM python:3.11-slim-bookworm AS environment
-# kenlm comes as source.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends build-essential cmake \
-    && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt /tmp/requirements.txt
 # For processors only (2 GB instead of 8): --build-arg INDEX=https://download.pytorch.org/whl/cpu
 ARG INDEX=""

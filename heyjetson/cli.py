@@ -13,7 +13,7 @@ from heyjetson.errors import HeyJetsonError
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from heyjetson.commands import bench, detect, doctor, info, listen, record, transcribe
+    from heyjetson.commands import bench, detect, doctor, info, listen, record, serve, transcribe
     from heyjetson.tensorrt.command import add_command
 
     main = argparse.ArgumentParser(
@@ -23,12 +23,13 @@ def parser() -> argparse.ArgumentParser:
         "  heyjetson transcribe bundles/synthetic hello.wav\n"
         "  heyjetson listen bundles/streaming\n"
         "  heyjetson listen wake/ --then bundles/streaming\n"
+        "  heyjetson serve bundles/streaming\n"
         "  heyjetson bench bundles/synthetic\n"
         "  heyjetson doctor",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (transcribe, listen, detect, record, info, bench, doctor):
+    for module in (transcribe, listen, detect, record, serve, info, bench, doctor):
         module.add(commands)
     add_command(commands)
     return main

@@ -53,11 +53,16 @@ class Endpointer:
     """
 
     def __init__(self, rules: EndpointRules, quiet_labels: list[int], frame_seconds: float):
-        self.silence = max(round(rules.silence / frame_seconds), 1)
-        self.no_speech = max(round(rules.no_speech / frame_seconds), 1)
-        self.longest = max(round(rules.longest / frame_seconds), 1)
+        self.frame_seconds = frame_seconds
         self.quiet_labels = quiet_labels
+        self.change(rules)
         self.reset()
+
+    def change(self, rules: EndpointRules) -> None:
+        """Go by other rules from the next frame on."""
+        self.silence, self.no_speech, self.longest = (
+            max(round(seconds / self.frame_seconds), 1) for seconds in (rules.silence, rules.no_speech, rules.longest)
+        )
 
     def reset(self) -> None:
         """Begin an utterance."""

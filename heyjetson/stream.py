@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +70,17 @@ class Stream:
     def seconds(self) -> float:
         """How much has been fed."""
         return self._fed / self.input_rate
+
+    def change_rules(self, rules: EndpointRules) -> None:
+        """End utterances by other rules from the next frame on; onset and gate stay as they were made.
+
+        Raises:
+            StreamError: the stream was made without rules.
+        """
+        if self.rules is None or self._endpointer is None:
+            raise StreamError("The stream was made without endpoint rules: make another one with them.")
+        self.rules = replace(rules, onset=self.rules.onset, gate=self.rules.gate)
+        self._endpointer.change(self.rules)
 
     def feed(self, samples: np.ndarray) -> list[Result]:
         """Take the next samples, any number of them.

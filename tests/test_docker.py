@@ -36,10 +36,10 @@ def copied(image: list[tuple[str, str]]) -> list[str]:
     return found
 
 
-def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps a path out; its last line that matches decides."""
+def ignored(path: str, image: str = "train") -> bool:
+    """Whether an image's .dockerignore keeps a path out; its last line that matches decides."""
     kept_out = False
-    for line in (DOCKER / "train.Dockerfile.dockerignore").read_text().splitlines():
+    for line in (DOCKER / f"{image}.Dockerfile.dockerignore").read_text().splitlines():
         if not line or line.startswith("#"):
             continue
         pattern = line.removeprefix("!")

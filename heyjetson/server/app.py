@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 import heyjetson
+from heyjetson.server.access import Access
+from heyjetson.server.body import BodyLimits
+from heyjetson.server.documented import PROBLEMS, add_keys
 from heyjetson.server.errors import add_handlers
+from heyjetson.server.headers import Surroundings
 from heyjetson.server.platform import Platform
 from heyjetson.server.routes import add_routes
 from heyjetson.server.settings import Settings
 
 HERE = Path(__file__).parent
+DECODERS_AFTER = 1.0  # seconds: until then the processor is the first pages'
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -32,10 +40,30 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.get_running_loop().call_later(DECODERS_AFTER, platform.decoders.start)
         yield
+        starting.cancel()
+        await platform.jobs.close()
+        for engine in platform.engines.values():
+            await engine.close()
         platform.close()
 
-    app = FastAPI(title="Hey, Jetson!", version=heyjetson.__version__, lifespan=lifespan)
+    app = FastAPI(
+        title="Hey, Jetson!",
+        version=heyjetson.__version__,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own come from a CDN
+        redoc_url=None,
+        responses=PROBLEMS,
+        middleware=[
+            Middleware(Surroundings),
+            Middleware(Access, settings),
+            Middleware(BodyLimits, settings),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
+        ],
+    )
+    if settings.keys:
+        add_keys(app)
     app.state.platform = platform
     add_handlers(app)
     add_routes(app)

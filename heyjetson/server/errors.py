@@ -74,5 +74,11 @@ def add_handlers(app: FastAPI) -> None:
         return problem(422, "The request does not fit: " + "; ".join(faults) + ". See /docs.", "invalid")
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, str(error.detail), "http", error.headers)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        told = {
+            404: f"There is nothing at {request.url.path[:200]}: see /docs for what there is.",
+            405: f"{request.method[:20]} is not possible at {request.url.path[:200]}: see /docs.",
+        }
+        detail = str(error.detail)
+        message = told.get(error.status_code, detail) if detail in ("Not Found", "Method Not Allowed") else detail
+        return problem(error.status_code, message, "http", error.headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
@@ -10,8 +10,15 @@ from starlette.requests import HTTPConnection
 
 from heyjetson.bundle import Bundle
 from heyjetson.engine import Engine
+from heyjetson.server.connection import Connections
+from heyjetson.server.dataset import Dataset, open_datasets
+from heyjetson.server.engines import open_engines
+from heyjetson.server.engines.base import Engine as EngineLike
 from heyjetson.server.errors import RequestError
+from heyjetson.server.jobs import Jobs
+from heyjetson.server.keep import Keeper
 from heyjetson.server.settings import Settings
+from heyjetson.server.sound import Decoders
 from heyjetson.server.work import Workers
 from heyjetson.trigger import Trigger
 
@@ -28,6 +35,12 @@ class Platform:
         trigger: the trigger model, or None.
         files: work on whole recordings: bounded, refuses when full.
         live: work of live streams, a few milliseconds each: never refused, its number is bounded by the streams.
+        decoders: of uploads, see `sound.read_clip`.
+        datasets: what there is to look at, by name.
+        connections: the live streams that are open.
+        engines: what can be compared, by name; the served model is `model`.
+        jobs: performance runs.
+        keeper: of the recordings of users who agree, or None.
     """
 
     settings: Settings
@@ -35,6 +48,14 @@ class Platform:
     trigger: Trigger | None
     files: Workers
     live: Workers
+    decoders: Decoders
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    connections: Connections = field(default_factory=lambda: Connections(0))
+    engines: dict[str, EngineLike] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self)
+        self.keeper = Keeper(self.settings.keep) if self.settings.keep else None
 
     @classmethod
     def open(cls, settings: Settings) -> Platform:
@@ -43,17 +64,25 @@ class Platform:
         Raises:
             BundleError: a bundle cannot be loaded.
             ProviderError: what shall run it is not on this device.
+            DatasetError: a manifest cannot be served.
+            OptionError: a further engine cannot be used.
         """
+        datasets = open_datasets(settings.data)
         engine = Engine(Bundle(settings.bundle), settings.threads, settings.provider)
         if settings.scorer:
             engine.decoder(settings.scorer)  # opened before the first request needs it
         trigger = Trigger(Bundle(settings.trigger), settings.threads, settings.provider) if settings.trigger else None
+        files = Workers(settings.workers, settings.queue, "files")
         return cls(
             settings,
             engine,
             trigger,
-            Workers(settings.workers, settings.queue, "files"),
+            files,
             Workers(max(settings.workers, 2), None, "live"),
+            Decoders(settings, max(engine.bundle.sample_rate, trigger.bundle.sample_rate if trigger else 0)),
+            datasets,
+            connections=Connections(settings.streams),
+            engines=open_engines(settings, engine, files),
         )
 
     @property
@@ -74,6 +103,7 @@ class Platform:
 
     def close(self) -> None:
         """Let running work end."""
+        self.decoders.close()
         self.files.close()
         self.live.close()
 

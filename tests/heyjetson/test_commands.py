@@ -15,7 +15,7 @@ from heyjetson.cli import main, parser
 from heyjetson.formats import captions, clock, subtitles
 from tests.conftest import ROOT
 
-COMMANDS = ("transcribe", "listen", "detect", "record", "info", "bench", "doctor", "build-engine")
+COMMANDS = ("transcribe", "listen", "detect", "record", "serve", "info", "bench", "doctor", "build-engine")
 
 
 @pytest.fixture

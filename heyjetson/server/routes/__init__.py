@@ -6,7 +6,22 @@ from importlib import import_module
 
 from fastapi import FastAPI
 
-MODULES = ("pages", "health")
+MODULES = (
+    "pages",
+    "health",
+    "listen",
+    "dataset",
+    "views",
+    "charts",
+    "sentiment",
+    "about",
+    "performance",
+    "engines",
+    "transcriptions",
+    "models",
+    "metrics",
+    "docs",
+)
 
 
 def add_routes(app: FastAPI) -> None:

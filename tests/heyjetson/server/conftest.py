@@ -10,6 +10,7 @@ import soundfile
 
 from heyjetson.server.settings import Settings
 from tests.heyjetson import trigger_fake
+from tests.heyjetson.server.engines_fake import fake_engines
 from tests.heyjetson.server.running import served
 
 
@@ -40,3 +41,10 @@ def site(speech_folder, trigger_folder, tmp_path_factory):
     settings = Settings(speech_folder, trigger_folder, state=tmp_path_factory.mktemp("state"))
     with served(settings) as address:
         yield address
+
+
+@pytest.fixture
+def fake():
+    """Servers like OpenAI's and Azure's; see `engines_fake.Fake`."""
+    with fake_engines() as fake:
+        yield fake

@@ -1,0 +1,157 @@
+"""`heyjetson serve`: a bundle as a web site and an API."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heyjetson.commands import add_engine_options, command
+from heyjetson.errors import HeyJetsonError, OptionError
+
+if TYPE_CHECKING:
+    from heyjetson.server.settings import Settings
+
+KEYS = "HEYJETSON_API_KEYS"
+NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart", "jinja2", "prometheus_client", "limits", "httpx")
+
+
+def add(subparsers: Any) -> None:
+    """Add the command."""
+    parser = command(
+        subparsers,
+        "serve",
+        "serve a bundle as web pages and as an API that OpenAI's clients understand; Ctrl-C ends it",
+        "  heyjetson serve bundles/streaming\n"
+        "  heyjetson serve bundles/streaming --trigger wake/ --data manifests/test.jsonl\n"
+        "  heyjetson serve bundles/streaming --host 0.0.0.0 --key-file keys.txt --certificate cert.pem "
+        "--private-key key.pem\n"
+        "  heyjetson serve bundles/streaming --engine other=bundles/other --engine "
+        "'cloud=openai:https://api.openai.com/v1#whisper-1'\n"
+        "  curl -F file=@hello.wav http://127.0.0.1:8000/v1/audio/transcriptions",
+    )
+    add_engine_options(parser)
+    parser.add_argument("--lm", nargs="?", const="bundle", metavar="SCORER", help="language model; alone: the bundle's")
+    parser.add_argument("--trigger", type=Path, metavar="DIR", help="trigger bundle, for the page Live and /v1/listen")
+    parser.add_argument("--data", type=Path, action="append", default=[], metavar="PATH", help="manifest, or a folder")
+    parser.add_argument(
+        "--engine", action="append", default=[], metavar="NAME=WHERE", help="to compare with: a bundle, openai:URL, …"
+    )
+    parser.add_argument("--state", type=Path, metavar="DIR", help="keeps results (default ~/.local/state/heyjetson)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keeps the recordings of users who agree")
+    group = parser.add_argument_group("address")
+    group.add_argument("--host", default="127.0.0.1", help="to listen on (default 127.0.0.1: this machine alone)")
+    group.add_argument("--port", type=int, default=8000, help="(default 8000; 0 takes a free one)")
+    group.add_argument("--certificate", type=Path, metavar="FILE", help="PEM; browsers give the microphone to https")
+    group.add_argument("--private-key", type=Path, metavar="FILE", help="PEM, of the certificate")
+    group.add_argument("--proxy", action="append", default=[], metavar="IP", help="believe its X-Forwarded-For")
+    group.add_argument("--host-name", action="append", default=[], metavar="NAME", help="answer under these names only")
+    group = parser.add_argument_group("who may ask")
+    group.add_argument(
+        "--key-file", type=Path, metavar="FILE", help=f"an API key a line; {KEYS} in the environment has them by commas"
+    )
+    group.add_argument(
+        "--requests-per-minute", type=int, default=0, metavar="N", help="of a client (default: no limit)"
+    )
+    group = parser.add_argument_group("limits")
+    group.add_argument("--workers", type=int, metavar="N", help="recordings at once (default: CPU cores less one)")
+    group.add_argument("--queue", type=int, default=16, metavar="N", help="recordings that wait (default 16)")
+    group.add_argument("--streams", type=int, default=64, metavar="N", help="live streams at once (default 64)")
+    group.add_argument("--max-upload-mib", type=float, default=25, metavar="N", help="(default 25)")
+    group.add_argument("--max-minutes", type=float, default=60, metavar="N", help="of a recording (default 60)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal ends it, and then end what is running."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise HeyJetsonError(f'`heyjetson serve` needs {missing[0]}: pip install "heyjetson[server]".')
+    settings = settings_of(options)
+    if not settings.keys and not _loopback(options.host):
+        print(
+            f"heyjetson: everybody who reaches {options.host} can use this server: set keys with --key-file.",
+            file=sys.stderr,
+        )
+    from heyjetson.server.run import serve
+
+    return serve(settings, options.host, options.port, options.certificate, options.private_key)
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The server's settings from the options.
+
+    Raises:
+        OptionError: a value that cannot work.
+    """
+    from heyjetson.server.settings import Settings
+
+    least = {"threads": 1, "workers": 1, "queue": 0, "streams": 0, "requests_per_minute": 0, "port": 0}
+    for name, lowest in least.items():
+        value = getattr(options, name)
+        if value is not None and value < lowest:
+            raise OptionError(f"--{name.replace('_', '-')} must be at least {lowest}, found {value}.")
+    if options.port > 65535:
+        raise OptionError(f"--port must be at most 65535, found {options.port}.")
+    for name in ("max_upload_mib", "max_minutes"):
+        if not getattr(options, name) > 0:
+            raise OptionError(f"--{name.replace('_', '-')} must be above 0, found {getattr(options, name):g}.")
+    if (options.certificate is None) != (options.private_key is None):
+        raise OptionError("--certificate and --private-key belong together: give both.")
+    chosen: dict[str, Any] = {}
+    if options.workers is not None:
+        chosen["workers"] = options.workers
+    if options.state is not None:
+        chosen["state"] = options.state
+    if options.proxy:
+        chosen["proxies"] = tuple(options.proxy)
+    return Settings(
+        bundle=Path(options.bundle),
+        trigger=options.trigger,
+        data=tuple(options.data),
+        engines=tuple(options.engine),
+        threads=options.threads,
+        provider=options.provider,
+        scorer=options.lm,
+        queue=options.queue,
+        streams=options.streams,
+        upload_bytes=round(options.max_upload_mib * 2**20),
+        audio_seconds=options.max_minutes * 60,
+        keys=keys_of(options.key_file, os.environ.get(KEYS, "")),
+        requests_per_minute=options.requests_per_minute,
+        keep=options.keep,
+        hosts=tuple(name.lower() for name in options.host_name),
+        **chosen,
+    )
+
+
+def keys_of(file: Path | None, environment: str) -> tuple[str, ...]:
+    """API keys of a file, one a line, and of the environment, between commas.
+
+    Raises:
+        OptionError: the file cannot be read, or has none.
+
+    >>> keys_of(None, "one, two,")
+    ('one', 'two')
+    """
+    lines: list[str] = []
+    if file is not None:
+        try:
+            lines = file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"The keys in {file} cannot be read: {error}.") from None
+        lines = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        if not lines:
+            raise OptionError(f"{file} holds no key: write one a line, for example of `openssl rand -hex 24`.")
+    return tuple(lines + [key.strip() for key in environment.split(",") if key.strip()])
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

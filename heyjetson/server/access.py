@@ -1,0 +1,181 @@
+"""Who may ask, and how often: keys, rates, and pages of other sites that have no business here."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fastapi import WebSocket
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from heyjetson.server import metrics
+from heyjetson.server.errors import RequestError, problem
+from heyjetson.server.platform import platform_of
+from heyjetson.server.settings import Settings
+
+if TYPE_CHECKING:
+    from limits.strategies import MovingWindowRateLimiter
+
+CLOSED = ("/v1/", "/metrics")  # what wants a key and is counted; pages, static files and health are open to all
+SUBPROTOCOL = "heyjetson.key."  # then the key's UTF-8 in hexadecimal digits: a browser's socket sends no headers
+READS = ("GET", "HEAD", "OPTIONS")
+
+
+def accepted(keys: Sequence[str], given: str | None) -> bool:
+    """Is a key one of those that are accepted? Takes as long whatever it is, and always looks at all of them."""
+    digest = _digest(given or "")
+    found = False
+    for key in keys:
+        found |= hmac.compare_digest(_digest(key), digest)
+    return found and given is not None
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def key_of(connection: HTTPConnection) -> str | None:
+    """The key that came with a request or a socket."""
+    kind, _, token = connection.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        return token.strip()
+    if key := connection.headers.get("x-api-key"):
+        return key
+    if connection.scope["type"] == "websocket":
+        for name in connection.scope.get("subprotocols", []):
+            if name.startswith(SUBPROTOCOL):
+                try:
+                    return bytes.fromhex(name[len(SUBPROTOCOL) :]).decode()
+                except ValueError:
+                    return None
+    return None
+
+
+class Access:
+    """Refuses before anything of a body is read.
+
+    Args:
+        app: what is behind.
+        settings: with `keys`, `hosts` and `requests_per_minute`.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings):
+        self.app = app
+        self.settings = settings
+        self._limiter: MovingWindowRateLimiter | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request or a socket on, or answer 400, 401, 403 or 429; a socket before it is accepted."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        try:
+            check(HTTPConnection(scope), self.settings, self._count)
+        except RequestError as error:
+            metrics.REFUSED.labels(error.code).inc()
+            await problem(error.status, str(error), error.code, error.headers)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _count(self, client: str) -> None:
+        """Count a request of a client.
+
+        Raises:
+            RequestError: 429.
+        """
+        rate = self.settings.requests_per_minute
+        if not rate:
+            return
+        if self._limiter is None:
+            from limits.storage import MemoryStorage
+            from limits.strategies import MovingWindowRateLimiter
+
+            self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        from limits import RateLimitItemPerMinute
+
+        item = RateLimitItemPerMinute(rate)
+        if not self._limiter.hit(item, client):
+            seconds = max(math.ceil(self._limiter.get_window_stats(item, client).reset_time - time.time()), 1)
+            raise RequestError(
+                429,
+                f"More than {rate} requests in a minute: try again in {seconds} s.",
+                "rate_limit_exceeded",
+                {"Retry-After": str(seconds)},
+            )
+
+
+def check(connection: HTTPConnection, settings: Settings, count: Callable[[str], None] = lambda _: None) -> None:
+    """May this request, or this socket, go on?
+
+    Args:
+        connection: what wants to.
+        settings: with `keys` and `hosts`.
+        count: takes the client, where requests are counted.
+
+    Raises:
+        RequestError: 400, the host is not one of ours; 401, the key; 403, a page of another site; 429, too often.
+    """
+    _require_host(connection.headers, settings.hosts)
+    if connection.scope["type"] == "websocket" or connection.scope["method"] not in READS:
+        _require_origin(connection.headers)
+    if not connection.scope["path"].startswith(CLOSED):
+        return
+    key = key_of(connection)
+    known = accepted(settings.keys, key)
+    count(_digest(key or "").hex() if known else _address(connection))
+    if settings.keys and not known:
+        found = "none came with the request" if key is None else "the one that came is not accepted"
+        raise RequestError(
+            401,
+            f"This server wants a key, and {found}: send it as `Authorization: Bearer KEY`.",
+            "invalid_api_key",
+            {"WWW-Authenticate": "Bearer"},
+        )
+
+
+def require_key(connection: HTTPConnection) -> None:
+    """As a dependency of a router: a key is wanted. `Access` asks before, where it stands in front.
+
+    Raises:
+        RequestError: as of `check`.
+    """
+    check(connection, platform_of(connection).settings)
+
+
+def allow_socket(websocket: WebSocket) -> bool:
+    """May this socket be accepted? `Access` asks before, where it stands in front."""
+    try:
+        check(websocket, platform_of(websocket).settings)
+    except RequestError:
+        return False
+    return True
+
+
+def _require_host(headers: Headers, hosts: Sequence[str]) -> None:
+    if hosts and (urlsplit(f"//{headers.get('host', '')}").hostname or "") not in hosts:
+        raise RequestError(400, "This server does not answer under that name: see --host-name.", "unknown_host")
+
+
+def _require_origin(headers: Headers) -> None:
+    """A browser says which site's page sends; only our own pages may change something or listen."""
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        raise RequestError(403, "Pages of other sites may not use this server.", "foreign_origin")
+
+
+def _address(connection: HTTPConnection) -> str:
+    """The client's address; of version 6 the network, of which one client has all."""
+    host = connection.client.host if connection.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,0 +1,85 @@
+"""How far a transcript is from what was said: word by word to look at, and in figures.
+
+Upper and lower case, punctuation and spaces are compared as they are, but for runs of spaces. Engines that write
+sentences are brought to the form of the truth by `plain` first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+# No word holds a space, so it cannot be taken for one.
+_NOTHING = " "
+CELLS = 25_000_000  # characters of one text times characters of the other: about half a second of work
+
+
+def align(reference: str, hypothesis: str) -> list[dict[str, str | None]]:
+    """Which word was taken for which, with as few changes as can be.
+
+    Args:
+        reference: what was said.
+        hypothesis: what was written.
+
+    Returns:
+        {"op", "reference", "hypothesis"} for each word in order; op is `equal`, `insert` (the hypothesis alone has it),
+        `delete` (the reference alone) or `substitute`.
+
+    >>> [step["op"] for step in align("turn on the light", "turn the lights up")]
+    ['equal', 'delete', 'equal', 'substitute', 'insert']
+    """
+    from kaldialign import align as aligned
+
+    steps: list[dict[str, str | None]] = []
+    for said, written in aligned(reference.split(), hypothesis.split(), _NOTHING):
+        if said == _NOTHING:
+            steps.append({"op": "insert", "reference": None, "hypothesis": written})
+        elif written == _NOTHING:
+            steps.append({"op": "delete", "reference": said, "hypothesis": None})
+        else:
+            steps.append({"op": "equal" if said == written else "substitute", "reference": said, "hypothesis": written})
+    return steps
+
+
+def score(reference: str, hypothesis: str) -> dict[str, Any]:
+    """The figures of one utterance.
+
+    Args:
+        reference: what was said.
+        hypothesis: what was written.
+
+    Returns:
+        words and characters of the reference, word_errors and character_errors, wer and cer (errors a unit of the
+        reference), cosine (of the word counts, see `heyjetson.metrics`).
+
+    >>> score("a b", "a c")["wer"]
+    0.5
+    """
+    from heyjetson import metrics
+
+    words, characters = metrics.word_errors(reference, hypothesis), metrics.character_errors(reference, hypothesis)
+    return {
+        "words": words.total,
+        "word_errors": words.count,
+        "wer": words.rate,
+        "characters": characters.total,
+        "character_errors": characters.count,
+        "cer": characters.rate,
+        "cosine": metrics.cosine_similarity(reference, hypothesis),
+    }
+
+
+def comparable(reference: str, hypothesis: str) -> bool:
+    """Whether two texts are short enough for `align` and `score`, which take time and memory as their product."""
+    return len(reference) * len(hypothesis) <= CELLS
+
+
+def plain(text: str) -> str:
+    """Words alone, in lower case, as transcripts of training data are written: an engine that writes `Turn on, please.`
+    has not heard anything else than `turn on please`.
+
+    >>> plain("It's  5 o’clock — well-known, Müller!")
+    "it's 5 o'clock well known müller"
+    """
+    words = re.sub(r"[^\w']+|_", " ", text.casefold().replace("’", "'"))
+    return " ".join(word.strip("'") for word in words.split() if word.strip("'"))

@@ -1,0 +1,222 @@
+"""The socket of one live stream: what comes waits in a bounded inbox, is heard in order, and answered within a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from heyjetson.errors import HeyJetsonError
+from heyjetson.server import metrics
+from heyjetson.server.errors import status_of
+from heyjetson.server.inbox import Ending, Inbox
+from heyjetson.server.live import Event, LiveSession
+from heyjetson.server.options import ListenOptions, command_of
+
+MESSAGE_BYTES = 2**20
+STEP_SECONDS = 0.5  # that are heard at once at most, so that no client keeps a thread from the others
+SEND_SECONDS = 10.0  # a client that reads nothing for so long is given up
+FAULTS = 20  # messages that could not be used, after which a client is given up
+POLICY, TOO_BIG, FAILED, RESTART, BUSY = 1008, 1009, 1011, 1012, 1013  # RFC 6455 and its registry
+
+if TYPE_CHECKING:
+    from heyjetson.server.platform import Platform
+
+log = logging.getLogger("heyjetson.server")
+
+
+class Connection:
+    """An accepted socket until its end.
+
+    Args:
+        socket: accepted.
+        here: the server.
+    """
+
+    def __init__(self, socket: WebSocket, here: Platform):
+        self.socket, self.here = socket, here
+        self.faults = 0
+        self.inbox = Inbox(2**16)
+        self._last = time.monotonic()  # when something came
+
+    def stop(self) -> None:
+        """The server ends: give the running utterance and close."""
+        self.inbox.put(
+            Ending(RESTART, "The server is being stopped. Connect again in a moment.", "stopped", flush=True)
+        )
+
+    async def run(self) -> None:
+        """Hear and answer until an end."""
+        try:
+            options = ListenOptions.of_query(self.socket.query_params)
+            self.here.require_model(self.socket.query_params.get("model", self.here.model_name))
+            here = self.here
+            session = await here.live.run(LiveSession, here.engine, here.trigger, here.settings.scorer, options)
+        except HeyJetsonError as error:
+            code = POLICY if status_of(error)[0] < 500 else FAILED
+            await self._end(Ending(code, str(error), status_of(error)[1]))
+            return
+        self.inbox.step = max(round(STEP_SECONDS * options.rate), 1) * 2
+        helpers = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
+        try:
+            await self._say(self._ready(options))
+            await self._end(await self._hear(session))
+        except (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
+            pass  # the client is gone, or reads nothing
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _ready(self, options: ListenOptions) -> Event:
+        bundle, trigger = self.here.engine.bundle, self.here.trigger
+        return {
+            "type": "ready",
+            "model": self.here.model_name,
+            "rate": options.rate,
+            "frame_seconds": bundle.frame_seconds,
+            "streams": bundle.streams,
+            "trigger": list(trigger.words) if trigger else None,
+        }
+
+    async def _read(self) -> None:
+        """Put what comes into the inbox, as long as there is room."""
+        while True:
+            await self.inbox.room()
+            message = await self.socket.receive()
+            self._last = time.monotonic()
+            if message["type"] != "websocket.receive":
+                self.inbox.put(Ending())
+                return
+            item = message.get("bytes")
+            item = message.get("text") or "" if item is None else item
+            if len(item) > MESSAGE_BYTES:
+                told = (
+                    f"A message may have {MESSAGE_BYTES} bytes at most, found {len(item)}. Send sound in small pieces."
+                )
+                self.inbox.put(Ending(TOO_BIG, told, "too_large"))
+                return
+            self.inbox.put(item)
+
+    async def _watch(self) -> None:
+        """End the stream when nothing came for long, and nothing that came waits."""
+        idle = self.here.settings.idle_seconds
+        while (left := self._last + idle - time.monotonic()) > 0 or self.inbox:
+            await asyncio.sleep(max(left, 0.05))
+        told = f"Nothing was received for {idle:g} s, so the stream was closed. Connect again to go on."
+        self.inbox.put(Ending(POLICY, told, "idle", flush=True))
+
+    async def _hear(self, session: LiveSession) -> Ending:
+        """Work on the inbox in order, one thing at a time."""
+        while True:
+            item, since = await self.inbox.take()
+            if isinstance(item, Ending):
+                if item.flush:
+                    await self._tell(await self._work(session.flush), since)
+                return item
+            if item == b"":
+                continue
+            try:
+                events = await self._work(*self._asked(session, item))
+            except HeyJetsonError as error:
+                status, code = status_of(error)
+                if status >= 500:
+                    log.error("live stream failed: %s", error)
+                    return Ending(FAILED, str(error), code)
+                self.faults += 1
+                if self.faults >= FAULTS:
+                    return Ending(POLICY, f"{error} That was fault number {FAULTS}: the stream was closed.", code)
+                events = [{"type": "error", "message": str(error), "code": code}]
+            except Exception:
+                log.exception("live stream failed")
+                return Ending(FAILED, "The server failed on this stream. It is logged there; connect again.", "failed")
+            await self._tell(events, since)
+
+    @staticmethod
+    def _asked(session: LiveSession, item: bytes | str) -> tuple[Any, ...]:
+        """The call that a message asks for."""
+        if isinstance(item, bytes):
+            return _heard, session, item
+        command = command_of(item)
+        kind = command["type"]
+        if kind == "configure":
+            return session.configure, command
+        return (session.flush if kind == "flush" else session.reset,)
+
+    async def _work(self, function: Callable[..., list[Event]], *arguments: object) -> list[Event]:
+        return await self.here.live.run(function, *arguments)
+
+    async def _tell(self, events: list[Event], since: float) -> None:
+        for event in events:
+            if event["type"] in ("partial", "final"):
+                latency = time.perf_counter() - since
+                event["latency_ms"] = round(latency * 1000, 1)
+                if event["type"] == "partial":
+                    metrics.PARTIAL.observe(latency)
+            await self._say(event)
+
+    async def _say(self, event: Event) -> None:
+        await asyncio.wait_for(self.socket.send_text(json.dumps(event, ensure_ascii=False)), SEND_SECONDS)
+
+    async def _end(self, ending: Ending) -> None:
+        """Tell why, and close."""
+        if not ending.code:
+            return
+        with suppress(WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
+            await self._say({"type": "error", "message": ending.message, "code": ending.reason})
+            await asyncio.wait_for(self.socket.close(ending.code, ending.reason), SEND_SECONDS)
+
+
+def _heard(session: LiveSession, sound: bytes) -> list[Event]:
+    """Let a session hear, and count it."""
+    begun = time.perf_counter()
+    events = session.hear(sound)
+    metrics.observe_transcription(len(sound) / 2 / session.rate, time.perf_counter() - begun)
+    return events
+
+
+class Connections:
+    """The live streams of a server, bounded in number.
+
+    Args:
+        limit: streams at once.
+    """
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self._open: set[Connection] = set()
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def full(self) -> bool:
+        """One more is refused."""
+        return self._stopping or len(self._open) >= self.limit
+
+    @contextmanager
+    def added(self, connection: Connection) -> Iterator[None]:
+        """Count a connection as long as it is open."""
+        self._open.add(connection)
+        metrics.stream_opened()
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
+            metrics.stream_closed()
+
+    async def close(self, seconds: float) -> None:
+        """Take no more, end all streams with their last words, and wait for that, but not longer than `seconds`."""
+        self._stopping = True
+        for connection in self._open:
+            connection.stop()
+        deadline = time.monotonic() + seconds
+        while self._open and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)

@@ -1,0 +1,130 @@
+"""The SQLite file of the results: made, checked, and kept to one server."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from heyjetson.server.errors import RequestError
+
+LOG = logging.getLogger(__name__)
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, dataset TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL,
+    message TEXT NOT NULL DEFAULT '', created REAL NOT NULL, worked REAL NOT NULL DEFAULT 0
+);
+CREATE TABLE engines (
+    run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, position INTEGER NOT NULL, name TEXT NOT NULL,
+    kind TEXT NOT NULL, identity TEXT NOT NULL, message TEXT NOT NULL DEFAULT '', PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+CREATE TABLE utterances (
+    run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, number INTEGER NOT NULL, seconds REAL NOT NULL,
+    reference TEXT NOT NULL, speaker TEXT, PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+CREATE TABLE outcomes (
+    run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, engine TEXT NOT NULL, number INTEGER NOT NULL,
+    text TEXT, error TEXT, taken REAL, words INTEGER, word_errors INTEGER, characters INTEGER, character_errors INTEGER,
+    cosine REAL, PRIMARY KEY (run, engine, number)
+) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """Short connections to one file; it is made when it is used first.
+
+    Args:
+        folder: where it lies.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.path = folder / "results.sqlite"
+        self._held: int | None = None  # a descriptor of the lock
+        self._lock = threading.Lock()
+
+    def _open(self) -> None:
+        """Make the file, or check it; once.
+
+        Raises:
+            RequestError: it cannot be used.
+        """
+        with self._lock:
+            if self._held is not None:
+                return
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                held = os.open(self.folder / "results.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            except OSError as error:
+                LOG.error("%s cannot be used: %s", self.folder, error)
+                raise _unusable(f"their folder cannot be written ({error.strerror})") from None
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._migrate()
+            except BlockingIOError:
+                os.close(held)
+                raise _unusable("another server keeps its results in the same folder") from None
+            except BaseException:
+                os.close(held)
+                raise
+            self._held = held
+
+    def _migrate(self) -> None:
+        with self._connected() as database:
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise _unusable(f"they have version {version}, this server reads up to {VERSION}")
+            database.execute("PRAGMA journal_mode = WAL")
+            if version == 0:
+                database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        os.chmod(self.path, 0o600)  # it holds what was said
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection and a transaction of it.
+
+        Raises:
+            RequestError: the file is damaged, or the disk is full.
+        """
+        try:
+            database = sqlite3.connect(self.path, timeout=10)
+            try:
+                database.row_factory = sqlite3.Row
+                database.execute("PRAGMA foreign_keys = ON")
+                database.execute("PRAGMA synchronous = NORMAL")
+                with database:
+                    yield database
+            finally:
+                database.close()
+        except sqlite3.DatabaseError as error:
+            LOG.error("%s cannot be used: %s", self.path, error)
+            raise _unusable(str(error)) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection and a transaction of it.
+
+        Raises:
+            RequestError: the file cannot be used.
+        """
+        self._open()
+        with self._connected() as database:
+            yield database
+
+    def close(self) -> None:
+        """Let another server use the folder."""
+        with self._lock:
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
+
+
+def _unusable(why: str) -> RequestError:
+    message = f"The results cannot be kept: {why}. The operator can name another folder with --state."
+    return RequestError(500, message, "results_unusable")

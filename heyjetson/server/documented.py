@@ -1,0 +1,56 @@
+"""What the OpenAPI document says beyond the routes: how an answer that refuses looks, and where the key goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+
+class ProblemDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class Problem(BaseModel):
+    """An answer that refuses, in the shape of OpenAI's."""
+
+    error: ProblemDetail
+
+
+MEANINGS = {
+    400: "The request cannot be read, or is for another host.",
+    401: "A key is wanted.",
+    403: "A page of another site may not ask.",
+    404: "There is no such thing.",
+    408: "The upload is too slow.",
+    413: "The upload or the recording is too large.",
+    415: "The file is in no format that is read here.",
+    422: "What was sent cannot be used.",
+    429: "Too many requests: try again after Retry-After.",
+    503: "Busy: try again after Retry-After.",
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": meaning} for status, meaning in MEANINGS.items()
+}
+
+
+def add_keys(app: FastAPI) -> None:
+    """Say in the document that a key is wanted."""
+    written = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = written()
+        document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            if path.startswith("/v1/") or path == "/metrics":
+                for operation in operations.values():
+                    operation["security"] = [{"key": []}]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,52 @@
+"""A bundle of this device as an engine."""
+
+from __future__ import annotations
+
+import time
+
+from heyjetson.engine import Engine as Model
+from heyjetson.server.engines.base import Heard, mean_confidence
+from heyjetson.server.sound import Clip
+from heyjetson.server.work import Workers
+
+
+class BundleEngine:
+    """Runs a bundle on the server's threads for files, behind the requests that came before.
+
+    Args:
+        name: what clients call it.
+        kind: `model` for the served bundle, `bundle` for others.
+        model: loaded.
+        files: the threads.
+        scorer: of its decoder, see `heyjetson.Engine.decoder`.
+    """
+
+    local = True
+
+    def __init__(self, name: str, kind: str, model: Model, files: Workers, scorer: str | None):
+        self.name, self.kind = name, kind
+        self.model, self.files, self.scorer = model, files, scorer
+        graph = model.bundle.manifest["files"][model.bundle.graph.name]["sha256"]
+        self.identity = f"{graph} {scorer or ''}"
+
+    async def transcribe(self, clip: Clip) -> Heard:
+        """See `Engine.transcribe`; the time is that of the model, without that of waiting."""
+        return await self.files.run(self._transcribe, clip)
+
+    def _transcribe(self, clip: Clip) -> Heard:
+        began = time.perf_counter()
+        result = self.model.transcribe(clip.samples, clip.rate, self.model.decoder(self.scorer))
+        taken = time.perf_counter() - began
+        words = [
+            {
+                "word": word.text,
+                "start": round(word.start, 3),
+                "end": round(word.end, 3),
+                "confidence": round(word.confidence, 4),
+            }
+            for word in result.words
+        ]
+        return Heard(result.text, taken, words, mean_confidence(words))
+
+    async def close(self) -> None:
+        """Nothing to end."""

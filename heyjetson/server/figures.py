@@ -1,0 +1,129 @@
+"""Figures of a run with the doubt that its size leaves: 95 % intervals by bootstrap (Bisani and Ney, 2004)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+RESAMPLES = 1000
+INTERVAL = (2.5, 97.5)  # percent
+BINS = 24
+POINTS = 500
+_CELLS = 2**21  # of a block of resamples, which bounds the memory
+_PERCENTILES = (50, 90, 95, 99)
+
+Columns = Mapping[str, np.ndarray]
+
+
+def _resampled(table: np.ndarray) -> Iterator[np.ndarray]:
+    """Sums over the rows of a table [N, F], of draws of N of them with replacement: [block, F] each."""
+    generator = np.random.default_rng(0)  # the same results give the same interval
+    count = len(table)
+    block = max(min(_CELLS // count, RESAMPLES), 1)
+    for start in range(0, RESAMPLES, block):
+        size = min(block, RESAMPLES - start)
+        drawn = generator.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count) @ table
+
+
+def _interval(value: float, samples: np.ndarray) -> dict[str, float]:
+    low, high = np.percentile(samples, INTERVAL)
+    return {"value": value, "low": float(low), "high": float(high)}
+
+
+def _rate(errors: Any, units: Any) -> Any:
+    """Errors a unit as `metrics.Errors.rate` has it, of numbers or arrays."""
+    return np.where(units > 0, errors / np.maximum(units, 1), errors > 0).astype(float)
+
+
+def accuracy(columns: Columns) -> dict[str, Any]:
+    """WER, CER and mean cosine, each {"value", "low", "high"}; nothing without an utterance.
+
+    Args:
+        columns: see `Results.columns`.
+
+    >>> one = dict.fromkeys(("word_errors", "character_errors", "cosine"), np.ones(4))
+    >>> accuracy({**one, "words": np.full(4, 4), "characters": np.full(4, 8)})["wer"]
+    {'value': 0.25, 'low': 0.25, 'high': 0.25}
+    """
+    names = ("word_errors", "words", "character_errors", "characters", "cosine")
+    table = np.stack([columns[name] for name in names], axis=1)
+    if not len(table):
+        return {}
+    sums, drawn = table.sum(axis=0), np.concatenate(list(_resampled(table)))
+    return {
+        "wer": _interval(float(_rate(sums[0], sums[1])), _rate(drawn[:, 0], drawn[:, 1])),
+        "cer": _interval(float(_rate(sums[2], sums[3])), _rate(drawn[:, 2], drawn[:, 3])),
+        "cosine": _interval(float(sums[4] / len(table)), drawn[:, 4] / len(table)),
+    }
+
+
+def speed(columns: Columns) -> dict[str, Any]:
+    """Percentiles of the seconds an utterance took, their mean and largest, and the real-time factor of all."""
+    taken = columns["taken"]
+    if not len(taken):
+        return {}
+    latency = {f"p{percent}": float(np.percentile(taken, percent)) for percent in _PERCENTILES}
+    latency |= {"mean": float(taken.mean()), "largest": float(taken.max())}
+    return {"latency": latency, "real_time_factor": float(taken.sum() / max(columns["seconds"].sum(), 1e-9))}
+
+
+def distributions(columns: Columns) -> dict[str, Any]:
+    """Histograms of WER and latency, {"low", "high", "count"} a bin (low excluded, high included, the last one open),
+    and latency against length, at most `POINTS` pairs."""
+    if not len(columns["taken"]):
+        return {"wer": [], "latency": [], "points": []}
+    rates = _rate(columns["word_errors"], columns["words"])
+    perfect = {"low": 0.0, "high": 0.0, "count": int((rates == 0).sum())}
+    taken = columns["taken"]
+    widest = min(float(taken.max()), 1.5 * float(np.percentile(taken, 99)))
+    chosen = np.unique(np.linspace(0, len(taken) - 1, POINTS).round().astype(int))
+    points = np.stack([columns["seconds"], taken], axis=1)[chosen]
+    return {
+        "wer": [perfect, *_bins(rates[rates > 0], np.linspace(0, 1, 11).round(1))],
+        "latency": _bins(taken, np.linspace(0, max(widest, 1e-6), BINS + 1)),
+        "points": [[round(seconds, 3), round(took, 5)] for seconds, took in points.tolist()],
+    }
+
+
+def _bins(values: np.ndarray, edges: np.ndarray) -> list[dict[str, Any]]:
+    places = np.searchsorted(edges, values, side="left")  # edges[place - 1] < value <= edges[place]
+    counts = np.bincount(np.maximum(places, 1), minlength=len(edges) + 1)
+    bins: list[dict[str, Any]] = [
+        {"low": float(low), "high": float(high), "count": int(count)}
+        for low, high, count in zip(edges[:-1], edges[1:], counts[1:], strict=False)
+    ]
+    if counts[len(edges)]:
+        bins.append({"low": float(edges[-1]), "high": None, "count": int(counts[len(edges)])})
+    return bins
+
+
+def difference(first: Columns, second: Columns) -> dict[str, Any] | None:
+    """How much lower the first engine's WER is than the second's, on the utterances that both have.
+
+    Args:
+        first, second: see `Results.columns`.
+
+    Returns:
+        {"utterances", "wer": {"value", "low", "high"} of first minus second, "chance": whether the interval holds 0,
+        "better", "worse", "equal": utterances in which the first has fewer, more, as many errors}, or None without any.
+    """
+    _, here, there = np.intersect1d(first["number"], second["number"], assume_unique=True, return_indices=True)
+    if not len(here):
+        return None
+    pairs = [first["word_errors"][here], first["words"][here], second["word_errors"][there], second["words"][there]]
+    table = np.stack(pairs, axis=1)
+    sums, drawn = table.sum(axis=0), np.concatenate(list(_resampled(table)))
+    value = float(_rate(sums[0], sums[1]) - _rate(sums[2], sums[3]))
+    wer = _interval(value, _rate(drawn[:, 0], drawn[:, 1]) - _rate(drawn[:, 2], drawn[:, 3]))
+    gain = table[:, 2] - table[:, 0]
+    return {
+        "utterances": len(here),
+        "wer": wer,
+        "chance": wer["low"] <= 0 <= wer["high"],
+        "better": int((gain > 0).sum()),
+        "worse": int((gain < 0).sum()),
+        "equal": int((gain == 0).sum()),
+    }

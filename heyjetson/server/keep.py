@@ -1,0 +1,58 @@
+"""Recordings of users who agree, kept as training data: a wav each, and a line in a manifest that people correct."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+
+import soundfile
+
+from heyjetson.errors import OptionError
+from heyjetson.server.sound import Clip
+
+
+class Keeper:
+    """A folder that grows.
+
+    Args:
+        folder: made where it is missing.
+
+    Raises:
+        OptionError: nothing can be written there.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.manifest = folder / "manifest.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.manifest.touch(0o600)
+        except OSError as error:
+            raise OptionError(f"Nothing can be kept in {folder} ({error.strerror}): choose another --keep.") from None
+
+    def keep(self, clip: Clip, text: str) -> str:
+        """Write a recording and what was understood of it.
+
+        Args:
+            clip: the recording, as decoded.
+            text: the transcript, to be corrected.
+
+        Returns:
+            the name of the wav, which no client chose.
+        """
+        name = f"{uuid.uuid4().hex}.wav"
+        soundfile.write(self.folder / name, clip.samples, clip.rate, subtype="PCM_16")
+        line = {
+            "audio_filepath": name,
+            "duration": round(clip.seconds, 3),
+            "text": text,
+            "consent": True,
+            "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        with self.manifest.open("a", encoding="utf-8") as manifest:
+            fcntl.flock(manifest, fcntl.LOCK_EX)  # until it is closed; other processes may write, too
+            manifest.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return name

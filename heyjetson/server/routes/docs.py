@@ -1,0 +1,18 @@
+"""`GET /docs`: what can be asked, drawn from /openapi.json by a script of ours; it needs no network."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from heyjetson.server.platform import platform_of
+from heyjetson.server.routes.pages import PAGES, Page, templates
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/docs", response_class=HTMLResponse)
+async def docs(request: Request) -> HTMLResponse:
+    """The page."""
+    context = {"page": Page("/docs", "docs", "API"), "pages": PAGES, "platform": platform_of(request)}
+    return templates.TemplateResponse(request, "docs.html", context)

@@ -1,0 +1,42 @@
+"""`WS /v1/listen`: speech as it is spoken, and wake words, over one socket.
+
+A client connects with `?rate=16000` (and `silence`, `no_speech`, `longest`, `hot_words` where it wants them) and sends
+int16 little-endian mono samples as binary messages, of any length up to 1 MiB. Text messages are commands:
+`{"type": "flush"}` ends the running utterance, `{"type": "reset"}` forgets it, `{"type": "configure", "hot_words":
+{"jetson": 3.0}, "endpoint": {"silence": 0.8}}` changes what follows. The server answers in JSON: `ready`, `partial`
+(only where the text changed), `final`, `trigger`, `flushed`, `reset`, `configured` and `error`.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, WebSocket
+
+from heyjetson.server import metrics
+from heyjetson.server.access import allow_socket
+from heyjetson.server.connection import Connection
+from heyjetson.server.errors import BusyError, problem
+from heyjetson.server.platform import platform_of
+
+PROTOCOL = "heyjetson"
+RETRY = 5  # seconds after which a refused client may come again
+
+router = APIRouter()
+
+
+@router.websocket("/v1/listen")
+async def listen(websocket: WebSocket) -> None:
+    """Hear one client until it goes."""
+    here = platform_of(websocket)
+    if not allow_socket(websocket):
+        await websocket.send_denial_response(problem(401, "This server wants a key.", "invalid_api_key"))
+        return
+    if here.connections.full:
+        busy = BusyError(RETRY)
+        metrics.REFUSED.labels(busy.code).inc()
+        told = f"All {here.connections.limit} live streams are in use: try again in {RETRY} s."
+        await websocket.send_denial_response(problem(503, told, busy.code, busy.headers))
+        return
+    connection = Connection(websocket, here)
+    with here.connections.added(connection):
+        await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
+        await connection.run()

@@ -1,0 +1,20 @@
+"""`GET /metrics`: what Prometheus reads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from heyjetson.server import metrics
+from heyjetson.server.platform import Platform, platform
+
+router = APIRouter(tags=["health"])
+KIND = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def read(here: Annotated[Platform, Depends(platform)]) -> Response:
+    """Requests, latency, real-time factor, streams and queue, in Prometheus' text format."""
+    waiting = here.files.waiting
+    return Response(metrics.text(waiting, here.files.held - waiting), media_type=KIND)

@@ -1,0 +1,68 @@
+"""Sentiment of a text, of words with times, or of a recording. Everything is done here; no cloud is asked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, File, Form, UploadFile
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from heyjetson.server.conversation import heard
+from heyjetson.server.errors import RequestError
+from heyjetson.server.platform import Platform, platform
+from heyjetson.server.sentiment import Said, analyse
+from heyjetson.server.sound import read_clip
+
+router = APIRouter(prefix="/v1/sentiment", tags=["sentiment"])
+Here = Annotated[Platform, Depends(platform)]
+Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
+
+
+class SpokenWord(BaseModel):
+    """A word with its times, as verbose_json has them."""
+
+    word: Annotated[str, Field(max_length=200)]
+    start: Seconds
+    end: Seconds
+    channel: Annotated[int | None, Field(ge=0, le=7)] = None
+
+
+class SentimentRequest(BaseModel):
+    """What is to be analysed: one of the two."""
+
+    text: Annotated[str | None, Field(max_length=200_000)] = None
+    words: Annotated[list[SpokenWord] | None, Field(max_length=50_000)] = None
+
+
+@router.post("")
+async def sentiment(here: Here, request: SentimentRequest) -> dict[str, Any]:
+    """Sentiment of a text or of words: overall, by sentence, its trend; with times also the pace and who speaks."""
+    if (request.text is None) == (request.words is None):
+        raise RequestError(422, "Send either text or words: one of the two.", "invalid")
+    if request.text is not None:
+        words = [Said(word) for word in request.text.split()]
+    else:
+        words = [
+            Said(" ".join(word.word.split()), word.start, max(word.start, word.end), word.channel)
+            for word in request.words or ()
+            if word.word.strip()
+        ]
+    if not words:
+        raise RequestError(422, "There is no word in it: nothing to analyse.", "empty")
+    return _sent(await here.files.run(analyse, words))
+
+
+@router.post("/audio")
+async def sentiment_of_audio(
+    here: Here,
+    file: Annotated[UploadFile, File()],
+    channels: Annotated[Literal["auto", "apart", "together"], Form()] = "auto",
+) -> dict[str, Any]:
+    """Transcribe a recording, each channel by itself where two hold different sound, and analyse what is said."""
+    clip = await read_clip(here, file)
+    return _sent(await here.files.run(heard, here.engine, clip, channels, here.settings.scorer))
+
+
+def _sent(analysed: dict[str, Any]) -> Any:
+    return JSONResponse(analysed)

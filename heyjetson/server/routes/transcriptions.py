@@ -1,0 +1,219 @@
+"""`POST /v1/audio/transcriptions`: what a recording says, compatible with OpenAI's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from heyjetson import formats
+from heyjetson.decode import Result, Word
+from heyjetson.errors import HeyJetsonError
+from heyjetson.server.errors import RequestError, status_of
+from heyjetson.server.growing import Deltas, GoneError, Growing
+from heyjetson.server.options import hot_words_of
+from heyjetson.server.platform import Platform, platform
+from heyjetson.server.sound import read_clip
+
+T = TypeVar("T")
+log = logging.getLogger("heyjetson.server")
+Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
+CONTENTS: dict[str, Any] = {
+    "application/json": {
+        "schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    },
+    **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/vtt", "text/event-stream")},
+}
+
+router = APIRouter(prefix="/v1/audio", tags=["speech"])
+
+
+@router.post(
+    "/transcriptions",
+    response_class=Response,
+    responses={200: {"description": "The transcript, as response_format and stream say.", "content": CONTENTS}},
+)
+async def transcribe(
+    request: Request,
+    here: Annotated[Platform, Depends(platform)],
+    file: Annotated[UploadFile, File(description="wav, flac, ogg, opus, mp3, aiff, au or sph")],
+    model: Annotated[str, Form(max_length=200, description="as in /v1/models; `default` or `whisper-1`")] = "default",
+    response_format: Annotated[Format, Form()] = "json",
+    timestamp_granularities: Annotated[
+        list[Literal["word", "segment"]] | None,
+        Form(alias="timestamp_granularities[]", max_length=2, description="of verbose_json; both where none is given"),
+    ] = None,
+    stream: Annotated[bool, Form(description="answer by server-sent events, text as it is understood")] = False,
+    hot_words: Annotated[str, Form(max_length=8192, description="`phrase:boost,phrase:boost`")] = "",
+    consent: Annotated[bool, Form(description="the recording may be kept for training")] = False,
+    language: Annotated[str, Form(max_length=100, description="ignored: a model has its own")] = "",
+    prompt: Annotated[str, Form(max_length=8192, description="ignored: hot_words make words likelier")] = "",
+    temperature: Annotated[float, Form(ge=0, le=1, description="ignored: nothing is drawn by chance")] = 0.0,
+) -> Response:
+    """Transcribe a recording of any length up to the server's limit."""
+    here.require_model(model)
+    words = hot_words_of(hot_words)
+    if stream and response_format not in ("json", "text"):
+        raise RequestError(422, "A stream has the text alone: choose response_format json or text.", "invalid")
+    clip = await read_clip(here, file)
+    growing = Growing(here.engine, clip, here.engine.decoder(here.settings.scorer, words))
+    keeper = here.keeper if consent else None
+
+    def kept(result: Result) -> Result:
+        if keeper:
+            keeper.keep(clip, result.text)
+        return result
+
+    if stream:
+        return await _streamed(request, here, growing, kept)
+    result = await _unless_gone(request, growing, here.files.run(lambda: kept(growing.final())))
+    if response_format == "text":
+        return PlainTextResponse(result.text + "\n")
+    if response_format in ("srt", "vtt"):
+        kind = "text/vtt" if response_format == "vtt" else "text/plain"
+        return Response(formats.subtitles(result, response_format), media_type=f"{kind}; charset=utf-8")
+    if response_format == "json":
+        return JSONResponse({"text": result.text})
+    about = {"model": here.model_name, "real_time_factor": round(growing.taken / clip.seconds, 4)}
+    return JSONResponse(verbose(result, clip.seconds, timestamp_granularities or ["word", "segment"]) | about)
+
+
+@router.post("/translations", include_in_schema=False)
+async def translate() -> None:
+    """Models here write what is said."""
+    raise RequestError(404, "Nothing is translated here: use /v1/audio/transcriptions.", "no_translation")
+
+
+def verbose(result: Result, seconds: float, granularities: list[Any]) -> dict[str, Any]:
+    """A result as verbose_json has it.
+
+    Args:
+        result: the transcript.
+        seconds: of the recording.
+        granularities: `word` and `segment`, which are wanted.
+    """
+    written: dict[str, Any] = {
+        "task": "transcribe",
+        "language": "english",
+        "duration": round(seconds, 3),
+        "text": result.text,
+    }
+    if "word" in granularities:
+        written["words"] = [
+            {"word": word.text, "start": word.start, "end": word.end, "confidence": word.confidence}
+            for word in result.words
+        ]
+    if "segment" in granularities:
+        written["segments"] = [
+            {
+                "id": number,
+                "start": line[0].start,
+                "end": line[-1].end,
+                "text": " ".join(word.text for word in line),
+                "confidence": _mean(line),
+            }
+            for number, line in enumerate(formats.captions(result.words))
+        ]
+    return written
+
+
+def _mean(words: list[Word]) -> float:
+    """Geometric mean of the words' confidence."""
+    logarithms = [math.log(max(word.confidence, 1e-4)) for word in words]
+    return round(math.exp(sum(logarithms) / len(logarithms)), 4)
+
+
+async def _unless_gone(request: Request, growing: Growing, work: Awaitable[T]) -> T:
+    """Wait for work, which is given up when the client leaves."""
+    future = asyncio.ensure_future(work)
+    left = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({future, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not future.done():
+            raise RequestError(499, "The client has left.", "gone")
+        return future.result()
+    finally:
+        if not future.done():
+            growing.gone.set()
+            future.cancel()
+        left.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Wait until the client has gone: its request is read, nothing else can come."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+Item = dict[str, Any] | HeyJetsonError | None  # an event, what went wrong, or the end
+
+
+async def _streamed(request: Request, here: Platform, growing: Growing, kept: Callable[[Result], Result]) -> Response:
+    """Server-sent events; what is wrong with the recording is still an answer of its own.
+
+    Raises:
+        BusyError: the queue is full.
+        AudioError: there is nothing to transcribe.
+    """
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Queue[Item] = asyncio.Queue()
+    begun: asyncio.Future[None] = loop.create_future()
+
+    def begin(error: HeyJetsonError | None) -> None:
+        if not begun.done():
+            begun.set_exception(error) if error else begun.set_result(None)
+        elif error:
+            waiting.put_nowait(error)
+
+    def work() -> None:
+        deltas = Deltas()
+        try:
+            for result in growing.results():
+                loop.call_soon_threadsafe(begin, None)
+                if delta := deltas.of(result):
+                    tell({"type": "transcript.text.delta", "delta": delta})
+                if result.final:
+                    kept(result)
+                    tell({"type": "transcript.text.done", "text": result.text})
+        except GoneError:
+            pass
+        except HeyJetsonError as error:
+            loop.call_soon_threadsafe(begin, error)
+        except Exception:
+            log.exception("A recording failed.")
+            failed = RequestError(500, "The server failed on this recording. Its log says why.", "internal_error")
+            loop.call_soon_threadsafe(begin, failed)
+        finally:
+            tell(None)
+
+    def tell(item: Item) -> None:
+        loop.call_soon_threadsafe(waiting.put_nowait, item)
+
+    future = here.files.submit(work)
+    try:
+        await _unless_gone(request, growing, begun)
+    except BaseException:
+        future.cancel()
+        raise
+
+    async def events() -> AsyncIterator[str]:
+        try:
+            while (item := await waiting.get()) is not None:
+                yield f"data: {json.dumps(_event(item), ensure_ascii=False)}\n\n"
+        finally:
+            growing.gone.set()
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+def _event(item: dict[str, Any] | HeyJetsonError) -> dict[str, Any]:
+    if isinstance(item, dict):
+        return item
+    status, code = status_of(item)
+    return {"error": {"message": str(item), "type": "server_error" if status >= 500 else "invalid", "code": code}}

@@ -1,0 +1,129 @@
+"""The server as a process: its socket, its log, its end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from heyjetson.errors import OptionError
+from heyjetson.server import logs
+from heyjetson.server.app import create_app
+from heyjetson.server.connection import MESSAGE_BYTES
+from heyjetson.server.settings import Settings
+from heyjetson.server.sockets import SocketProtocol
+
+HEADER_BYTES = 32 * 2**10
+KEEP_ALIVE = 15  # seconds
+
+
+class Server(uvicorn.Server):
+    """Says where it is once it is, and lets live streams say their last words.
+
+    Args:
+        config: of uvicorn.
+        address: of the pages.
+        seconds: that running work is given at the end.
+    """
+
+    def __init__(self, config: uvicorn.Config, address: str, seconds: float):
+        super().__init__(config)
+        self.address = address
+        self.seconds = seconds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self.started:
+            print(f"Hey, Jetson! is at {self.address}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing new, end what runs."""
+        for server in self.servers:
+            server.close()
+        await self.config.app.state.platform.connections.close(self.seconds)  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that does not listen yet: who connects before the models are loaded is refused at once.
+
+    Raises:
+        OptionError: the port is taken, or the host is not this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise OptionError(f"--host {host} is no address of this machine ({error.strerror}).") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OptionError(
+            f"Nothing can listen on {host}, port {port} ({error.strerror}): choose another --port, or end what uses it."
+        ) from None
+    return listener
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    """Refuse what TLS cannot use.
+
+    Raises:
+        OptionError: a file is missing, or the two do not belong together.
+    """
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise OptionError(f"{certificate} and {key} cannot be used for https: {error}.") from None
+
+
+def serve(settings: Settings, host: str, port: int, certificate: Path | None = None, key: Path | None = None) -> int:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: of the server.
+        host: to listen on.
+        port: 0 takes a free one.
+        certificate: PEM file, for https.
+        key: PEM file.
+
+    Returns:
+        the exit status.
+
+    Raises:
+        OptionError: the address or the certificate cannot be used.
+    """
+    if certificate and key:
+        _check_certificate(certificate, key)
+    listener = bind(host, port)
+    app = create_app(settings)
+    logs.configure()
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(settings.proxies),
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=round(settings.shutdown_seconds),
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        ws=SocketProtocol,
+        ws_max_size=MESSAGE_BYTES,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    address = f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}"
+    server = Server(config, address, settings.shutdown_seconds)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))  # before uvicorn listens to them, and after
+    server.run(sockets=[listener])
+    return 0 if server.started else 1

@@ -1,0 +1,263 @@
+"""Recordings that clients send, decoded in a process of its own: what breaks libsndfile does not break the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from heyjetson.audio import to_mono
+from heyjetson.server.decoder import MESSAGE
+from heyjetson.server.errors import BusyError, RequestError
+from heyjetson.server.settings import Settings
+from heyjetson.server.work import Workers
+
+if TYPE_CHECKING:
+    from fastapi import UploadFile
+
+    from heyjetson.server.platform import Platform
+
+PROCESSES = 2
+SHARE = 4  # of the memory for decoding that one recording may fill
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")  # what a child needs; no keys are among it
+
+
+@dataclass
+class Clip:
+    """A recording.
+
+    Args:
+        samples: [S, C] float32.
+        rate: hertz.
+    """
+
+    samples: np.ndarray
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / self.rate
+
+    @property
+    def mono(self) -> np.ndarray:
+        """Mean of the channels, [S]."""
+        return to_mono(self.samples)
+
+
+class Decoders:
+    """Processes that decode uploads, a file at a time each.
+
+    Args:
+        settings: with the limits.
+        rate: hertz; sound with more is resampled to it, since no model here hears more.
+    """
+
+    def __init__(self, settings: Settings, rate: int):
+        self.settings = settings
+        self.rate = rate
+        self._workers = Workers(PROCESSES, settings.queue, "decode")
+        self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        self._lock = threading.RLock()  # a clip may be collected, and released, anywhere
+        self._held = 0  # bytes of the clips that live
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the processes, so that the first upload need not wait for them; returns at once."""
+        for _ in range(PROCESSES - self._workers.held - self._idle.qsize()):
+            self._idle.put(self._spawn())
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        script = Path(__file__).with_name("decoder.py")
+        # The folder of a script comes first in its path, where `platform` would be ours and not Python's.
+        code = f"import runpy, sys; sys.path[:] = {sys.path!r}; runpy.run_path({str(script)!r}, run_name='__main__')"
+        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(self.settings.decode_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment | {"OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    def _living(self) -> subprocess.Popen[bytes]:
+        """A process that waits for a task; one that ended while it was idle is replaced."""
+        try:
+            child = self._idle.get_nowait()
+        except Empty:
+            return self._spawn()
+        if child.poll() is None:
+            return child
+        _end(child)
+        return self._spawn()
+
+    async def decode(self, file: BinaryIO, size: int) -> Clip:
+        """Decode a file.
+
+        Args:
+            file: at its beginning.
+            size: its bytes.
+
+        Raises:
+            RequestError: 4xx, the file cannot be used; 503, too much is in work.
+        """
+        with self._lock:
+            if self._held > self.settings.decode_bytes // 2:
+                raise BusyError()
+        return await self._workers.run(self._decode, file, size)
+
+    def _decode(self, file: BinaryIO, size: int) -> Clip:
+        try:
+            clip = self._try(file, size)
+        except (OSError, EOFError):  # by the file, or by who kills processes where memory is short
+            file.seek(0)
+            try:
+                clip = self._try(file, size)
+            except (OSError, EOFError):
+                message = "The file cannot be decoded, it breaks the decoder: convert it to wav or flac."
+                raise RequestError(422, message, "broken") from None
+        self._hold(clip)
+        return clip
+
+    def _try(self, file: BinaryIO, size: int) -> Clip:
+        """Decode with the next process that is idle.
+
+        Raises:
+            RequestError: the file is refused, or takes too long.
+            EOFError, OSError: the process ended.
+        """
+        child = self._living()
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            child.kill()
+
+        timer = threading.Timer(2 * self.settings.decode_seconds, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            clip = self._converse(child, file, size)
+        except RequestError:
+            self._give_back(child)
+            raise
+        except BaseException:
+            _end(child)
+            if expired.is_set():
+                message = "The file takes too long to decode: convert it to wav or flac."
+                raise RequestError(422, message, "too_slow") from None
+            raise
+        finally:
+            timer.cancel()
+        self._give_back(child)
+        return clip
+
+    def _converse(self, child: subprocess.Popen[bytes], file: BinaryIO, size: int) -> Clip:
+        """Give a process its task and gather what it sends.
+
+        Raises:
+            RequestError: the file is refused; the process is ready for the next one.
+            EOFError, OSError: the process ended.
+        """
+        assert child.stdin and child.stdout
+        task = {
+            "bytes": size,
+            "seconds": self.settings.audio_seconds,
+            "values": self.settings.decode_bytes // SHARE // 4,
+            "rate": self.rate,
+            "processor_seconds": self.settings.decode_seconds,
+        }
+        child.stdin.write(json.dumps(task).encode() + b"\n")
+        shutil.copyfileobj(file, child.stdin, 2**20)
+        child.stdin.flush()
+        header: dict[str, int] = {}
+        sound = bytearray()
+        while True:
+            letter, length = MESSAGE.unpack(_read(child.stdout, MESSAGE.size))
+            body = _read(child.stdout, length)
+            if letter == b"B":
+                sound += body
+            elif letter == b"H":
+                header = json.loads(body)
+            elif letter == b"X":
+                status, code, message = json.loads(body)
+                raise RequestError(status, message, code)
+            else:
+                samples = np.frombuffer(sound, np.float32).reshape(-1, header["channels"])
+                return Clip(samples, header["rate"])
+
+    def _hold(self, clip: Clip) -> None:
+        """Count a clip's memory until it is gone."""
+        size = clip.samples.nbytes
+        with self._lock:
+            self._held += size
+        released = weakref.finalize(clip, self._release, size)
+        released.atexit = False  # type: ignore[misc]
+
+    def _release(self, size: int) -> None:
+        with self._lock:
+            self._held -= size
+
+    def _give_back(self, child: subprocess.Popen[bytes]) -> None:
+        if self._closed:
+            _end(child)
+        else:
+            self._idle.put(child)
+
+    def close(self) -> None:
+        """Let running work end, and the processes."""
+        self._closed = True
+        self._workers.close()
+        while True:
+            try:
+                _end(self._idle.get_nowait())
+            except Empty:
+                return
+
+
+def _read(source: IO[bytes], size: int) -> bytes:
+    data = source.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a process, and wait until it is gone."""
+    child.kill()
+    for pipe in (child.stdin, child.stdout):
+        try:
+            if pipe:
+                pipe.close()
+        except OSError:  # what had not been written cannot be any more
+            pass
+    child.wait()
+
+
+async def read_clip(here: Platform, upload: UploadFile) -> Clip:
+    """Decode what a client sent.
+
+    Args:
+        here: the platform.
+        upload: of the form.
+
+    Returns:
+        the recording at its own rate, or at the models' where that is lower.
+
+    Raises:
+        RequestError: 413, too long or too large; 415, of no known format; 422, empty or broken; 503, too much is in
+            work.
+    """
+    size = upload.file.seek(0, os.SEEK_END)
+    upload.file.seek(0)
+    return await here.decoders.decode(upload.file, size)

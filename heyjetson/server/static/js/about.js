@@ -1,0 +1,88 @@
+// About: what runs here.
+
+import { askJSON, byId, element, guarded } from "./api.js";
+import { markdown } from "./markdown.js";
+
+const number = (value) => value.toLocaleString("en");
+const percent = (value) => `${(100 * value).toFixed(1)} %`;
+const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+function figure(title, value) { return element("div", {}, element("dt", {}, title), element("dd", {}, value)); }
+function pairs(entries) { return element("dl", { class: "pairs" }, ...entries.flatMap(([key, value]) => [element("dt", {}, key), element("dd", {}, value)])); }
+
+/** columns: [title, is a number]; rows of texts. */
+function table(columns, rows) {
+  const cls = (index) => (columns[index][1] ? { class: "number" } : {});
+  return element("table", {}, element("thead", {}, element("tr", {}, ...columns.map(([title], index) => element("th", { scope: "col", ...cls(index) }, title)))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell, index) => element("td", cls(index), cell))))));
+}
+
+function running({ model, running: now }) {
+  byId("running").replaceChildren(figure("model", model.name), figure("kind", model.streams ? "streams" : "whole recordings"),
+    figure("runs on", now.provider === "tensorrt" && now.engine ? `tensorrt, ${now.engine}` : now.provider),
+    figure("onnxruntime offers", now.available.map((one) => one.replace("ExecutionProvider", "")).join(", ") || "–"),
+    figure("precision", model.precision ?? "–"), figure("parameters", model.parameters ? `${(model.parameters / 1e6).toFixed(2)} M` : "–"),
+    figure("size", size(model.bytes)), figure("hears", `${number(model.sample_rate)} Hz`), figure("answers every", `${(model.frame_seconds * 1000).toFixed(0)} ms`),
+    ...(model.streams ? [figure("looks ahead", `${(model.lookahead_seconds * 1000).toFixed(0)} ms`)] : []), figure("language model", now.scorer ? "yes" : "no"), figure("threads", String(now.threads)));
+}
+
+function measured({ model }) {
+  const rows = Object.entries(model.measured).filter(([, row]) => typeof row === "object" && row && "wer" in row).map(([precision, row]) =>
+    [precision, percent(row.wer), percent(row.cer), row.cosine === undefined ? "–" : row.cosine.toFixed(3), row.real_time_factor === undefined ? "–" : row.real_time_factor.toFixed(4), String(row.utterances ?? "–")]);
+  const trained = model.training.validation_wer;
+  const said = [rows.length ? null : "This bundle was exported without measuring it; `python export.py … manifest=FILE` does.", trained === undefined ? null : `On the validation set of its training it wrote ${percent(trained)} of the words wrong.`];
+  byId("measured").replaceChildren(...(rows.length ? [table([["Precision"], ["WER", true], ["CER", true], ["Cosine", true], ["Real-time factor", true], ["Utterances", true]], rows)] : []),
+    ...said.filter(Boolean).flatMap(markdown));
+}
+
+function trigger(found) {
+  byId("trigger").hidden = !found;
+  if (!found) return;
+  const hours = found.hours ? ` Thresholds were chosen on ${found.hours.toFixed(1)} hours without the words.` : "";
+  byId("trigger-text").textContent = `${found.name} on ${found.provider}: a score for each word every ${(found.frame_seconds * 1000).toFixed(0)} ms, averaged over ${found.smoothing} s; a word is not raised again for ${found.refractory} s.${hours}`;
+  const rows = found.words.flatMap((one) => {
+    if (!one.calibration.length) return [[`${one.word} ✓`, one.threshold.toFixed(3), "not calibrated", "–"]];
+    return one.calibration.map((point) => [Math.abs(point.threshold - one.threshold) < 1e-3 ? `${one.word} ✓` : one.word, point.threshold.toFixed(3), `${point.false_alarms_per_hour}`, percent(point.miss_rate)]);
+  });
+  byId("words").replaceChildren(table([["Word"], ["Threshold", true], ["Alarms an hour", true], ["Missed", true]], rows), element("p", { class: "quiet" }, "✓ the threshold in use where a client asks for no other. Alarms are false ones."));
+}
+
+function layers({ model }) {
+  const { layers: found, inputs, outputs, file } = model.graph;
+  const ports = (values) => values.map((port) => `${port.name} [${port.shape.join(", ")}]`).join(", ");
+  const text = found
+    ? `${file}: ${number(found.nodes)} operators of ${found.operators.length} kinds, ONNX operator set ${found.opset}, ${number(found.parameters)} numbers. Below, in order, what holds weights; names are those of the modules that were trained.`
+    : `${file} cannot be read here: \`heyjetson info\` says what the bundle is.`;
+  byId("graph-text").textContent = text;
+  byId("graph").replaceChildren(pairs([["takes", ports(inputs)], ["gives", ports(outputs) || "–"]]));
+  if (!found) return;
+  const shapes = (all) => all.map((shape) => shape.join(" × ")).join(", ");
+  byId("graph").append(
+    element("details", { open: true }, element("summary", {}, `${found.layers.length} layers with weights`), element("div", { class: "scroll", tabindex: "0" },
+      table([["Layer"], ["Operator"], ["Weights"], ["Numbers", true]], found.layers.map((one) => [one.name.replace(/^\//, "") || "–", one.operator, shapes(one.shapes), number(one.parameters)])))),
+    element("details", {}, element("summary", {}, "Operators by kind"), element("div", { class: "scroll", tabindex: "0" },
+      table([["Operator"], ["Number", true]], found.operators.map((one) => [one.operator, number(one.count)])))));
+}
+
+function limits(found) {
+  byId("limits").replaceChildren(pairs([
+    ["recordings at once", `${found.workers}, and ${found.queue} that wait`], ["live streams", String(found.streams)], ["upload", size(found.upload_bytes)],
+    ["length of a recording", `${(found.audio_seconds / 60).toFixed(0)} min`], ["requests a minute", found.requests_per_minute ? String(found.requests_per_minute) : "no limit"],
+    ["key", found.keys ? "wanted" : "none: open to all who reach it"], ["recordings", found.keeps_recordings ? "kept where their speaker agrees" : "never kept"]]));
+}
+
+await guarded(async () => {
+  try {
+    const found = await askJSON("/v1/about");
+    running(found);
+    measured(found);
+    trigger(found.trigger);
+    layers(found);
+    byId("card").replaceChildren(...(found.model.card ? markdown(found.model.card) : [element("p", { class: "quiet" }, "The bundle has no MODEL_CARD.md.")]));
+    byId("versions").replaceChildren(pairs(Object.entries(found.versions)));
+    limits(found.limits);
+    byId("about").hidden = false;
+  } finally {
+    byId("busy").textContent = "";
+  }
+})();

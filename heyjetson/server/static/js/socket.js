@@ -1,0 +1,130 @@
+// The live socket: connects again by itself, keeps the sound of the meantime, and says what it could not keep.
+
+import { protocols } from "./api.js";
+
+const FINAL_CODES = new Set([1000, 1007, 1008, 1009]); // connecting again would not help
+const WAITS = [0.5, 1, 2, 4, 8]; // seconds
+const KEPT = 20; // seconds of sound that wait for the socket at most
+const AHEAD = 5; // seconds in the browser's own buffer, beyond which the network is too slow
+
+/**
+ *   options(): the query's values of the moment.
+ *   onevent(event): of the server; its times go on over connections. Partials and finals get `round_trip_ms`.
+ *   onstate(state, sentence): connecting, open, waiting, closed.
+ *   onlost(seconds): sound that was thrown away.
+ */
+export class ListenSocket {
+  constructor({ rate = 16000, options = () => ({}), onevent, onstate = () => {}, onlost = () => {} }) {
+    Object.assign(this, { rate, options, onevent, onstate, onlost });
+    this.kept = [];
+    this.keptBytes = 0;
+    this.sent = 0; // samples, since the beginning
+    this.base = 0; // samples sent before this connection
+    this.marks = []; // [samples sent, when]
+    this.tries = 0;
+    this.wanted = false;
+  }
+
+  open() { this.wanted = true; this.connect(); }
+
+  connect() {
+    this.onstate("connecting", this.tries ? "Connecting again…" : "Connecting…");
+    const query = new URLSearchParams({ rate: this.rate, ...this.options() });
+    const address = new URL(`/v1/listen?${query}`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address, protocols());
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    this.ready = false;
+    this.said = "";
+    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    socket.onclose = ({ code }) => this.closed(code);
+  }
+
+  receive(event) {
+    if (event.type === "ready") {
+      this.ready = true;
+      this.tries = 0;
+      this.base = this.sent;
+      this.marks = [];
+      this.onstate("open", "Listening");
+      this.drain();
+    }
+    if (event.type === "error") this.said = event.message;
+    if (event.type === "partial" || event.type === "final") {
+      const samples = Math.round(event.seconds * this.rate) + this.base;
+      const mark = this.marks.find(([until]) => until >= samples);
+      if (mark) event.round_trip_ms = performance.now() - mark[1];
+      this.marks = this.marks.filter(([until]) => until >= samples);
+    }
+    const begun = this.base / this.rate;
+    for (const name of ["start", "end", "seconds", "time"]) if (name in event) event[name] += begun;
+    for (const word of event.words || []) { word.start += begun; word.end += begun; }
+    this.onevent(event);
+  }
+
+  closed(code) {
+    this.ready = false;
+    if (!this.wanted) { this.finished?.(); this.onstate("closed", "Stopped"); return; }
+    if (FINAL_CODES.has(code)) {
+      this.wanted = false;
+      this.onstate("closed", this.said || "The server ended the stream.");
+      return;
+    }
+    const wait = WAITS[Math.min(this.tries, WAITS.length - 1)];
+    this.tries += 1;
+    this.onstate("waiting", `${this.said || "The server cannot be reached, or all its live streams are in use."} Trying again in ${wait} s.`);
+    this.timer = setTimeout(() => this.connect(), wait * 1000);
+  }
+
+  /** Send int16 samples, or keep them until there is a connection. */
+  send(pcm) {
+    this.kept.push(pcm);
+    this.keptBytes += pcm.byteLength;
+    this.drain();
+    let lost = 0;
+    while (this.keptBytes > KEPT * this.rate * 2) lost += this.shift().byteLength;
+    if (lost) this.onlost(lost / 2 / this.rate);
+  }
+
+  shift() {
+    const pcm = this.kept.shift();
+    this.keptBytes -= pcm.byteLength;
+    return pcm;
+  }
+
+  drain() {
+    while (this.ready && this.kept.length && this.socket.readyState === WebSocket.OPEN && this.socket.bufferedAmount < AHEAD * this.rate * 2) {
+      const pcm = this.shift();
+      this.sent += pcm.byteLength / 2;
+      this.marks.push([this.sent, performance.now()]);
+      if (this.marks.length > 5000) this.marks.shift();
+      this.socket.send(pcm);
+    }
+  }
+
+  command(command) { if (this.ready) this.socket.send(JSON.stringify(command)); }
+
+  /** End the running utterance and close, once its final has come. */
+  async close(patience = 5000) {
+    this.wanted = false;
+    clearTimeout(this.timer);
+    if (!this.ready) { this.socket?.close(); this.onstate("closed", "Stopped"); return; }
+    const deadline = performance.now() + patience;
+    this.drain();
+    while (this.kept.length && this.ready && performance.now() < deadline) {
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+      this.drain();
+    }
+    if (this.kept.length) this.onlost(this.keptBytes / 2 / this.rate);
+    await new Promise((resolve) => {
+      this.finished = resolve;
+      const tell = this.onevent;
+      this.onevent = (event) => { tell(event); if (event.type === "flushed") resolve(); };
+      this.command({ type: "flush" });
+      setTimeout(resolve, Math.max(deadline - performance.now(), 500));
+    });
+    this.finished = null;
+    if (this.socket.readyState < WebSocket.CLOSING) this.socket.close(1000);
+  }
+}

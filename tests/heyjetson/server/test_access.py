@@ -1,0 +1,160 @@
+"""Keys, rates, other sites' pages; and what surrounds every answer."""
+
+import json
+import logging
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from heyjetson.server.access import accepted
+from heyjetson.server.logs import JsonFormatter
+from heyjetson.server.settings import Settings
+from tests.heyjetson.server.running import served
+
+KEYS = ("first key", "Schlüssel", "third")
+BEARER = {"Authorization": "Bearer first key"}
+
+
+@pytest.fixture(scope="module")
+def closed(speech_folder, tmp_path_factory):
+    """A server that wants a key."""
+    with served(Settings(speech_folder, keys=KEYS, state=tmp_path_factory.mktemp("state"))) as address:
+        yield address
+
+
+def test_keys_are_compared_as_a_whole():
+    assert accepted(KEYS, "first key")
+    assert accepted(KEYS, "Schlüssel")
+    for wrong in (None, "", "first", "first key ", "FIRST KEY"):
+        assert not accepted(KEYS, wrong)
+    assert not accepted((), None)
+    assert not accepted((), "")
+
+
+def test_a_key_is_wanted(closed):
+    for path in ("/v1/models", "/metrics", "/v1/dataset"):
+        answer = httpx.get(closed + path)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert "none came with the request" in answer.json()["error"]["message"]
+        assert httpx.get(closed + path, headers={"X-API-Key": "wrong"}).status_code == 401
+        assert httpx.get(closed + path, headers=BEARER).status_code == 200
+    assert httpx.get(f"{closed}/v1/models", headers={"X-API-Key": "first key"}).status_code == 200
+
+
+def test_what_shows_no_data_is_open(closed):
+    for path in ("/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/static/js/api.js"):
+        assert httpx.get(closed + path).status_code == 200
+
+
+def test_an_upload_without_a_key_is_not_read(closed):
+    answer = httpx.post(f"{closed}/v1/audio/transcriptions", files={"file": bytes(2**20)})
+    assert answer.status_code == 401
+
+
+def test_the_document_says_where_the_key_goes(closed, site):
+    document = httpx.get(f"{closed}/openapi.json").json()
+    assert document["paths"]["/v1/models"]["get"]["security"] == [{"key": []}]
+    assert "security" not in document["paths"]["/health/live"]["get"]
+    assert "securitySchemes" not in httpx.get(f"{site}/openapi.json").json()["components"]
+
+
+def status_of_socket(site: str, **options: object) -> int:
+    """101, or what the server answers before the socket is one."""
+    try:
+        with connect(f"{site.replace('http', 'ws')}/v1/listen?rate=16000", open_timeout=30, **options):
+            return 101
+    except InvalidStatus as error:
+        return error.response.status_code
+
+
+def test_sockets_want_a_key_before_they_are_accepted(closed):
+    digits = "Schlüssel".encode().hex()
+    assert status_of_socket(closed) == 401
+    assert status_of_socket(closed, subprotocols=["heyjetson", "heyjetson.key.00"]) == 401
+    assert status_of_socket(closed, subprotocols=["heyjetson", "heyjetson.key.zz"]) == 401
+    assert status_of_socket(closed, subprotocols=["heyjetson", f"heyjetson.key.{digits}"]) == 101
+    assert status_of_socket(closed, additional_headers=BEARER) == 101
+
+
+def test_pages_of_other_sites_have_no_business_here(site):
+    assert status_of_socket(site, origin="https://evil.example") == 403
+    assert status_of_socket(site, origin=site) == 101
+    for origin, status in (("https://evil.example", 403), ("null", 403), (site, 404)):
+        assert httpx.post(f"{site}/v1/audio/translations", headers={"Origin": origin}).status_code == status
+    assert (
+        "access-control-allow-origin" not in httpx.get(f"{site}/", headers={"Origin": "https://evil.example"}).headers
+    )
+
+
+def test_other_names_are_refused(speech_folder, tmp_path):
+    with served(Settings(speech_folder, hosts=("jetson.local",), state=tmp_path)) as address:
+        answer = httpx.get(f"{address}/health/live")
+        assert answer.status_code == 400
+        assert "does not answer under that name" in answer.json()["error"]["message"]
+        assert httpx.get(f"{address}/health/live", headers={"Host": "jetson.local:80"}).status_code == 200
+
+
+def test_rates(speech_folder, tmp_path):
+    settings = Settings(speech_folder, requests_per_minute=3, keys=KEYS, state=tmp_path)
+    with served(settings) as address:
+        given = [httpx.get(f"{address}/v1/models", headers=BEARER) for _ in range(4)]
+        assert [answer.status_code for answer in given] == [200, 200, 200, 429]
+        assert 1 <= int(given[-1].headers["retry-after"]) <= 61
+        assert "More than 3 requests" in given[-1].json()["error"]["message"]
+        assert httpx.get(f"{address}/v1/models", headers={"X-API-Key": "third"}).status_code == 200  # another client
+        assert httpx.get(f"{address}/health/live").status_code == 200
+
+
+def test_headers_of_every_answer(site):
+    for path in ("/", "/v1/models", "/static/js/api.js", "/none"):
+        headers = httpx.get(site + path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe-eval" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert len(headers["x-request-id"]) == 32
+    assert httpx.get(f"{site}/v1/models").headers["cache-control"] == "no-store"
+    script = httpx.get(f"{site}/static/js/api.js")
+    assert script.headers["cache-control"] == "no-cache"
+    known = {"If-None-Match": script.headers["etag"].removesuffix('"').removesuffix("-gzip") + '"'}
+    assert httpx.get(f"{site}/static/js/api.js", headers=known | {"Accept-Encoding": "identity"}).status_code == 304
+
+
+@pytest.mark.parametrize(("given", "kept"), [("abc-1.2_3", True), ("a b", False), ("x" * 65, False), ('"}', False)])
+def test_request_ids(site, given, kept):
+    answer = httpx.get(f"{site}/health/live", headers={"X-Request-ID": given}).headers["x-request-id"]
+    assert (answer == given) == kept
+
+
+def test_large_answers_are_packed(site):
+    assert httpx.get(f"{site}/openapi.json").headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in httpx.get(f"{site}/health/live").headers
+
+
+def test_the_log_says_who_asked_but_not_what(site, spoken, caplog):
+    with caplog.at_level(logging.INFO, "heyjetson.access"):
+        with spoken.open("rb") as file:
+            httpx.post(f"{site}/v1/audio/transcriptions?key=secret", files={"file": file})
+        httpx.get(f"{site}/health/live")  # the line of the first is written by then
+    lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "heyjetson.access"]
+    entry = json.loads(lines[0])
+    wanted = {"method": "POST", "path": "/v1/audio/transcriptions", "status": 200, "client": "127.0.0.1"}
+    assert entry | wanted == entry
+    assert entry["bytes_in"] > 96000
+    assert {"time", "id", "ms", "bytes_out", "level"} <= set(entry)
+    assert not any(word in line for line in lines for word in ("secret", "ab ba"))
+
+
+def test_metrics(site, spoken):
+    with spoken.open("rb") as file:
+        httpx.post(f"{site}/v1/audio/transcriptions", files={"file": file})
+    httpx.get(f"{site}/made/up/by/a/client")
+    text = httpx.get(f"{site}/metrics").text
+    assert 'heyjetson_requests_total{method="POST",route="/v1/audio/transcriptions",status="200"}' in text
+    assert 'heyjetson_request_seconds_bucket{le="0.1",route="/v1/audio/transcriptions"}' in text
+    for name in ("audio_seconds_total", "real_time_factor_count", "streams", "queue_length", "refused_total"):
+        assert f"heyjetson_{name}" in text
+    assert "process_resident_memory_bytes" in text
+    assert "made/up" not in text

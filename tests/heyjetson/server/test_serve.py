@@ -1,0 +1,134 @@
+"""The command, as a process: it starts, says where it is, and ends what it has begun."""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from heyjetson.cli import main
+from heyjetson.commands import serve
+from tests.conftest import ROOT
+
+PATIENCE = 60
+
+
+@contextmanager
+def process(*arguments: object):
+    """A running server: the process and its address."""
+    command = [sys.executable, "-m", "heyjetson", "serve", *map(str, arguments), "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, serve.KEYS: ""}
+    ) as server:
+        try:
+            assert select.select([server.stdout], [], [], PATIENCE)[0]
+            line = server.stdout.readline()
+            assert (found := re.search(r"https?://\S+", line)), line + server.stderr.read()
+            yield server, found[0]
+        finally:
+            server.kill()
+
+
+def test_running_requests_end_and_new_ones_are_refused(speech_folder, spoken, tmp_path):
+    data = spoken.read_bytes()
+    with process(speech_folder, "--state", tmp_path) as (server, address):
+        host, port = address.removeprefix("http://").split(":")
+        half = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + data[:1000]
+        rest = data[1000:] + b"\r\n--x--\r\n"
+        head = (
+            f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(half + rest)}\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\nExpect: 100-continue\r\n\r\n"
+        )
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+            connection.sendall(head.encode())
+            assert b"100 Continue" in connection.recv(1000)  # the request has begun
+            connection.sendall(half)
+            server.send_signal(signal.SIGTERM)
+            refused = False
+            while not refused:
+                try:
+                    socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+                except ConnectionRefusedError:
+                    refused = True
+            connection.sendall(rest)
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        assert b'{"text":"ab ba"}' in answer
+        assert server.wait(PATIENCE) == 0
+        log = server.stderr.read()
+        assert '"path": "/v1/audio/transcriptions"' in log
+        assert "Traceback" not in log
+
+
+def test_a_second_signal_and_an_idle_server(speech_folder, tmp_path):
+    with process(speech_folder, "--state", tmp_path) as (server, address):
+        assert httpx.get(f"{address}/health/ready").status_code == 200
+        server.send_signal(signal.SIGINT)
+        assert server.wait(PATIENCE) == 0
+
+
+def test_https(speech_folder, tmp_path):
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    paths = {"-keyout": tmp_path / "key.pem", "-out": tmp_path / "cert.pem"}
+    command = [*made, *(str(part) for pair in paths.items() for part in pair)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no openssl")
+    options = ("--certificate", paths["-out"], "--private-key", paths["-keyout"], "--state", tmp_path)
+    with process(speech_folder, *options) as (_, address):
+        assert address.startswith("https://")
+        assert httpx.get(f"{address}/health/live", verify=False).json() == {"status": "live"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max-minutes", "0"], "--max-minutes must be above 0"),
+        (["--workers", "0"], "--workers must be at least 1"),
+        (["--port", "99999"], "--port must be at most 65535"),
+        (["--certificate", "a.pem"], "belong together"),
+        (["--certificate", "a.pem", "--private-key", "b.pem"], "cannot be used for https"),
+        (["--key-file", "none.txt"], "cannot be read"),
+        (["--host", "203.0.113.9"], "Nothing can listen on 203.0.113.9"),
+        (["--trigger", "none"], "none"),
+    ],
+)
+def test_wrong_use_is_a_sentence(arguments, message, speech_folder, capsys):
+    assert main(["serve", str(speech_folder), "--port", "0", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(speech_folder, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["serve", str(speech_folder), "--port", str(taken.getsockname()[1])]) == 1
+    assert "choose another --port" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_named(speech_folder, capsys, monkeypatch):
+    monkeypatch.setattr(serve, "NEEDED", ("fastapi", "no_such_package"))
+    assert main(["serve", str(speech_folder)]) == 1
+    assert 'needs no_such_package: pip install "heyjetson[server]"' in capsys.readouterr().err
+
+
+def test_an_open_server_is_warned_of(speech_folder, capsys, monkeypatch):
+    given = []
+    monkeypatch.setattr("heyjetson.server.run.serve", lambda settings, *_: given.append(settings) or 0)
+    monkeypatch.delenv(serve.KEYS, raising=False)
+    assert main(["serve", str(speech_folder), "--host", "0.0.0.0"]) == 0
+    assert "everybody who reaches 0.0.0.0" in capsys.readouterr().err
+    monkeypatch.setenv(serve.KEYS, "one,two")
+    assert main(["serve", str(speech_folder), "--host", "0.0.0.0", "--proxy", "10.0.0.1"]) == 0
+    assert capsys.readouterr().err == ""
+    assert (given[1].keys, given[1].proxies) == (("one", "two"), ("10.0.0.1",))
+
+
+def test_keys_of_a_file(tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("# ours\n\n first \nsecond\n")
+    assert serve.keys_of(file, "third") == ("first", "second", "third")

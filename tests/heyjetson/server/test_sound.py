@@ -1,0 +1,162 @@
+"""Decoding apart: right samples, limits, and processes that die."""
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heyjetson.server import sound
+from heyjetson.server.errors import BusyError, RequestError
+from heyjetson.server.settings import Settings
+from heyjetson.server.sound import Clip, Decoders
+from tests.conftest import ROOT
+from tests.heyjetson.server.hostile import sound as noise
+from tests.heyjetson.server.hostile import written
+
+
+@pytest.fixture(scope="module")
+def decoders(tmp_path_factory):
+    made = Decoders(Settings(tmp_path_factory.mktemp("none"), audio_seconds=100.0), 16000)
+    made.start()
+    yield made
+    made.close()
+
+
+def decode(decoders: Decoders, data: bytes) -> Clip:
+    return asyncio.run(decoders.decode(io.BytesIO(data), len(data)))
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("WAV", 1e-4), ("FLAC", 1e-4), ("AIFF", 1e-4), ("AU", 1e-4)])
+def test_formats_without_loss(decoders, kind, tolerance):
+    clip = decode(decoders, written(noise(), format=kind))
+    assert (clip.samples.shape, clip.rate, clip.seconds) == ((16000, 1), 16000, 1.0)
+    assert np.allclose(clip.mono, noise(), atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", [{"format": "OGG"}, {"format": "OGG", "subtype": "OPUS"}, {"format": "MP3"}])
+def test_formats_with_loss(decoders, kind):
+    clip = decode(decoders, written(noise(2), **kind))
+    assert clip.seconds == pytest.approx(2, abs=0.1)
+    assert clip.mono.std() == pytest.approx(0.1, abs=0.04)
+
+
+def test_channels_and_rates(decoders):
+    time = np.arange(44100) / 44100
+    stereo = np.stack([np.sin(2 * np.pi * 440 * time), np.zeros(44100)], axis=1)
+    clip = decode(decoders, written(stereo, 44100))
+    assert (clip.samples.shape, clip.rate) == ((16000, 2), 16000)
+    expected = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    assert np.allclose(clip.samples[1000:-1000, 0], expected[1000:-1000], atol=1e-3)
+    assert np.allclose(clip.samples[:, 1], 0, atol=1e-4)
+    assert decode(decoders, written(noise(), 8000)).rate == 8000  # never up
+
+
+def test_a_wav_from_a_pipe_has_no_length(decoders):
+    data = bytearray(written(noise()))
+    data[40:44] = b"\xff\xff\xff\xff"
+    assert decode(decoders, bytes(data)).seconds == 1.0
+
+
+def kill_when_asked(monkeypatch) -> None:
+    """Let the process that decodes die in the middle of it."""
+    real = sound.json.dumps
+
+    def dumps(task):
+        return real({key: value for key, value in task.items() if key != "seconds"})  # which the process needs
+
+    monkeypatch.setattr(sound.json, "dumps", dumps)
+
+
+def test_a_process_that_dies_takes_one_request_with_it(decoders, monkeypatch):
+    with monkeypatch.context() as broken:
+        kill_when_asked(broken)
+        with pytest.raises(RequestError, match="breaks the decoder") as error:
+            decode(decoders, written(noise()))
+        assert error.value.status == 422
+    assert decode(decoders, written(noise())).seconds == 1.0
+
+
+def test_a_process_that_was_killed_while_idle_is_replaced(decoders):
+    for _ in range(sound.PROCESSES + 1):
+        child = decoders._idle.get()
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        decoders._idle.put(child)
+        assert decode(decoders, written(noise())).seconds == 1.0
+
+
+def test_others_go_on_while_one_dies(decoders, monkeypatch):
+    results: list[object] = []
+
+    def work(data: bytes) -> None:
+        try:
+            results.append(decode(decoders, data).seconds)
+        except RequestError as error:
+            results.append(error.status)
+
+    threads = [threading.Thread(target=work, args=(data,)) for data in [written(noise()), b"fLaC" + bytes(50)] * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(results) == [1.0] * 4 + [415] * 4
+
+
+def test_a_process_that_hangs_is_ended(tmp_path):
+    made = Decoders(Settings(tmp_path, decode_seconds=1), 16000)
+    data = written(noise())
+    try:
+        with pytest.raises(RequestError, match="too long to decode") as error:
+            asyncio.run(made.decode(io.BytesIO(data), len(data) + 1))  # it waits for a byte that never comes
+        assert error.value.status == 422
+        made.settings = Settings(tmp_path)
+        assert decode(made, data).seconds == 1.0
+    finally:
+        made.close()
+
+
+def test_processor_time_is_limited():
+    endless = "from heyjetson.server.decoder import allow_seconds\nallow_seconds(0)\nwhile True: pass"
+    assert subprocess.run([sys.executable, "-c", endless], cwd=ROOT).returncode == -signal.SIGXCPU
+
+
+def test_memory_is_limited(decoders, monkeypatch):
+    with pytest.raises(RequestError, match="takes too much memory") as error:
+        asyncio.run(decoders.decode(io.BytesIO(b""), 10**13))
+    assert error.value.status == 413
+    with monkeypatch.context() as small:
+        small.setattr(sound, "SHARE", 2**14)
+        with pytest.raises(RequestError, match="too much memory: make it mono") as error:
+            decode(decoders, written(noise(3)))
+    assert error.value.status == 413
+    assert decode(decoders, written(noise())).seconds == 1.0
+
+
+def test_clips_that_live_are_counted(tmp_path):
+    made = Decoders(Settings(tmp_path, decode_bytes=512 * 2**20), 16000)
+    try:
+        clip = decode(made, written(noise()))
+        made.settings = Settings(tmp_path, decode_bytes=2 * clip.samples.nbytes - 2)
+        with pytest.raises(BusyError):
+            decode(made, written(noise()))
+        del clip
+        made.settings = Settings(tmp_path, decode_bytes=512 * 2**20)
+        assert decode(made, written(noise())).seconds == 1.0
+    finally:
+        made.close()
+
+
+def test_keys_are_not_given_to_the_processes(decoders, monkeypatch):
+    monkeypatch.setenv("HEYJETSON_API_KEYS", "secret")
+    child = decoders._spawn()
+    try:
+        assert b"secret" not in Path(f"/proc/{child.pid}/environ").read_bytes()
+    finally:
+        sound._end(child)

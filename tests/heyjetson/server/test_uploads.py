@@ -1,0 +1,161 @@
+"""Uploads that mean harm, or came to it: each is answered with a sentence, and the next request works."""
+
+import json
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from heyjetson.server.settings import Settings
+from tests.heyjetson.server import hostile
+from tests.heyjetson.server.running import served
+
+BROKEN = Path(__file__).parents[4] / "shared" / "data" / "broken"
+PATH = "/v1/audio/transcriptions"
+
+
+@pytest.fixture(scope="module")
+def strict(speech_folder, tmp_path_factory):
+    """A server that takes little: 1 MiB, 600 s of sound, a second without a byte, 3 s in all."""
+    limits = {"upload_bytes": 2**20, "audio_seconds": 600.0, "idle_seconds": 1.0, "upload_seconds": 3.0}
+    with served(Settings(speech_folder, state=tmp_path_factory.mktemp("state"), **limits)) as address:
+        yield address
+
+
+def refused(answer: httpx.Response, status: int, words: str) -> None:
+    """A sentence, in OpenAI's shape."""
+    assert answer.status_code == status, answer.text
+    message = answer.json()["error"]["message"]
+    assert words in message
+    assert message[0].isupper()
+    assert message.endswith(".")
+
+
+def works(site: str, spoken: Path) -> None:
+    """The next request is served."""
+    answer = httpx.post(site + PATH, files={"file": ("a.wav", spoken.read_bytes())})
+    assert answer.json() == {"text": "ab ba"}
+
+
+@pytest.mark.parametrize("name", hostile.FILES)
+def test_hostile_files(strict, spoken, name):
+    data, status, words = hostile.FILES[name]
+    refused(httpx.post(strict + PATH, files={"file": ("a.wav", data)}), status, words)
+    works(strict, spoken)
+
+
+def test_a_bomb_is_stopped_at_the_longest_recording(strict, spoken):
+    data = hostile.bomb(1200)
+    assert len(data) < 2**18
+    refused(httpx.post(strict + PATH, files={"file": ("a.flac", data)}), 413, "more than 600 s")
+    works(strict, spoken)
+
+
+@pytest.mark.skipif(not BROKEN.is_dir(), reason="the broken recordings are not here")
+def test_recordings_that_broke_on_their_way(site):
+    for path in sorted(BROKEN.glob("*.flac"))[:10]:
+        refused(httpx.post(site + PATH, files={"file": (path.name, path.read_bytes())}), 422, "broken")
+
+
+def test_a_body_that_is_too_large(strict, spoken):
+    refused(httpx.post(strict + PATH, files={"file": ("a.wav", bytes(2**20))}), 413, "larger than 1 MiB")
+    works(strict, spoken)
+
+
+def test_a_chunked_body_that_is_too_large(strict, spoken):
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+    def chunks():
+        yield head
+        for _ in range(48):
+            yield bytes(2**16)
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    refused(httpx.post(strict + PATH, content=chunks(), headers=kind), 413, "larger than 1 MiB")
+    works(strict, spoken)
+
+
+def raw(site: str, headers: str, *parts: bytes, wait: bool = True) -> str:
+    """Speak HTTP by hand; gives the answer, or nothing where the socket is closed at once."""
+    host, port = site.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: {host}:{port}\r\n{headers}\r\n\r\n".encode())
+        for part in parts:
+            connection.sendall(part)
+        answer = b""
+        while wait and (piece := connection.recv(65536)):
+            answer += piece
+        return answer.decode()
+
+
+MULTIPART = "Content-Type: multipart/form-data; boundary=x\r\n"
+BEGUN = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
+
+
+def test_a_length_that_lies(strict, spoken):
+    answer = raw(strict, f"{MULTIPART}Content-Length: 99999999999", BEGUN)
+    assert " 413 " in answer
+    assert "larger than 1 MiB" in answer
+    works(strict, spoken)
+
+
+def test_an_upload_that_halts(strict, spoken):
+    answer = raw(strict, f"{MULTIPART}Content-Length: 5000", BEGUN)
+    assert " 408 " in answer
+    assert "came to a halt" in answer
+    works(strict, spoken)
+
+
+def test_an_upload_that_drips(strict, spoken):
+    host, port = strict.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: {host}:{port}\r\n{MULTIPART}Content-Length: 5000\r\n\r\n"
+        connection.sendall(head.encode() + BEGUN)
+        connection.settimeout(0.2)
+        answer = b""
+        deadline = time.monotonic() + 30
+        while b"\r\n\r\n" not in answer and time.monotonic() < deadline:
+            connection.sendall(b"a")
+            try:
+                answer += connection.recv(65536)
+            except TimeoutError:
+                continue
+    assert b" 408 " in answer
+    works(strict, spoken)
+
+
+def test_an_upload_that_is_left(strict, spoken):
+    raw(strict, f"{MULTIPART}Content-Length: 5000", BEGUN, wait=False)
+    works(strict, spoken)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a" * 3000 + ".wav", "a\0b.wav", "http://a/b.wav"])
+def test_the_name_of_a_file_means_nothing(strict, spoken, name):
+    answer = httpx.post(strict + PATH, files={"file": (name, spoken.read_bytes())})
+    assert answer.json() == {"text": "ab ba"}
+
+
+def test_forms_that_are_none(strict, spoken):
+    for content, kind in ((b"{}", "application/json"), (b"no form", "multipart/form-data"), (b"--", "text/plain")):
+        answer = httpx.post(strict + PATH, content=content, headers={"Content-Type": kind})
+        assert answer.status_code in (400, 422), answer.text
+        assert answer.json()["error"]["message"]
+    many = httpx.post(strict + PATH, data={f"field{i}": "a" for i in range(1100)}, files={"file": b"a"})
+    assert many.status_code == 400
+    assert "Too many fields" in many.json()["error"]["message"]
+    long = httpx.post(strict + PATH, data={"prompt": "a" * 2**21}, files={"file": b"a"})
+    assert long.status_code == 400
+    works(strict, spoken)
+
+
+def test_a_fault_of_ours_is_told_apart_and_harms_nothing(strict, spoken, monkeypatch, caplog):
+    monkeypatch.setattr("heyjetson.server.sound.Decoders.decode", lambda *_: 1 / 0)
+    answer = httpx.post(strict + PATH, files={"file": ("a.wav", b"secret")})
+    monkeypatch.undo()
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
+    assert "ZeroDivisionError" in caplog.text
+    assert "ZeroDivisionError" not in json.dumps(answer.json())
+    works(strict, spoken)

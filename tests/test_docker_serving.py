@@ -1,0 +1,130 @@
+"""The serving images, compose and the service units, as far as they can be checked without Docker."""
+
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from heyjetson.cli import parser
+from heyjetson.server.settings import Settings
+from tests.conftest import ROOT
+from tests.test_docker import DOCKER, INSTRUCTIONS, copied, ignored, instructions
+
+UNITS = DOCKER / "units"
+IMAGES = ("serve", "jetson")
+
+
+def arguments_are_ours(command: list[str]) -> bool:
+    """Whether `heyjetson` takes a command line; argparse exits where it does not."""
+    options = parser().parse_args(command)
+    return options.command == "serve"
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_is_made_of_what_there_is(name):
+    image = instructions(DOCKER / f"{name}.Dockerfile")
+    assert {instruction for instruction, _ in image} <= INSTRUCTIONS | {"EXPOSE", "HEALTHCHECK"}
+    sources = copied(image)
+    assert {"pyproject.toml", "heyjetson", "requirements.txt"} <= set(sources)
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert not ignored(source, name), source
+    for private in ("docker/api-keys", "docker/certificates/privkey.pem", ".git/config", "bundles/a/model.onnx"):
+        assert ignored(private, name)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_serves_as_a_user_on_pinned_versions(name):
+    image = instructions(DOCKER / f"{name}.Dockerfile")
+    users = [rest for instruction, rest in image if instruction == "USER"]
+    assert users == ["heyjetson"]
+    (install,) = [rest for instruction, rest in image if instruction == "RUN" and "[server,lm]" in rest]
+    assert "--constraint" in install and "/tmp/constraints.txt" in install
+    entry = next(rest for instruction, rest in image if instruction == "ENTRYPOINT")
+    command = next(rest for instruction, rest in image if instruction == "CMD" and rest.startswith('["/bundles'))
+    words = yaml.safe_load(entry) + yaml.safe_load(command)
+    assert words[0] == "heyjetson" and arguments_are_ours(words[1:])
+
+
+def test_what_the_wheel_needs_to_serve_is_pinned():
+    """The images install with requirements.txt as constraints; a name it lacks would float."""
+    wanted = re.search(r"^server = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)[1]
+    names = [re.match(r'\s*"([A-Za-z0-9-]+)', line)[1].lower() for line in wanted.splitlines() if '"' in line]
+    pinned = (ROOT / "requirements.txt").read_text()
+    assert len(names) > 8
+    for name in names:
+        assert re.search(rf"^{name}==", pinned, re.MULTILINE), name
+
+
+def test_compose_keeps_the_server_behind_nginx():
+    document = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    serve, nginx = document["services"]["serve"], document["services"]["nginx"]
+    assert "ports" not in serve and nginx["ports"] == ["80:80", "443:443"]
+    assert serve["read_only"] and serve["cap_drop"] == ["ALL"]
+    assert arguments_are_ours(["serve", *map(str, serve["command"])])
+    key = serve["command"][serve["command"].index("--key-file") + 1]
+    (secret,) = serve["secrets"]
+    assert key == f"/run/secrets/{secret}"
+    stages = {rest.split(" AS ")[-1] for name, rest in instructions(DOCKER / "serve.Dockerfile") if name == "FROM"}
+    assert {serve["build"]["target"], nginx["build"]["target"]} <= stages
+    ignored_by_git = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"/docker/api-keys", "/docker/certificates/", "/docker/challenges/"} <= set(ignored_by_git)
+
+
+def test_nginx_gets_every_variable_of_its_template():
+    template = (DOCKER / "nginx" / "site.conf.template").read_text()
+    names = set(re.findall(r"\$\{([A-Z_]+)\}", template))
+    environment = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["nginx"]["environment"]
+    assert names == set(environment) - {"NGINX_ENVSUBST_FILTER"}
+    taken = re.search(r"\((.*)\)", environment["NGINX_ENVSUBST_FILTER"])[1].split("|")
+    assert set(taken) == names
+
+
+def test_the_service_gives_running_work_time_to_end():
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str  # systemd's names are case-sensitive
+    unit.read(UNITS / "heyjetson.service")
+    command = shlex.split(unit["Service"]["ExecStart"])
+    assert command[0] == "/opt/heyjetson/bin/heyjetson" and arguments_are_ours(command[1:])
+    patience = Settings(Path()).shutdown_seconds
+    assert int(unit["Service"]["TimeoutStopSec"]) > patience
+    supervisor = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
+    supervisor.read(UNITS / "heyjetson.supervisor.conf")
+    program = supervisor["program:heyjetson"]
+    assert arguments_are_ours(shlex.split(program["command"])[1:])
+    assert int(program["stopwaitsecs"]) > patience and program["stopsignal"] == "TERM"
+
+
+def test_systemd_reads_the_unit(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze on this machine")
+    unit = (UNITS / "heyjetson.service").read_text().replace("/opt/heyjetson/bin/heyjetson", "/bin/true")
+    path = tmp_path / "heyjetson.service"
+    path.write_text(unit)
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
+    assert "heyjetson.service:" not in done.stderr, done.stderr
+
+
+def test_the_certificate_names_what_it_was_asked_for(tmp_path):
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl on this machine")
+    script, out = DOCKER / "certificate.sh", tmp_path / "certificates"
+
+    def run(*names: str) -> subprocess.CompletedProcess:
+        environment = {"PATH": "/usr/bin:/bin", "OUT": str(out)}
+        return subprocess.run([script, *names], env=environment, capture_output=True, text=True)
+
+    assert "name the device" in run().stderr
+    assert "DNS:jetson.local,IP:192.168.1.20" in run("jetson.local", "192.168.1.20").stdout
+    assert (out / "privkey.pem").stat().st_mode & 0o077 == 0
+    text = subprocess.run(
+        ["openssl", "x509", "-in", out / "fullchain.pem", "-noout", "-text"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "DNS:jetson.local, IP Address:192.168.1.20" in text
+    key = (out / "privkey.pem").read_bytes()
+    assert "is there already" in run("other").stderr and (out / "privkey.pem").read_bytes() == key
