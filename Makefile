@@ -23,7 +23,7 @@ train: .venv/ready ## corpus → train → export → evaluate → transcribe (A
 	@$(PYTHON) -m experiments.quickstart $(ARGS)
 
 test: .venv/ready ## the whole test suite (ARGS="-k frontend" selects)
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: .venv/ready ## ruff and mypy, as pre-commit and CI run them
 	@.venv/bin/ruff check .

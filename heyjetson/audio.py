@@ -25,7 +25,7 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
         samples = samples.astype(np.float32) / float(np.iinfo(samples.dtype).max + 1)
     samples = samples.astype(np.float32, copy=False)
     if samples.ndim == 2:
-        samples = samples.mean(axis=1)
+        samples = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if not np.isfinite(samples).all():
         raise AudioError("The samples hold NaN or infinity: the source that made them is broken.")
     return samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from heyjetson.stream import Stream
 if TYPE_CHECKING:
     from heyjetson.beam import BeamOptions
     from heyjetson.scorer import Scorer
+
+PIECE = 2.0  # seconds of a recording that a stream is fed at once
 
 
 def pieces(samples: np.ndarray, sample_rate: int, longest: float) -> Iterator[tuple[int, np.ndarray]]:
@@ -203,6 +206,20 @@ class Engine:
         Raises:
             AudioError: the recording is empty, shorter than a frame, or not made of numbers.
         """
+        return last(self.results(samples, sample_rate, decoder, partials=False))
+
+    def results(
+        self, samples: np.ndarray, sample_rate: int, decoder: Decoder | None = None, partials: bool = True
+    ) -> Iterator[Result]:
+        """What is understood of a recording as it is worked through, piece by piece; the last result alone is final.
+
+        Args:
+            samples, sample_rate, decoder: see `transcribe`.
+            partials: say what is understood so far; else all results but the last are empty, which is quicker.
+
+        Raises:
+            AudioError: see `transcribe`.
+        """
         rate, window = self.bundle.sample_rate, self.bundle.manifest["window"]
         mono = audio.to_mono(samples)
         if round(len(mono) * rate / max(sample_rate, 1)) < window:
@@ -213,8 +230,12 @@ class Engine:
         decoder = decoder or self.decoder()
         if self.bundle.streams:
             stream = Stream(self, decoder, sample_rate)
-            stream.feed(mono)
-            return stream.finish()
+            size = max(round(PIECE * sample_rate), 1)
+            for start in range(0, len(mono), size):
+                stream.feed(mono[start : start + size])
+                yield stream.partial() if partials else Result("", final=False)
+            yield stream.finish()
+            return
         mono = audio.resample(mono, sample_rate, rate)
         parts: list[list[Hypothesis]] = []
         for start, piece in pieces(mono, rate, self.bundle.manifest["longest_seconds"]):
@@ -224,11 +245,8 @@ class Engine:
             decoder.reset(start / rate)
             decoder.feed(log_probs[0, : frames[0]])
             parts.append(decoder.finish())
-        best = [part[0] for part in parts if part]
-        text = " ".join(hypothesis.text for hypothesis in best if hypothesis.text)
-        words = [word for hypothesis in best for word in hypothesis.words]
-        alternatives = parts[0][1:] if len(parts) == 1 else []
-        return Result(text, words, len(mono) / rate, True, alternatives)
+            yield _joined(parts, len(mono) / rate, final=False) if partials else Result("", final=False)
+        yield _joined(parts, len(mono) / rate, final=True)
 
     def transcribe_file(self, path: str | os.PathLike[str], decoder: Decoder | None = None) -> Result:
         """Transcribe a recording from a file.
@@ -238,3 +256,16 @@ class Engine:
         """
         samples, rate = audio.read(path)
         return self.transcribe(samples, rate, decoder)
+
+
+def last(results: Iterable[Result]) -> Result:
+    """The last of some results, which keeps none of the others."""
+    return deque(results, maxlen=1)[0]
+
+
+def _joined(parts: list[list[Hypothesis]], seconds: float, final: bool) -> Result:
+    """One result of the readings of a recording's pieces."""
+    best = [part[0] for part in parts if part]
+    text = " ".join(hypothesis.text for hypothesis in best if hypothesis.text)
+    words = [word for hypothesis in best for word in hypothesis.words]
+    return Result(text, words, seconds, final, parts[0][1:] if len(parts) == 1 else [])

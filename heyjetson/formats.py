@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from typing import Any
 
 from heyjetson.decode import Result, Word
 
@@ -52,6 +53,24 @@ def subtitles(result: Result, kind: str) -> str:
         text = " ".join(word.text for word in line)
         blocks.append(f"{number}\n{times}\n{text}\n" if kind == "srt" else f"{times}\n{text}\n")
     return ("" if kind == "srt" else "WEBVTT\n\n") + "\n".join(blocks)
+
+
+def word_records(words: Iterable[Word], after: float = 0.0) -> list[dict[str, Any]]:
+    """Words as the server tells them: word, start, end and confidence each.
+
+    Args:
+        words: in order.
+        after: seconds that are added to their times.
+    """
+    return [
+        {
+            "word": word.text,
+            "start": round(word.start + after, 3),
+            "end": round(word.end + after, 3),
+            "confidence": round(word.confidence, 4),
+        }
+        for word in words
+    ]
 
 
 def as_json(result: Result, **more: object) -> str:

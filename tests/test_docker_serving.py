@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from heyjetson.cli import parser
+from heyjetson.server.run import GRACE
 from heyjetson.server.settings import Settings
 from tests.conftest import ROOT
 from tests.test_docker import DOCKER, INSTRUCTIONS, copied, ignored, instructions
@@ -91,13 +92,26 @@ def test_the_service_gives_running_work_time_to_end():
     unit.read(UNITS / "heyjetson.service")
     command = shlex.split(unit["Service"]["ExecStart"])
     assert command[0] == "/opt/heyjetson/bin/heyjetson" and arguments_are_ours(command[1:])
-    patience = Settings(Path()).shutdown_seconds
+    patience = Settings(Path()).shutdown_seconds + GRACE
     assert int(unit["Service"]["TimeoutStopSec"]) > patience
+    compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    assert int(compose["services"]["serve"]["stop_grace_period"].removesuffix("s")) > patience
+    memory = int(unit["Service"]["MemoryMax"].removesuffix("G")) * 2**30
+    assert memory >= 3 * Settings(Path()).decode_bytes + 2**30
     supervisor = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     supervisor.read(UNITS / "heyjetson.supervisor.conf")
     program = supervisor["program:heyjetson"]
     assert arguments_are_ours(shlex.split(program["command"])[1:])
     assert int(program["stopwaitsecs"]) > patience and program["stopsignal"] == "TERM"
+
+
+def test_the_lines_that_install_make_what_they_fill():
+    for name in ("heyjetson.service", "heyjetson.supervisor.conf"):
+        lines = [line for line in (UNITS / name).read_text().splitlines() if line.startswith(("#   ", ";   "))]
+        made = next(number for number, line in enumerate(lines) if "mkdir -p /etc/heyjetson" in line)
+        assert all(number >= made for number, line in enumerate(lines) if "/etc/heyjetson" in line)
+    readme = (ROOT / "docs" / "serve.md").read_text().splitlines()
+    assert all(line.startswith("BUNDLE=") for line in readme if "docker compose -f" in line)
 
 
 def test_systemd_reads_the_unit(tmp_path):

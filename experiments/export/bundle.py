@@ -174,13 +174,7 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         write_manifest(exact, record)
         lengths = [*options.seconds, longest]  # what a graph keeps of its tracing shows at the longest
         parity = check_parity(model, Bundle(exact), lengths, options.batch_sizes)
-        # Graph and model each have their own rounding, hence twice it; only deep stacks come to this.
-        if not (parity.difference <= options.tolerance or parity.difference <= 2 * (own := rounding(model, longest))):
-            raise ConfigError(
-                f"The exported graph differs from the model by {parity.difference:.2e} in log-probability, more than "
-                f"parity.tolerance={options.tolerance:.0e} and than rounding explains ({own:.1e}). "
-                "No bundle was written. An operator of this encoder is exported wrongly; another opset may help."
-            )
+        _require_parity(model, parity, lengths, options)
         folder.mkdir()
         if options.target == "tensorrt":
             record |= for_tensorrt(exact / record["graph"], folder / record["graph"], options.precision)
@@ -200,6 +194,24 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
             shutil.rmtree(out)
         folder.replace(out)
     return parity
+
+
+def _require_parity(model: Model, parity: Parity, seconds: Sequence[float], options: ExportOptions) -> None:
+    """Refuse a graph that is farther from its model than the tolerance, and than rounding.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if parity.difference <= options.tolerance:
+        return
+    # Only deep stacks come to this. Graph and model each have their own rounding, hence twice it.
+    own = rounding(model, seconds, options.batch_sizes)
+    if not parity.difference <= 2 * own:
+        raise ConfigError(
+            f"The exported graph differs from the model by {parity.difference:.2e} in log-probability, more than "
+            f"parity.tolerance={options.tolerance:.0e} and than rounding explains ({own:.1e}). "
+            "No bundle was written. An operator of this encoder is exported wrongly; another opset may help."
+        )
 
 
 def _trace(model: Model, path: Path, options: ExportOptions, longest: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,25 +36,34 @@ def _expected(model: Model, samples: np.ndarray, length: np.ndarray) -> tuple[np
     return log_probs.numpy(), frames.tolist()
 
 
-def rounding(model: Model, seconds: float, seed: int = 0) -> float:
+def rounding(model: Model, seconds: Sequence[float], batch_sizes: Sequence[int], seed: int = 0) -> float:
     """How far a model is from its encoder and decoder in float64: deep stacks add up what float32 leaves out.
+
+    A frame where two scores of an attention almost tie can be off a hundred times as far as the others, hence all of
+    the sound that `check_parity` hears.
 
     Args:
         model: in evaluation mode.
-        seconds: of noise to try; the longest clips add up most.
+        seconds: of `check_parity`, like what follows.
+        batch_sizes: batch sizes.
         seed: of the noise.
 
     Returns:
         largest difference of a log-probability, counted as in `Parity`.
     """
-    samples, length = _noise(np.random.default_rng(seed), model, 1, seconds)
-    expected, (count,) = _expected(model, samples, length)
     encoder, decoder = (copy.deepcopy(part).double() for part in (model.encoder, model.decoder))
-    with torch.no_grad(), typecheck.disable_checks():
-        features, frames = model.preprocessor(input_signal=torch.from_numpy(samples), length=torch.from_numpy(length))
-        encoded = encoder(audio_signal=features.double(), length=frames)[0]
-        exact = ClipGraph(model).outputs(decoder, encoded).numpy()
-    return largest_difference(expected[0, :count], exact[0, :count])
+    worst = 0.0
+    for samples, length, _ in _cases(model, seconds, batch_sizes, seed):
+        expected, counts = _expected(model, samples, length)
+        with torch.no_grad(), typecheck.disable_checks():
+            features, frames = model.preprocessor(
+                input_signal=torch.from_numpy(samples), length=torch.from_numpy(length)
+            )
+            encoded = encoder(audio_signal=features.double(), length=frames)[0]
+            exact = ClipGraph(model).outputs(decoder, encoded).numpy()
+        for row, count in enumerate(counts):
+            worst = max(worst, largest_difference(expected[row, :count], exact[row, :count]))
+    return worst
 
 
 def _noise(rng: np.random.Generator, model: Model, batch: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -64,6 +73,17 @@ def _noise(rng: np.random.Generator, model: Model, batch: int, seconds: float) -
     length = np.linspace(total, max(total * 0.6, model.preprocessor.window), batch).astype(np.int64)
     samples[np.arange(total) >= length[:, None]] = 0.0
     return samples, length
+
+
+def _cases(
+    model: Model, seconds: Sequence[float], batch_sizes: Sequence[int], seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Noise [B, S], its lengths [B], and places to cut a stream at."""
+    rng = np.random.default_rng(seed)
+    for batch in batch_sizes:
+        for duration in seconds:
+            samples, length = _noise(rng, model, batch, duration)
+            yield samples, length, np.sort(rng.integers(0, samples.shape[1], size=8))
 
 
 def check_parity(
@@ -81,29 +101,25 @@ def check_parity(
     Raises:
         ConfigError: the two give another number of frames.
     """
-    rng = np.random.default_rng(seed)
     worst, cases = 0.0, 0
     engine: Any = Trigger(bundle) if bundle.is_trigger else Engine(bundle)
-    for batch in [1] if bundle.streams else batch_sizes:
-        for duration in seconds:
-            samples, length = _noise(rng, model, batch, duration)
-            expected, expected_frames = _expected(model, samples, length)
-            case = f"{batch} x {duration} s"
-            if bundle.streams:
-                cuts = np.sort(rng.integers(0, samples.shape[1], size=8))
-                found = _streamed(engine, np.split(samples[0], cuts))[None]
-                frames = [found.shape[1]]
-            else:
-                found, counts = engine.log_probs(samples, length)
-                frames = counts.tolist()
-            if frames != expected_frames:
-                raise ConfigError(
-                    f"The graph gives frames {frames} where the model gives {expected_frames} ({case}). "
-                    "No bundle was written."
-                )
-            for row, count in enumerate(frames):
-                worst = max(worst, largest_difference(found[row, :count], expected[row, :count]))
-            cases += 1
+    for samples, length, cuts in _cases(model, seconds, [1] if bundle.streams else batch_sizes, seed):
+        expected, expected_frames = _expected(model, samples, length)
+        if bundle.streams:
+            found = _streamed(engine, np.split(samples[0], cuts))[None]
+            frames = [found.shape[1]]
+        else:
+            found, counts = engine.log_probs(samples, length)
+            frames = counts.tolist()
+        if frames != expected_frames:
+            case = f"{len(samples)} x {samples.shape[1] / bundle.sample_rate:g} s"
+            raise ConfigError(
+                f"The graph gives frames {frames} where the model gives {expected_frames} ({case}). "
+                "No bundle was written."
+            )
+        for row, count in enumerate(frames):
+            worst = max(worst, largest_difference(found[row, :count], expected[row, :count]))
+        cases += 1
     return Parity(worst, cases)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from heyjetson.server.settings import Settings
 
 KEYS = "HEYJETSON_API_KEYS"
+LOCAL = ("localhost", "127.0.0.1", "::1")
 NEEDED = ("fastapi", "uvicorn", "websockets", "python_multipart", "jinja2", "prometheus_client", "limits", "httpx")
 
 
@@ -63,6 +64,9 @@ def add(subparsers: Any) -> None:
     group.add_argument("--streams", type=int, default=64, metavar="N", help="live streams at once (default 64)")
     group.add_argument("--max-upload-mib", type=float, default=25, metavar="N", help="(default 25)")
     group.add_argument("--max-minutes", type=float, default=60, metavar="N", help="of a recording (default 60)")
+    group.add_argument(
+        "--max-memory-mib", type=int, default=1024, metavar="N", help="of decoded recordings in work (default 1024)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -91,6 +95,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     from heyjetson.server.settings import Settings
 
     least = {"threads": 1, "workers": 1, "queue": 0, "streams": 0, "requests_per_minute": 0, "port": 0}
+    least["max_memory_mib"] = 512  # a process that decodes needs as much address space
     for name, lowest in least.items():
         value = getattr(options, name)
         if value is not None and value < lowest:
@@ -102,6 +107,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
             raise OptionError(f"--{name.replace('_', '-')} must be above 0, found {getattr(options, name):g}.")
     if (options.certificate is None) != (options.private_key is None):
         raise OptionError("--certificate and --private-key belong together: give both.")
+    keys = keys_of(options.key_file, os.environ.get(KEYS, ""))
+    names = [name.lower() for name in options.host_name]
+    if not keys and not names and _loopback(options.host):
+        names = [*LOCAL, options.host]  # another name for this machine is a trick of another site's page
     chosen: dict[str, Any] = {}
     if options.workers is not None:
         chosen["workers"] = options.workers
@@ -121,10 +130,11 @@ def settings_of(options: argparse.Namespace) -> Settings:
         streams=options.streams,
         upload_bytes=round(options.max_upload_mib * 2**20),
         audio_seconds=options.max_minutes * 60,
-        keys=keys_of(options.key_file, os.environ.get(KEYS, "")),
+        decode_bytes=options.max_memory_mib * 2**20,
+        keys=keys,
         requests_per_minute=options.requests_per_minute,
         keep=options.keep,
-        hosts=tuple(name.lower() for name in options.host_name),
+        hosts=tuple(names),
         **chosen,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import heyjetson
 from heyjetson.bundle import Bundle
 from heyjetson.server import graph
-from heyjetson.server.platform import Platform
+from heyjetson.server.platform import Platform, name_of
 from heyjetson.trigger import Trigger, TriggerRules
 
 PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "soundfile", "soxr", "fastapi", "uvicorn", "plotly")
@@ -107,7 +107,7 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
         for word, threshold in zip(trigger.words, thresholds, strict=True)
     ]
     return _bundle(trigger.bundle) | {
-        "name": trigger.bundle.folder.resolve().name,
+        "name": name_of(trigger.bundle),
         "provider": trigger.provider,
         "words": words,
         "smoothing": rules["smoothing"],

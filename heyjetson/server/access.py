@@ -11,18 +11,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fastapi import WebSocket
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from heyjetson.server import metrics
 from heyjetson.server.errors import RequestError, problem
-from heyjetson.server.platform import platform_of
 from heyjetson.server.settings import Settings
 
 if TYPE_CHECKING:
-    from limits.strategies import MovingWindowRateLimiter
+    from limits.strategies import FixedWindowRateLimiter
 
 CLOSED = ("/v1/", "/metrics")  # what wants a key and is counted; pages, static files and health are open to all
 SUBPROTOCOL = "heyjetson.key."  # then the key's UTF-8 in hexadecimal digits: a browser's socket sends no headers
@@ -70,7 +68,7 @@ class Access:
     def __init__(self, app: ASGIApp, settings: Settings):
         self.app = app
         self.settings = settings
-        self._limiter: MovingWindowRateLimiter | None = None
+        self._limiter: FixedWindowRateLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or a socket on, or answer 400, 401, 403 or 429; a socket before it is accepted."""
@@ -96,9 +94,9 @@ class Access:
             return
         if self._limiter is None:
             from limits.storage import MemoryStorage
-            from limits.strategies import MovingWindowRateLimiter
+            from limits.strategies import FixedWindowRateLimiter  # the one whose clients are forgotten
 
-            self._limiter = MovingWindowRateLimiter(MemoryStorage())
+            self._limiter = FixedWindowRateLimiter(MemoryStorage())
         from limits import RateLimitItemPerMinute
 
         item = RateLimitItemPerMinute(rate)
@@ -123,7 +121,7 @@ def check(connection: HTTPConnection, settings: Settings, count: Callable[[str],
     Raises:
         RequestError: 400, the host is not one of ours; 401, the key; 403, a page of another site; 429, too often.
     """
-    _require_host(connection.headers, settings.hosts)
+    _require_host(connection, settings.hosts)
     if connection.scope["type"] == "websocket" or connection.scope["method"] not in READS:
         _require_origin(connection.headers)
     if not connection.scope["path"].startswith(CLOSED):
@@ -141,33 +139,20 @@ def check(connection: HTTPConnection, settings: Settings, count: Callable[[str],
         )
 
 
-def require_key(connection: HTTPConnection) -> None:
-    """As a dependency of a router: a key is wanted. `Access` asks before, where it stands in front.
-
-    Raises:
-        RequestError: as of `check`.
-    """
-    check(connection, platform_of(connection).settings)
-
-
-def allow_socket(websocket: WebSocket) -> bool:
-    """May this socket be accepted? `Access` asks before, where it stands in front."""
+def _require_host(connection: HTTPConnection, hosts: Sequence[str]) -> None:
+    """The name that was asked for must be one of ours; a supervisor asks for the health under an address."""
     try:
-        check(websocket, platform_of(websocket).settings)
-    except RequestError:
-        return False
-    return True
-
-
-def _require_host(headers: Headers, hosts: Sequence[str]) -> None:
-    if hosts and (urlsplit(f"//{headers.get('host', '')}").hostname or "") not in hosts:
+        name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        raise RequestError(400, "The header Host holds no name of a host.", "unknown_host") from None
+    if hosts and name not in hosts and not connection.scope["path"].startswith("/health/"):
         raise RequestError(400, "This server does not answer under that name: see --host-name.", "unknown_host")
 
 
 def _require_origin(headers: Headers) -> None:
     """A browser says which site's page sends; only our own pages may change something or listen."""
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
         raise RequestError(403, "Pages of other sites may not use this server.", "foreign_origin")
 
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from heyjetson.server.errors import RequestError, problem
+from heyjetson.server import metrics
+from heyjetson.server.errors import BusyError, RequestError, problem
 from heyjetson.server.settings import Settings
 
 DRAINED_SECONDS = 5.0  # that the rest of a refused body is read for: a client that still sends would not see the answer
@@ -15,23 +16,27 @@ SLOW = "The upload {}: send it again over a better connection, or as flac or mp3
 
 
 class BodyLimits:
-    """Counts a body's bytes as they come: a Content-Length may lie, and a chunked body has none.
+    """Counts bodies' bytes as they come: a Content-Length may lie, and a chunked body has none.
 
     Args:
         app: what is behind.
-        settings: with `upload_bytes`, `upload_seconds` and `idle_seconds`.
+        settings: with `upload_bytes`, `bodies_bytes`, `upload_seconds` and `idle_seconds`.
+
+    Attributes:
+        held: bytes of the bodies of all requests that have no whole answer yet: uploads are kept until then.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings):
         self.app = app
         self.settings = settings
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; 413 where its body is too large, 408 where it is too slow."""
+        """Serve a request; 413 where its body is too large, 408 where it is too slow, 503 where there is no room."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body = _Body(self.settings, receive)
+        body = _Body(self, receive)
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.settings.upload_bytes:
             await _refuse(scope, receive, send, body.too_large())
@@ -50,6 +55,8 @@ class BodyLimits:
         except Exception:
             if not body.refusal or begun:
                 raise
+        finally:
+            self.held -= body.bytes
         if body.refusal and not begun:
             await _refuse(scope, receive, send, body.refusal)
 
@@ -57,12 +64,12 @@ class BodyLimits:
 class _Body:
     """A body that is being received; the application sees one that is refused as a client that has left."""
 
-    def __init__(self, settings: Settings, receive: Receive):
-        self.settings = settings
+    def __init__(self, limits: BodyLimits, receive: Receive):
+        self.limits, self.settings = limits, limits.settings
         self.refusal: RequestError | None = None
+        self.bytes = 0
         self._receive = receive
         self._ended = False
-        self._bytes = 0
         self._begun: float | None = None
 
     def too_large(self) -> RequestError:
@@ -83,10 +90,14 @@ class _Body:
             late = rest <= self.settings.idle_seconds
             told = f"took longer than {self.settings.upload_seconds:g} s" if late else "came to a halt"
             return self._refuse(RequestError(408, SLOW.format(told), "too_slow"))
-        self._bytes += len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        self.bytes += size
+        self.limits.held += size
         self._ended = not message.get("more_body", False)
-        if self._bytes > self.settings.upload_bytes:
+        if self.bytes > self.settings.upload_bytes:
             return self._refuse(self.too_large())
+        if self.limits.held > self.settings.bodies_bytes:
+            return self._refuse(BusyError(5))
         return message
 
     def _refuse(self, error: RequestError) -> Message:
@@ -97,10 +108,11 @@ class _Body:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, error: RequestError) -> None:
     """Answer, and read on for a while: a socket that is closed on unread bytes takes the answer with it."""
-    response = problem(error.status, str(error), error.code, {"Connection": "close"})
+    metrics.REFUSED.labels(error.code).inc()
+    response = problem(error.status, str(error), error.code, error.headers | {"Connection": "close"})
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    if error.status == 413:
+    if error.status != 408:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(_drain(receive), DRAINED_SECONDS)
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,23 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from heyjetson.errors import HeyJetsonError
 from heyjetson.server import metrics
-from heyjetson.server.errors import status_of
+from heyjetson.server.errors import told
 from heyjetson.server.inbox import Ending, Inbox
 from heyjetson.server.live import Event, LiveSession
 from heyjetson.server.options import ListenOptions, command_of
 
-MESSAGE_BYTES = 2**20
 STEP_SECONDS = 0.5  # that are heard at once at most, so that no client keeps a thread from the others
 SEND_SECONDS = 10.0  # a client that reads nothing for so long is given up
 FAULTS = 20  # messages that could not be used, after which a client is given up
-POLICY, TOO_BIG, FAILED, RESTART, BUSY = 1008, 1009, 1011, 1012, 1013  # RFC 6455 and its registry
+POLICY, FAILED, RESTART = 1008, 1011, 1012  # RFC 6455 and its registry
 
 if TYPE_CHECKING:
     from heyjetson.server.platform import Platform
-
-log = logging.getLogger("heyjetson.server")
 
 
 class Connection:
@@ -58,9 +53,9 @@ class Connection:
             self.here.require_model(self.socket.query_params.get("model", self.here.model_name))
             here = self.here
             session = await here.live.run(LiveSession, here.engine, here.trigger, here.settings.scorer, options)
-        except HeyJetsonError as error:
-            code = POLICY if status_of(error)[0] < 500 else FAILED
-            await self._end(Ending(code, str(error), status_of(error)[1]))
+        except Exception as error:
+            status, code, message = told(error)
+            await self._end(Ending(POLICY if status < 500 else FAILED, message, code))
             return
         self.inbox.step = max(round(STEP_SECONDS * options.rate), 1) * 2
         helpers = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
@@ -95,22 +90,15 @@ class Connection:
                 self.inbox.put(Ending())
                 return
             item = message.get("bytes")
-            item = message.get("text") or "" if item is None else item
-            if len(item) > MESSAGE_BYTES:
-                told = (
-                    f"A message may have {MESSAGE_BYTES} bytes at most, found {len(item)}. Send sound in small pieces."
-                )
-                self.inbox.put(Ending(TOO_BIG, told, "too_large"))
-                return
-            self.inbox.put(item)
+            self.inbox.put(message.get("text") or "" if item is None else item)
 
     async def _watch(self) -> None:
         """End the stream when nothing came for long, and nothing that came waits."""
         idle = self.here.settings.idle_seconds
         while (left := self._last + idle - time.monotonic()) > 0 or self.inbox:
             await asyncio.sleep(max(left, 0.05))
-        told = f"Nothing was received for {idle:g} s, so the stream was closed. Connect again to go on."
-        self.inbox.put(Ending(POLICY, told, "idle", flush=True))
+        why = f"Nothing was received for {idle:g} s, so the stream was closed. Connect again to go on."
+        self.inbox.put(Ending(POLICY, why, "idle", flush=True))
 
     async def _hear(self, session: LiveSession) -> Ending:
         """Work on the inbox in order, one thing at a time."""
@@ -124,18 +112,14 @@ class Connection:
                 continue
             try:
                 events = await self._work(*self._asked(session, item))
-            except HeyJetsonError as error:
-                status, code = status_of(error)
+            except Exception as error:
+                status, code, message = told(error)
                 if status >= 500:
-                    log.error("live stream failed: %s", error)
-                    return Ending(FAILED, str(error), code)
+                    return Ending(FAILED, message, code)
                 self.faults += 1
                 if self.faults >= FAULTS:
-                    return Ending(POLICY, f"{error} That was fault number {FAULTS}: the stream was closed.", code)
-                events = [{"type": "error", "message": str(error), "code": code}]
-            except Exception:
-                log.exception("live stream failed")
-                return Ending(FAILED, "The server failed on this stream. It is logged there; connect again.", "failed")
+                    return Ending(POLICY, f"{message} That was fault number {FAULTS}: the stream was closed.", code)
+                events = [{"type": "error", "message": message, "code": code}]
             await self._tell(events, since)
 
     @staticmethod
@@ -212,11 +196,16 @@ class Connections:
             self._open.discard(connection)
             metrics.stream_closed()
 
-    async def close(self, seconds: float) -> None:
-        """Take no more, end all streams with their last words, and wait for that, but not longer than `seconds`."""
+    async def close(self, seconds: float, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Take no more, end all streams with their last words, and wait for that.
+
+        Args:
+            seconds: that are waited at most.
+            hurried: whether nobody waits any more.
+        """
         self._stopping = True
         for connection in self._open:
             connection.stop()
         deadline = time.monotonic() + seconds
-        while self._open and time.monotonic() < deadline:
+        while self._open and time.monotonic() < deadline and not hurried():
             await asyncio.sleep(0.02)

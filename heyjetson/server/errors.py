@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +11,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError, ScorerError
+from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError
+
+log = logging.getLogger("heyjetson.server")
+FAULT = "The server failed on this request. Its log says why."
 
 
-class RequestError(HeyJetsonError):
+class ToldError(HeyJetsonError):
+    """An error whose message is made for clients, whoever's fault it is."""
+
+
+class RequestError(ToldError):
     """A request that is refused.
 
     Args:
@@ -39,8 +47,8 @@ class BusyError(RequestError):
         )
 
 
-# Statuses of what the rest of the package raises in a request; anything else of it is the server's own fault.
-_CLIENT = {AudioError: 422, DecoderError: 422, OptionError: 422, ScorerError: 422}
+# What the rest of the package raises for what a client sent; anything else of it is the server's own fault.
+_CLIENT = (AudioError, DecoderError, OptionError)
 
 
 def problem(status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -50,14 +58,16 @@ def problem(status: int, message: str, code: str, headers: Mapping[str, str] | N
     return JSONResponse(body, status, dict(headers or {}))
 
 
-def status_of(error: HeyJetsonError) -> tuple[int, str]:
-    """Status and code of an error of this package."""
+def told(error: Exception) -> tuple[int, str, str]:
+    """Status, code and message of an error for a client; a fault of the server's own goes to the log instead."""
     if isinstance(error, RequestError):
-        return error.status, error.code
-    for kind, status in _CLIENT.items():
-        if isinstance(error, kind):
-            return status, kind.__name__
-    return 500, type(error).__name__
+        return error.status, error.code, str(error)
+    if isinstance(error, _CLIENT):
+        return 422, type(error).__name__, str(error)
+    if isinstance(error, ToldError):
+        return 500, type(error).__name__, str(error)
+    log.error("The server failed.", exc_info=error)
+    return 500, "internal_error", FAULT
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -65,8 +75,8 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HeyJetsonError)
     async def ours(_: Request, error: HeyJetsonError) -> JSONResponse:
-        status, code = status_of(error)
-        return problem(status, str(error), code, getattr(error, "headers", None))
+        status, code, message = told(error)
+        return problem(status, message, code, getattr(error, "headers", None))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -75,10 +85,11 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        told = {
-            404: f"There is nothing at {request.url.path[:200]}: see /docs for what there is.",
-            405: f"{request.method[:20]} is not possible at {request.url.path[:200]}: see /docs.",
+        path = request.scope["path"][:200]
+        sentences = {
+            404: f"There is nothing at {path}: see /docs for what there is.",
+            405: f"{request.method[:20]} is not possible at {path}: see /docs.",
         }
         detail = str(error.detail)
-        message = told.get(error.status_code, detail) if detail in ("Not Found", "Method Not Allowed") else detail
+        message = sentences.get(error.status_code, detail) if detail in ("Not Found", "Method Not Allowed") else detail
         return problem(error.status_code, message, "http", error.headers)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
-from heyjetson import audio
-from heyjetson.decode import Decoder, Result, Word
-from heyjetson.engine import Engine, pieces
-from heyjetson.errors import AudioError
+from heyjetson.decode import Decoder, Result
+from heyjetson.engine import Engine, last
 from heyjetson.server import metrics
 from heyjetson.server.sound import Clip
-
-PIECE = 2.0  # seconds that are fed at once
 
 
 class GoneError(Exception):
@@ -28,27 +23,26 @@ class Growing:
         engine: whose model runs.
         clip: the recording.
         decoder: of this recording alone.
+        gone: set it, and the work ends at the next piece.
 
     Attributes:
-        gone: set it, and the work ends at the next piece.
         taken: seconds that the model took so far.
     """
 
-    def __init__(self, engine: Engine, clip: Clip, decoder: Decoder):
+    def __init__(self, engine: Engine, clip: Clip, decoder: Decoder, gone: threading.Event | None = None):
         self.engine, self.clip, self.decoder = engine, clip, decoder
-        self.gone = threading.Event()
+        self.gone = gone or threading.Event()
         self.taken = 0.0
 
-    def results(self) -> Iterator[Result]:
-        """What is understood after each piece; the last one is final, and is what `Engine.transcribe` gives.
+    def results(self, partials: bool = True) -> Iterator[Result]:
+        """What is understood after each piece, see `Engine.results`.
 
         Raises:
             AudioError: there is nothing to transcribe.
             GoneError: see `gone`.
         """
         begun = time.perf_counter()
-        work = self._streamed() if self.engine.bundle.streams else self._cut()
-        for result in work:
+        for result in self.engine.results(self.clip.samples, self.clip.rate, self.decoder, partials):
             self.taken += time.perf_counter() - begun
             if result.final:
                 metrics.observe_transcription(self.clip.seconds, self.taken)
@@ -58,46 +52,8 @@ class Growing:
                 raise GoneError
 
     def final(self) -> Result:
-        """The whole."""
-        *_, last = self.results()
-        return last
-
-    def _mono(self) -> tuple[audio.np.ndarray, int]:
-        mono, rate = self.clip.mono, self.engine.bundle.sample_rate
-        window = self.engine.bundle.manifest["window"] / rate
-        if self.clip.seconds < window:
-            raise AudioError(
-                f"The recording lasts {self.clip.seconds:.3f} s, less than one frame of {window:.3f} s: there is "
-                "nothing to transcribe."
-            )
-        return mono, rate
-
-    def _streamed(self) -> Iterator[Result]:
-        from heyjetson.stream import Stream
-
-        mono, _ = self._mono()
-        stream = Stream(self.engine, self.decoder, self.clip.rate)
-        size = max(round(PIECE * self.clip.rate), 1)
-        for start in range(0, len(mono), size):
-            stream.feed(mono[start : start + size])
-            yield stream.partial()
-        yield stream.finish()
-
-    def _cut(self) -> Iterator[Result]:
-        mono, rate = self._mono()
-        mono = audio.resample(mono, self.clip.rate, rate)
-        seconds = len(mono) / rate
-        words: list[Word] = []
-        texts: list[str] = []
-        for start, piece in pieces(mono, rate, self.engine.bundle.manifest["longest_seconds"]):
-            if len(piece) < self.engine.bundle.manifest["window"]:
-                continue
-            part = self.engine.transcribe(piece, rate, self.decoder)
-            shift = start / rate
-            words += [replace(word, start=word.start + shift, end=word.end + shift) for word in part.words]
-            texts += [part.text] if part.text else []
-            yield Result(" ".join(texts), list(words), seconds, False)
-        yield Result(" ".join(texts), words, seconds, True)
+        """The whole, as `Engine.transcribe` gives it."""
+        return last(self.results(partials=False))
 
 
 class Deltas:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,18 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from heyjetson.errors import HeyJetsonError
 from heyjetson.server import accuracy
 from heyjetson.server.dataset import Dataset, Utterance
 from heyjetson.server.engines.base import Engine, EngineError, Heard
-from heyjetson.server.errors import BusyError, RequestError
+from heyjetson.server.errors import BusyError, RequestError, told
 from heyjetson.server.results import Outcome, Results
 
 if TYPE_CHECKING:
     from heyjetson.server.platform import Platform
 
 T = TypeVar("T")
-LOG = logging.getLogger(__name__)
 LONGEST = 20_000  # utterances of a run
 WAITING = 4  # runs
 TRIES = 3  # of an utterance, where another may help
@@ -72,6 +69,7 @@ class Jobs:
         self._queue: deque[int] = deque()
         self._current: _Current | None = None
         self._worker: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()  # of which runs there are and wait: one request after the other
         self._device = asyncio.Lock()  # a run's own engines take turns, so that none slows the other
         self._writer = ThreadPoolExecutor(1, "results")  # one, so that what is written stays in order
         self._closing = False
@@ -86,30 +84,41 @@ class Jobs:
         Raises:
             RequestError: 422, too many utterances; 503, too many runs wait.
         """
-        self._require_room()
         chosen = spread(dataset, limit)
-        run = await self.write(
-            self.results.create,
-            dataset.name,
-            self.here.model_name,
-            [(engine.name, engine.kind, engine.identity) for engine in engines],
-            [(one.index, one.seconds, one.text, one.speaker) for one in chosen],
-        )
-        self._enqueue(run)
+        async with self._changing:
+            self._require_room()
+            run = await self.write(
+                self.results.create,
+                dataset.name,
+                self.here.model_name,
+                [(engine.name, engine.kind, engine.identity) for engine in engines],
+                [(one.index, one.seconds, one.text, one.speaker) for one in chosen],
+            )
+            self._enqueue(run)
         return run
 
-    async def resume(self, run: dict[str, Any]) -> None:
+    async def resume(self, run: int) -> None:
         """Queue a run that was interrupted or cancelled, to go on where it was; what failed is tried again.
 
-        Args:
-            run: of `Results.runs`.
+        Raises:
+            RequestError: 404, there is none; 409, it is not over, or what it ran on has changed; 503, too many wait.
+        """
+        async with self._changing:
+            record = await asyncio.to_thread(self.results.one, run)
+            if self.state(record) in ("waiting", "running"):
+                raise RequestError(409, "The run is not over: there is nothing to continue.", "not_over")
+            self._require_room()
+            await self._require_ground(record)
+            await self.write(self.results.forget_failures, run)
+            await self.write(self.results.set_state, run, "waiting")
+            self._enqueue(run)
+
+    async def _require_ground(self, run: dict[str, Any]) -> None:
+        """What a run ran on must be what it was.
 
         Raises:
-            RequestError: 409, it is not over, or what it ran on has changed.
+            RequestError: 409, it is not.
         """
-        if self.state(run) in ("waiting", "running"):
-            raise RequestError(409, "The run is not over: there is nothing to continue.", "not_over")
-        self._require_room()
         again = "Start a new run instead."
         dataset = self.here.datasets.get(run["dataset"])
         if dataset is None:
@@ -121,9 +130,6 @@ class Jobs:
             engine = self.here.engines.get(one["name"])
             if engine is None or engine.identity != one["identity"]:
                 raise RequestError(409, f"The engine {one['name']!r} is not what it was. {again}", "changed")
-        await self.write(self.results.forget_failures, run["id"])
-        await self.write(self.results.set_state, run["id"], "waiting")
-        self._enqueue(run["id"])
 
     def _require_room(self) -> None:
         if self._closing or len(self._queue) >= WAITING:
@@ -137,35 +143,52 @@ class Jobs:
     def state(self, run: dict[str, Any]) -> str:
         """How a run of `Results.runs` stands: `waiting`, `running`, `done`, `cancelled`, `failed`, or `interrupted`:
         the server ended while it ran or waited."""
-        active = run["id"] in self._queue or (self._current is not None and self._current.run == run["id"])
+        current = self._current  # other threads ask, too
+        active = run["id"] in self._queue or (current is not None and current.run == run["id"])
         return "interrupted" if run["state"] in ("waiting", "running") and not active else run["state"]
 
     def left_seconds(self, run: dict[str, Any]) -> float | None:
         """Seconds that a running run will take yet, or None where nobody knows."""
-        if self._current is None or self._current.run != run["id"]:
+        current = self._current
+        if current is None or current.run != run["id"]:
             return None
         left = 0.0
         for engine in run["engines"]:
             rest = run["utterances"] - engine["done"]
-            pace = self._current.paces.get(engine["name"])
+            pace = current.paces.get(engine["name"])
             if rest and not engine["message"] and (not engine["done"] or engine["done"] > engine["failed"]):
                 if pace is None or not pace.done:
                     return None
                 left = max(left, rest * (time.monotonic() - pace.began) / pace.done)
         return left
 
-    async def cancel(self, run: int) -> bool:
-        """Stop a run that runs or waits; returns False where it does neither."""
-        if run in self._queue:
-            self._queue.remove(run)
-            await self.write(self.results.set_state, run, "cancelled")
-            return True
-        if self._current is None or self._current.run != run:
-            return False
-        task = self._current.task
-        task.cancel()
-        await asyncio.wait([task])
-        return True
+    async def cancel(self, run: int) -> None:
+        """Stop a run that runs or waits; its results so far stay.
+
+        Raises:
+            RequestError: 404, there is none; 409, it has come to another end.
+        """
+        async with self._changing:
+            if run in self._queue:
+                self._queue.remove(run)
+                await self.write(self.results.set_state, run, "cancelled")
+            elif self._current is not None and self._current.run == run:
+                task = self._current.task
+                task.cancel()
+                await asyncio.wait([task])
+            if self.state(await asyncio.to_thread(self.results.one, run)) != "cancelled":
+                raise RequestError(409, "The run is over: there is nothing to cancel.", "over")
+
+    async def forget(self, run: int) -> None:
+        """Delete a run that is over, with all of its results.
+
+        Raises:
+            RequestError: 404, there is none; 409, it is not over.
+        """
+        async with self._changing:
+            if self.state(await asyncio.to_thread(self.results.one, run)) in ("waiting", "running"):
+                raise RequestError(409, "The run is not over: cancel it first.", "not_over")
+            await self.write(self.results.forget, run)
 
     async def close(self) -> None:
         """Stop the running run; it can be continued later."""
@@ -191,7 +214,7 @@ class Jobs:
         state, message = "done", ""
         try:
             await self.write(self.results.set_state, run, "running")
-            record = (await asyncio.to_thread(self.results.runs, run))[0]
+            record = await asyncio.to_thread(self.results.one, run)
             dataset = self.here.datasets[record["dataset"]]
             tasks = [
                 asyncio.create_task(self._engine(run, dataset, self.here.engines[one["name"]]))
@@ -205,11 +228,8 @@ class Jobs:
                 await asyncio.wait(tasks)
         except asyncio.CancelledError:
             state = "interrupted" if self._closing else "cancelled"
-        except RequestError as error:  # of the results
-            state, message = "failed", str(error)
-        except Exception:
-            LOG.exception("a performance run failed")
-            state, message = "failed", "The run failed by a fault of the server, which its log tells."
+        except Exception as error:
+            state, message = "failed", told(error)[2]
         with suppress(RequestError):  # it has been logged; the run will be shown as interrupted
             await self.write(self.results.finish, run, state, message, time.monotonic() - began)
 
@@ -232,8 +252,8 @@ class Jobs:
     async def _outcome(self, dataset: Dataset, engine: Engine, number: int, reference: str, failures: int) -> Outcome:
         try:
             clip = await asyncio.to_thread(dataset.load, number)
-        except HeyJetsonError as error:
-            return Outcome(error=str(error))
+        except Exception as error:
+            return Outcome(error=told(error)[2])
         for attempt in range(TRIES):
             try:
                 heard = await self._transcribe(engine, clip)
@@ -244,11 +264,8 @@ class Jobs:
                 if error.retry is None or attempt + 1 >= tries:
                     return Outcome(error=str(error))
                 await asyncio.sleep(error.retry)
-            except HeyJetsonError as error:
-                return Outcome(error=str(error))
-            except Exception:
-                LOG.exception("the engine %s failed", engine.name)
-                return Outcome(error="The engine failed by a fault of the server, which its log tells.")
+            except Exception as error:
+                return Outcome(error=told(error)[2])
         raise AssertionError
 
     async def _transcribe(self, engine: Engine, clip: Any) -> Heard:

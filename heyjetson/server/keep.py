@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,7 +31,8 @@ class Keeper:
         self.manifest = folder / "manifest.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.manifest.touch(0o600)
+            self.manifest.touch()
+            self.manifest.chmod(0o600)  # the folder may be older, and open to others
         except OSError as error:
             raise OptionError(f"Nothing can be kept in {folder} ({error.strerror}): choose another --keep.") from None
 
@@ -42,9 +45,22 @@ class Keeper:
 
         Returns:
             the name of the wav, which no client chose.
+
+        Raises:
+            OSError, RuntimeError: the disk is full, or cannot be written; nothing of the recording is left there.
         """
         name = f"{uuid.uuid4().hex}.wav"
-        soundfile.write(self.folder / name, clip.samples, clip.rate, subtype="PCM_16")
+        path = self.folder / name
+        try:
+            path.touch(0o600, exist_ok=False)
+            soundfile.write(path, clip.samples, clip.rate, subtype="PCM_16")
+            self._add(name, clip, text)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return name
+
+    def _add(self, name: str, clip: Clip, text: str) -> None:
         line = {
             "audio_filepath": name,
             "duration": round(clip.seconds, 3),
@@ -52,7 +68,10 @@ class Keeper:
             "consent": True,
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
-        with self.manifest.open("a", encoding="utf-8") as manifest:
+        written = (json.dumps(line, ensure_ascii=False) + "\n").encode()
+        with self.manifest.open("ab", buffering=0) as manifest:
             fcntl.flock(manifest, fcntl.LOCK_EX)  # until it is closed; other processes may write, too
-            manifest.write(json.dumps(line, ensure_ascii=False) + "\n")
-        return name
+            end = os.fstat(manifest.fileno()).st_size
+            if manifest.write(written) < len(written):
+                manifest.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

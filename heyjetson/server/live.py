@@ -10,6 +10,7 @@ import numpy as np
 from heyjetson.decode import Decoder, Hypothesis, Result, Word
 from heyjetson.engine import Engine
 from heyjetson.errors import AudioError
+from heyjetson.formats import word_records
 from heyjetson.server.options import ListenOptions, changed_rules, hot_words_of
 from heyjetson.server.whole import WholeStream
 from heyjetson.stream import Stream
@@ -152,13 +153,5 @@ class LiveSession:
         return [{"type": "final", **told, "start": told["words"][0]["start"], "end": told["words"][-1]["end"]}]
 
     def _told(self, result: Result) -> Event:
-        words = [
-            {
-                "word": word.text,
-                "start": round(word.start + self._before, 3),
-                "end": round(word.end + self._before, 3),
-                "confidence": word.confidence,
-            }
-            for word in result.words
-        ]
+        words = word_records(result.words, self._before)
         return {"text": result.text, "words": words, "seconds": round(self.seconds, 3)}

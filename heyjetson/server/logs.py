@@ -24,6 +24,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+def is_news(record: logging.LogRecord) -> bool:
+    """uvicorn takes every socket that is refused for a fault of the application."""
+    return "without completing handshake" not in record.msg
+
+
 def configure(level: int = logging.INFO) -> None:
     """Write everything so. What uvicorn says of each request is left out: `headers` says more."""
     handler = logging.StreamHandler(sys.stderr)
@@ -35,3 +40,4 @@ def configure(level: int = logging.INFO) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).setLevel(least)
         logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.error").addFilter(is_news)

@@ -39,6 +39,7 @@ class Platform:
         datasets: what there is to look at, by name.
         connections: the live streams that are open.
         engines: what can be compared, by name; the served model is `model`.
+        reads: of data sets and of results: bounded, too.
         jobs: performance runs.
         keeper: of the recordings of users who agree, or None.
     """
@@ -52,6 +53,7 @@ class Platform:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     connections: Connections = field(default_factory=lambda: Connections(0))
     engines: dict[str, EngineLike] = field(default_factory=dict)
+    reads: Workers = field(default_factory=lambda: Workers(2, 64, "reads"))
 
     def __post_init__(self) -> None:
         self.jobs = Jobs(self)
@@ -87,8 +89,8 @@ class Platform:
 
     @property
     def model_name(self) -> str:
-        """What the speech model is called: its folder's name."""
-        return self.engine.bundle.folder.resolve().name
+        """What the speech model is called."""
+        return name_of(self.engine.bundle)
 
     def require_model(self, name: str) -> None:
         """Refuse the name of a model that is not loaded.
@@ -104,8 +106,14 @@ class Platform:
     def close(self) -> None:
         """Let running work end."""
         self.decoders.close()
-        self.files.close()
-        self.live.close()
+        for workers in (self.files, self.live, self.reads):
+            workers.close()
+
+
+def name_of(bundle: Bundle) -> str:
+    """What a model is called: its folder's name, or the one above where that says nothing."""
+    folder = bundle.folder.resolve()
+    return (folder.parent.name if folder.name == "bundle" else "") or folder.name
 
 
 def platform_of(connection: HTTPConnection) -> Platform:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from heyjetson.server.database import Database
+from heyjetson.server.errors import RequestError
 
 FIGURES = ("taken", "words", "word_errors", "characters", "character_errors", "cosine")
 _RATE = "(CASE WHEN o.words > 0 THEN 1.0 * o.word_errors / o.words ELSE o.word_errors > 0 END)"
@@ -99,6 +100,17 @@ class Results:
                 one["utterances"], one["seconds"] = count.fetchone()
                 one["engines"] = [dict(row) for row in database.execute(sums, (one["id"],))]
         return found
+
+    def one(self, run: int) -> dict[str, Any]:
+        """A run, see `runs`.
+
+        Raises:
+            RequestError: 404, there is none.
+        """
+        found = self.runs(run)
+        if not found:
+            raise RequestError(404, f"There is no run {run}.", "not_found")
+        return found[0]
 
     def set_state(self, run: int, state: str, message: str = "") -> None:
         """Say how a run stands."""

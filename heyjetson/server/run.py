@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 import signal
 import socket
 import ssl
 import sys
+import threading
+import time
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
 from heyjetson.errors import OptionError
 from heyjetson.server import logs
 from heyjetson.server.app import create_app
-from heyjetson.server.connection import MESSAGE_BYTES
 from heyjetson.server.settings import Settings
-from heyjetson.server.sockets import SocketProtocol
+from heyjetson.server.sockets import OPTIONS
 
-HEADER_BYTES = 32 * 2**10
 KEEP_ALIVE = 15  # seconds
+GRACE = 4.0  # seconds after which what does not end is abandoned
 
 
 class Server(uvicorn.Server):
@@ -42,11 +47,29 @@ class Server(uvicorn.Server):
             print(f"Hey, Jetson! is at {self.address}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take nothing new, end what runs."""
+        """Take nothing new, end what runs: streams first, then requests, within one time for both."""
+        deadline = time.monotonic() + self.seconds
         for server in self.servers:
             server.close()
-        await self.config.app.state.platform.connections.close(self.seconds)  # type: ignore[union-attr]
+        platform = self.config.app.state.platform  # type: ignore[union-attr]
+        await platform.connections.close(self.seconds, lambda: self.force_exit)
+        self.config.timeout_graceful_shutdown = max(math.ceil(deadline - time.monotonic()), 0)
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came: end, and soon where it is the second Ctrl-C. Only a process of its own gets signals."""
+        first = not self.should_exit
+        super().handle_exit(sig, frame)
+        if first or self.force_exit:
+            abandon = threading.Timer(GRACE if self.force_exit else self.seconds + GRACE, _abandon)
+            abandon.daemon = True
+            abandon.start()
+
+
+def _abandon() -> None:
+    """End the process whatever a thread still does: Python would wait for it."""
+    logging.getLogger("heyjetson.server").warning("What did not end in time was abandoned.")
+    os._exit(0)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -113,12 +136,9 @@ def serve(settings: Settings, host: str, port: int, certificate: Path | None = N
         proxy_headers=True,
         forwarded_allow_ips=list(settings.proxies),
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=round(settings.shutdown_seconds),
-        h11_max_incomplete_event_size=HEADER_BYTES,
-        ws=SocketProtocol,
-        ws_max_size=MESSAGE_BYTES,
         ssl_certfile=certificate,
         ssl_keyfile=key,
+        **OPTIONS,
     )
     shown = f"[{host}]" if ":" in host else host
     address = f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}"

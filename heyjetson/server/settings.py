@@ -33,12 +33,12 @@ class Settings:
         idle_seconds: without a byte of a body, or of a live stream, before the connection is ended.
         audio_seconds: of a recording at most.
         decode_seconds: of processor time that decoding a file may take.
-        decode_bytes: of memory that decoding may take.
+        decode_bytes: of memory that all decoded recordings in work may take, and each process that decodes.
         keys: accepted API keys; none leaves the server open.
         requests_per_minute: of one client; 0 sets no limit.
         keep: folder for the recordings of users who agree, or None: nothing is kept.
         state: folder of the results.
-        shutdown_seconds: that running work is given to end.
+        shutdown_seconds: that running work is given to end, all in all.
         hosts: names under which the server answers; empty answers to any.
         proxies: addresses whose X-Forwarded-For is believed.
     """
@@ -58,7 +58,7 @@ class Settings:
     idle_seconds: float = 30.0
     audio_seconds: float = 3600.0
     decode_seconds: int = 30
-    decode_bytes: int = 2 * 2**30
+    decode_bytes: int = 2**30
     keys: tuple[str, ...] = ()
     requests_per_minute: int = 0
     keep: Path | None = None
@@ -66,3 +66,8 @@ class Settings:
     shutdown_seconds: float = 30.0
     hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ("127.0.0.1",)
+
+    @property
+    def bodies_bytes(self) -> int:
+        """Of all requests' bodies at once: as many uploads as can be in work or wait."""
+        return (self.workers + self.queue) * self.upload_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -111,12 +112,17 @@ class Decoders:
         Raises:
             RequestError: 4xx, the file cannot be used; 503, too much is in work.
         """
-        with self._lock:
-            if self._held > self.settings.decode_bytes // 2:
-                raise BusyError()
+        self._require_room()
         return await self._workers.run(self._decode, file, size)
 
+    def _require_room(self) -> None:
+        """Refuse what would not fit: as many clips as there are processes come on top of those that live."""
+        with self._lock:
+            if self._held > self.settings.decode_bytes * (SHARE - PROCESSES) // SHARE:
+                raise BusyError()
+
     def _decode(self, file: BinaryIO, size: int) -> Clip:
+        self._require_room()  # again: those that were before it in the queue have grown
         try:
             clip = self._try(file, size)
         except (OSError, EOFError):  # by the file, or by who kills processes where memory is short
@@ -153,7 +159,7 @@ class Decoders:
             raise
         except BaseException:
             _end(child)
-            if expired.is_set():
+            if expired.is_set() or child.returncode == -signal.SIGXCPU:
                 message = "The file takes too long to decode: convert it to wav or flac."
                 raise RequestError(422, message, "too_slow") from None
             raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from heyjetson.server.errors import BusyError
+from fastapi import Request
+
+from heyjetson.server.errors import BusyError, RequestError
 
 T = TypeVar("T")
 
@@ -61,14 +63,52 @@ class Workers:
         with self._lock:
             self._held -= 1
 
-    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+    async def run(self, function: Callable[..., T], *arguments: object, gone: threading.Event | None = None) -> T:
         """Queue a call and wait for its result; leaving early takes back what has not begun.
+
+        Args:
+            function: to call.
+            arguments: of it.
+            gone: is set when the caller leaves early, for a function that looks at it.
 
         Raises:
             BusyError: the queue is full.
         """
-        return await asyncio.wrap_future(self.submit(function, *arguments))
+        try:
+            return await asyncio.wrap_future(self.submit(function, *arguments))
+        except asyncio.CancelledError:
+            if gone:
+                gone.set()
+            raise
 
     def close(self) -> None:
         """Let running work end and drop what waits."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Wait for work, which is cancelled when the client leaves.
+
+    Args:
+        request: whose body has been read.
+        work: for it.
+
+    Raises:
+        RequestError: the client has left.
+    """
+    future = asyncio.ensure_future(work)
+    left = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({future, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not future.done():
+            raise RequestError(499, "The client has left.", "gone")
+        return future.result()
+    finally:
+        future.cancel()
+        left.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Wait until the client has gone: its request is read, nothing else can come."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

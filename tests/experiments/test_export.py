@@ -153,5 +153,5 @@ def test_a_graph_may_be_as_far_off_as_rounding_explains(
 
 
 def test_rounding_is_what_float32_leaves_out(small_model):
-    assert 0 < rounding(small_model, 2.0) < 1e-4
+    assert 0 < rounding(small_model, [0.5, 2.0], [1, 2]) < 1e-4
     assert all(parameter.dtype == torch.float32 for parameter in small_model.parameters())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from heyjetson.errors import HeyJetsonError
+from heyjetson.server.errors import ToldError
 from heyjetson.server.sound import Clip
 
 
-class EngineError(HeyJetsonError):
+class EngineError(ToldError):
     """An engine has no transcript for a recording. The message says why, without an address or a key.
 
     Args:

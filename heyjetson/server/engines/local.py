@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 from heyjetson.engine import Engine as Model
+from heyjetson.formats import word_records
 from heyjetson.server.engines.base import Heard, mean_confidence
+from heyjetson.server.growing import Growing
 from heyjetson.server.sound import Clip
 from heyjetson.server.work import Workers
 
@@ -31,22 +33,14 @@ class BundleEngine:
 
     async def transcribe(self, clip: Clip) -> Heard:
         """See `Engine.transcribe`; the time is that of the model, without that of waiting."""
-        return await self.files.run(self._transcribe, clip)
+        gone = threading.Event()
+        return await self.files.run(self._transcribe, clip, gone, gone=gone)
 
-    def _transcribe(self, clip: Clip) -> Heard:
-        began = time.perf_counter()
-        result = self.model.transcribe(clip.samples, clip.rate, self.model.decoder(self.scorer))
-        taken = time.perf_counter() - began
-        words = [
-            {
-                "word": word.text,
-                "start": round(word.start, 3),
-                "end": round(word.end, 3),
-                "confidence": round(word.confidence, 4),
-            }
-            for word in result.words
-        ]
-        return Heard(result.text, taken, words, mean_confidence(words))
+    def _transcribe(self, clip: Clip, gone: threading.Event) -> Heard:
+        growing = Growing(self.model, clip, self.model.decoder(self.scorer), gone)
+        result = growing.final()
+        words = word_records(result.words)
+        return Heard(result.text, growing.taken, words, mean_confidence(words))
 
     async def close(self) -> None:
         """Nothing to end."""

@@ -79,7 +79,12 @@ class OpenAIEngine(RemoteEngine):
     def read(self, answer: Any, taken: float) -> Heard:
         """See `RemoteEngine.read`."""
         words = [
-            {"word": str(word["word"]), "start": word.get("start"), "end": word.get("end"), "confidence": _share(word)}
+            {
+                "word": str(word["word"]),
+                "start": _number(word.get("start")),
+                "end": _number(word.get("end")),
+                "confidence": _share(word),
+            }
             for word in answer.get("words") or []
         ]
         if not isinstance(answer["text"], str):
@@ -87,6 +92,10 @@ class OpenAIEngine(RemoteEngine):
         return Heard(answer["text"].strip(), taken, words, mean_confidence(words))
 
 
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _share(word: dict[str, Any]) -> float | None:
-    value = word.get("confidence", word.get("probability"))
-    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
+    value = _number(word.get("confidence", word.get("probability")))
+    return value if value is not None and 0 <= value <= 1 else None

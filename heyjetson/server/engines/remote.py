@@ -10,6 +10,7 @@ import logging
 import os
 import time
 import wave
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,8 +111,10 @@ class RemoteEngine:
         answer = await self.ask(sound)
         taken = time.perf_counter() - began
         try:
-            return self.read(answer, taken)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            heard = self.read(answer, taken)
+            json.dumps(asdict(heard), ensure_ascii=False, allow_nan=False).encode()  # nobody could be sent the rest
+            return heard
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError):
             raise EngineError("The engine answered something that is not a transcript.") from None
 
     async def ask(self, sound: bytes) -> Any:

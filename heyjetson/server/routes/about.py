@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse
 
 from heyjetson.server.about import about
+from heyjetson.server.documented import unchecked
 from heyjetson.server.platform import Platform, platform
 
 router = APIRouter(prefix="/v1/about", tags=["about"])
@@ -16,4 +16,4 @@ router = APIRouter(prefix="/v1/about", tags=["about"])
 @router.get("")
 def described(here: Annotated[Platform, Depends(platform)]) -> dict[str, Any]:
     """The model card, figures, the graph's layers, versions, what really runs the graph, and the server's limits."""
-    return JSONResponse(about(here))  # type: ignore[return-value]
+    return unchecked(about(here))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from pydantic import BaseModel, Field
 
-from heyjetson.errors import HeyJetsonError
 from heyjetson.server import accuracy
 from heyjetson.server.engines import MODEL
 from heyjetson.server.engines.base import Engine, Heard
-from heyjetson.server.errors import RequestError
+from heyjetson.server.errors import RequestError, told
 from heyjetson.server.platform import Platform, platform
 from heyjetson.server.sound import Clip, read_clip
+from heyjetson.server.work import unless_gone
 
-LOG = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1", tags=["engines"])
 LONGEST_REFERENCE = 20_000
 Here = Annotated[Platform, Depends(platform)]
@@ -79,6 +77,7 @@ async def list_engines(here: Here) -> list[EngineRecord]:
 
 @router.post("/compare")
 async def compare(
+    request: Request,
     here: Here,
     file: Annotated[UploadFile, File(description="the recording")],
     engines: Annotated[
@@ -92,7 +91,7 @@ async def compare(
     names = [name.strip() for given in engines or [] for name in given.split(",") if name.strip()]
     chosen = chosen_engines(here, names or [name for name, engine in here.engines.items() if engine.local])
     clip = await read_clip(here, file)
-    compared = await asyncio.gather(*(_compared(engine, clip) for engine in chosen))
+    compared = await unless_gone(request, asyncio.gather(*(_compared(engine, clip) for engine in chosen)))
     against = await asyncio.to_thread(_align, compared, " ".join(reference.split()))
     return Comparisons(seconds=round(clip.seconds, 3), against=against, engines=list(compared))
 
@@ -101,11 +100,8 @@ async def _compared(engine: Engine, clip: Clip) -> Comparison:
     record: dict[str, Any] = {"name": engine.name, "kind": engine.kind, "local": engine.local}
     try:
         heard: Heard = await engine.transcribe(clip)
-    except HeyJetsonError as error:
-        return Comparison(**record, error=str(error))
-    except Exception:
-        LOG.exception("the engine %s failed", engine.name)
-        return Comparison(**record, error="The engine failed by a fault of the server, which its log tells.")
+    except Exception as error:
+        return Comparison(**record, error=told(error)[2])
     return Comparison(
         **record,
         text=heard.text,

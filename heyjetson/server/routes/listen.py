@@ -12,7 +12,6 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from heyjetson.server import metrics
-from heyjetson.server.access import allow_socket
 from heyjetson.server.connection import Connection
 from heyjetson.server.errors import BusyError, problem
 from heyjetson.server.platform import platform_of
@@ -27,9 +26,6 @@ router = APIRouter()
 async def listen(websocket: WebSocket) -> None:
     """Hear one client until it goes."""
     here = platform_of(websocket)
-    if not allow_socket(websocket):
-        await websocket.send_denial_response(problem(401, "This server wants a key.", "invalid_api_key"))
-        return
     if here.connections.full:
         busy = BusyError(RETRY)
         metrics.REFUSED.labels(busy.code).inc()

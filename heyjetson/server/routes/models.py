@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from heyjetson.engine import Engine
 from heyjetson.server.errors import RequestError
-from heyjetson.server.platform import ANY_MODEL, Platform, platform
+from heyjetson.server.platform import ANY_MODEL, Platform, name_of, platform
 from heyjetson.trigger import Trigger
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -42,7 +42,7 @@ def _described(model: Engine | Trigger) -> Model:
     bundle = model.bundle
     about: dict[str, Any] = {"words" if bundle.is_trigger else "labels": bundle.labels}
     return Model(
-        id=bundle.folder.resolve().name,
+        id=name_of(bundle),
         created=int((bundle.folder / "manifest.json").stat().st_mtime),
         kind=bundle.manifest["kind"],
         sample_rate=bundle.sample_rate,

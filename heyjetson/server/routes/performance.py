@@ -9,6 +9,7 @@ import time
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
@@ -47,11 +48,15 @@ class Started(BaseModel):
     id: int
 
 
+class Stopped(BaseModel):
+    """What became of a run."""
+
+    id: int
+    state: Literal["cancelled", "forgotten"]
+
+
 def _found(here: Platform, run: int) -> dict[str, Any]:
-    found = here.jobs.results.runs(run)
-    if not found:
-        raise RequestError(404, f"There is no run {run}.", "not_found")
-    return found[0]
+    return here.jobs.results.one(run)
 
 
 def _summary(here: Platform, run: dict[str, Any]) -> dict[str, Any]:
@@ -87,10 +92,14 @@ def list_runs(here: Here) -> list[dict[str, Any]]:
 
 
 @router.get("/{run}.json", response_class=Response, responses={200: {"content": {"application/json": {}}}})
-def as_json(here: Here, run: Id) -> Response:
+async def as_json(here: Here, run: Id) -> Response:
     """A run with every result, to keep."""
-    body = {**_report(here, _found(here, run)), "results": here.jobs.results.everything(run)}
-    return _file(json.dumps(body, ensure_ascii=False, indent=1), f"performance-{run}.json", "application/json")
+
+    def written() -> str:
+        body = {**_report(here, run), "results": here.jobs.results.everything(run)}
+        return json.dumps(body, ensure_ascii=False, indent=1)
+
+    return _file(await here.reads.run(written), f"performance-{run}.json", "application/json")
 
 
 @router.get("/{run}.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
@@ -117,29 +126,29 @@ def _file(text: str, name: str, media_type: str) -> Response:
 
 
 @router.get("/{run}")
-def one_run(here: Here, run: Id) -> dict[str, Any]:
+async def one_run(here: Here, run: Id) -> dict[str, Any]:
     """A run with its figures: pooled WER, CER and mean cosine with 95 % intervals, latency percentiles, real-time
     factor and distributions of each engine, and the difference of each pair of them."""
-    return _report(here, _found(here, run))
+    return await here.reads.run(_report, here, run)
 
 
-def _report(here: Platform, run: dict[str, Any]) -> dict[str, Any]:
-    summary = _summary(here, run)
+def _report(here: Platform, run: int) -> dict[str, Any]:
+    summary = _summary(here, _found(here, run))
     details, differences = _details(here, summary)
     engines = [one | details.get(one["name"], {}) for one in summary["engines"]]
     return {**summary, "engines": engines, "differences": differences}
 
 
 # What the last runs that were looked at came to, by results file and run: how far they were, when, how long it took.
-_cache: dict[tuple[str, int], tuple[int, float, float, tuple[Any, Any]]] = {}
+_cache: dict[tuple[str, int], tuple[list[Any], float, float, tuple[Any, Any]]] = {}
 
 
 def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Figures by engine, and of pairs; not made anew at each look while a run goes on."""
     key = (str(here.jobs.results.path), summary["id"])
-    done, began = summary["progress"]["done"], time.monotonic()
-    if key in _cache:
-        known, made, took, details = _cache[key]
+    done, began = [(one["done"], one["failed"]) for one in summary["engines"]], time.monotonic()
+    if cached := _cache.get(key):
+        known, made, took, details = cached
         if known == done or (summary["state"] == "running" and began - made < CALM * took):
             return details
     names = [one["name"] for one in summary["engines"]]
@@ -148,7 +157,7 @@ def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], l
         name: {
             **figures.accuracy(columns[name]),
             **figures.speed(columns[name]),
-            "distributions": figures.distributions(columns[name]),
+            "distributions": _distributions(columns[name]),
         }
         for name in names
     }
@@ -161,6 +170,20 @@ def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], l
         _cache.pop(next(iter(_cache)), None)
     _cache[key] = (done, time.monotonic(), time.monotonic() - began, (by_name, differences))
     return by_name, differences
+
+
+def _distributions(columns: figures.Columns) -> dict[str, Any]:
+    """Histograms of WER, CER, cosine similarity and latency, and latency against length."""
+    found = figures.distributions(columns)
+    if not found["wer"]:
+        return {**found, "cer": [], "cosine": []}
+    characters = {**columns, "word_errors": columns["character_errors"], "words": columns["characters"]}
+    counts, edges = np.histogram(np.clip(columns["cosine"], 0, 1), bins=10, range=(0, 1))
+    cosine = [
+        {"low": round(float(low), 1), "high": round(float(high), 1), "count": int(count)}
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    return {**found, "cer": figures.distributions(characters)["wer"], "cosine": cosine}
 
 
 @router.get("/{run}/utterances")
@@ -200,25 +223,34 @@ def _outcome(said: str, outcome: dict[str, Any]) -> dict[str, Any]:
     return {
         "text": outcome["text"],
         "seconds": outcome["taken"],
-        "wer": outcome["word_errors"] / outcome["words"] if outcome["words"] else float(outcome["word_errors"] > 0),
+        "wer": _rate(outcome["word_errors"], outcome["words"]),
+        "cer": _rate(outcome["character_errors"], outcome["characters"]),
         **counts,
         "alignment": accuracy.align(said, accuracy.plain(outcome["text"])),
     }
 
 
+def _rate(errors: int, units: int) -> float:
+    return errors / units if units else float(errors > 0)
+
+
 @router.post("/{run}/continue", status_code=202)
 async def resume(here: Here, run: Id) -> Started:
     """Go on with a run that was interrupted or cancelled, where it was; what failed is tried again."""
-    await here.jobs.resume(_found(here, run))
+    await here.jobs.resume(run)
     return Started(id=run)
 
 
+@router.post("/{run}/cancel")
+async def cancel(here: Here, run: Id) -> Stopped:
+    """Stop a run that runs or waits; its results so far stay. 409 where it has come to another end."""
+    await here.jobs.cancel(run)
+    return Stopped(id=run, state="cancelled")
+
+
 @router.delete("/{run}")
-async def delete(here: Here, run: Id) -> dict[str, Any]:
-    """Cancel a run that runs or waits: its results so far stay. Forget one that is over, with all of its results."""
-    _found(here, run)
-    if await here.jobs.cancel(run):
-        return {"id": run, "state": "cancelled"}
-    await here.jobs.write(here.jobs.results.forget, run)
+async def delete(here: Here, run: Id) -> Stopped:
+    """Forget a run that is over, with all of its results. 409 while it runs or waits."""
+    await here.jobs.forget(run)
     _cache.pop((str(here.jobs.results.path), run), None)
-    return {"id": run, "state": "forgotten"}
+    return Stopped(id=run, state="forgotten")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, File, Form, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from pydantic import BaseModel, Field
 
 from heyjetson.server.conversation import heard
+from heyjetson.server.documented import unchecked
 from heyjetson.server.errors import RequestError
 from heyjetson.server.platform import Platform, platform
 from heyjetson.server.sentiment import Said, analyse
 from heyjetson.server.sound import read_clip
+from heyjetson.server.work import unless_gone
 
 router = APIRouter(prefix="/v1/sentiment", tags=["sentiment"])
 Here = Annotated[Platform, Depends(platform)]
@@ -36,7 +38,7 @@ class SentimentRequest(BaseModel):
 
 
 @router.post("")
-async def sentiment(here: Here, request: SentimentRequest) -> dict[str, Any]:
+async def sentiment(client: Request, here: Here, request: SentimentRequest) -> dict[str, Any]:
     """Sentiment of a text or of words: overall, by sentence, its trend; with times also the pace and who speaks."""
     if (request.text is None) == (request.words is None):
         raise RequestError(422, "Send either text or words: one of the two.", "invalid")
@@ -50,19 +52,18 @@ async def sentiment(here: Here, request: SentimentRequest) -> dict[str, Any]:
         ]
     if not words:
         raise RequestError(422, "There is no word in it: nothing to analyse.", "empty")
-    return _sent(await here.files.run(analyse, words))
+    return unchecked(await unless_gone(client, here.files.run(analyse, words)))
 
 
 @router.post("/audio")
 async def sentiment_of_audio(
+    request: Request,
     here: Here,
     file: Annotated[UploadFile, File()],
     channels: Annotated[Literal["auto", "apart", "together"], Form()] = "auto",
 ) -> dict[str, Any]:
     """Transcribe a recording, each channel by itself where two hold different sound, and analyse what is said."""
     clip = await read_clip(here, file)
-    return _sent(await here.files.run(heard, here.engine, clip, channels, here.settings.scorer))
-
-
-def _sent(analysed: dict[str, Any]) -> Any:
-    return JSONResponse(analysed)
+    gone = threading.Event()
+    work = here.files.run(heard, here.engine, clip, channels, here.settings.scorer, gone, gone=gone)
+    return unchecked(await unless_gone(request, work))

@@ -6,22 +6,21 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from heyjetson import formats
 from heyjetson.decode import Result, Word
-from heyjetson.errors import HeyJetsonError
-from heyjetson.server.errors import RequestError, status_of
+from heyjetson.server.errors import RequestError, told
 from heyjetson.server.growing import Deltas, GoneError, Growing
 from heyjetson.server.options import hot_words_of
 from heyjetson.server.platform import Platform, platform
 from heyjetson.server.sound import read_clip
+from heyjetson.server.work import unless_gone
 
-T = TypeVar("T")
 log = logging.getLogger("heyjetson.server")
 Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
 CONTENTS: dict[str, Any] = {
@@ -67,12 +66,16 @@ async def transcribe(
 
     def kept(result: Result) -> Result:
         if keeper:
-            keeper.keep(clip, result.text)
+            try:
+                keeper.keep(clip, result.text)
+            except Exception:  # the client gets its text all the same
+                log.exception("A recording could not be kept.")
         return result
 
     if stream:
         return await _streamed(request, here, growing, kept)
-    result = await _unless_gone(request, growing, here.files.run(lambda: kept(growing.final())))
+    work = here.files.run(lambda: kept(growing.final()), gone=growing.gone)
+    result = await unless_gone(request, work)
     if response_format == "text":
         return PlainTextResponse(result.text + "\n")
     if response_format in ("srt", "vtt"):
@@ -105,16 +108,13 @@ def verbose(result: Result, seconds: float, granularities: list[Any]) -> dict[st
         "text": result.text,
     }
     if "word" in granularities:
-        written["words"] = [
-            {"word": word.text, "start": word.start, "end": word.end, "confidence": word.confidence}
-            for word in result.words
-        ]
+        written["words"] = formats.word_records(result.words)
     if "segment" in granularities:
         written["segments"] = [
             {
                 "id": number,
-                "start": line[0].start,
-                "end": line[-1].end,
+                "start": round(line[0].start, 3),
+                "end": round(line[-1].end, 3),
                 "text": " ".join(word.text for word in line),
                 "confidence": _mean(line),
             }
@@ -129,29 +129,7 @@ def _mean(words: list[Word]) -> float:
     return round(math.exp(sum(logarithms) / len(logarithms)), 4)
 
 
-async def _unless_gone(request: Request, growing: Growing, work: Awaitable[T]) -> T:
-    """Wait for work, which is given up when the client leaves."""
-    future = asyncio.ensure_future(work)
-    left = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait({future, left}, return_when=asyncio.FIRST_COMPLETED)
-        if not future.done():
-            raise RequestError(499, "The client has left.", "gone")
-        return future.result()
-    finally:
-        if not future.done():
-            growing.gone.set()
-            future.cancel()
-        left.cancel()
-
-
-async def _left(request: Request) -> None:
-    """Wait until the client has gone: its request is read, nothing else can come."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-Item = dict[str, Any] | HeyJetsonError | None  # an event, what went wrong, or the end
+Item = dict[str, Any] | Exception | None  # an event, what went wrong, or the end
 
 
 async def _streamed(request: Request, here: Platform, growing: Growing, kept: Callable[[Result], Result]) -> Response:
@@ -165,7 +143,7 @@ async def _streamed(request: Request, here: Platform, growing: Growing, kept: Ca
     waiting: asyncio.Queue[Item] = asyncio.Queue()
     begun: asyncio.Future[None] = loop.create_future()
 
-    def begin(error: HeyJetsonError | None) -> None:
+    def begin(error: Exception | None) -> None:
         if not begun.done():
             begun.set_exception(error) if error else begun.set_result(None)
         elif error:
@@ -183,22 +161,20 @@ async def _streamed(request: Request, here: Platform, growing: Growing, kept: Ca
                     tell({"type": "transcript.text.done", "text": result.text})
         except GoneError:
             pass
-        except HeyJetsonError as error:
+        except Exception as error:
             loop.call_soon_threadsafe(begin, error)
-        except Exception:
-            log.exception("A recording failed.")
-            failed = RequestError(500, "The server failed on this recording. Its log says why.", "internal_error")
-            loop.call_soon_threadsafe(begin, failed)
         finally:
             tell(None)
 
     def tell(item: Item) -> None:
         loop.call_soon_threadsafe(waiting.put_nowait, item)
 
+    gone = growing.gone  # alone: what is sent must not keep the recording
     future = here.files.submit(work)
     try:
-        await _unless_gone(request, growing, begun)
+        await unless_gone(request, begun)
     except BaseException:
+        gone.set()
         future.cancel()
         raise
 
@@ -207,13 +183,13 @@ async def _streamed(request: Request, here: Platform, growing: Growing, kept: Ca
             while (item := await waiting.get()) is not None:
                 yield f"data: {json.dumps(_event(item), ensure_ascii=False)}\n\n"
         finally:
-            growing.gone.set()
+            gone.set()
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-def _event(item: dict[str, Any] | HeyJetsonError) -> dict[str, Any]:
+def _event(item: dict[str, Any] | Exception) -> dict[str, Any]:
     if isinstance(item, dict):
         return item
-    status, code = status_of(item)
-    return {"error": {"message": str(item), "type": "server_error" if status >= 500 else "invalid", "code": code}}
+    status, code, message = told(item)
+    return {"error": {"message": message, "type": "server_error" if status >= 500 else "invalid", "code": code}}

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, File, Request, UploadFile
 
 from heyjetson.server.accuracy import align, score
 from heyjetson.server.dataset import Dataset
+from heyjetson.server.documented import unchecked
 from heyjetson.server.platform import Platform, platform
 from heyjetson.server.routes.dataset import Chosen
 from heyjetson.server.sound import read_clip
 from heyjetson.server.views import views
+from heyjetson.server.work import unless_gone
 
 router = APIRouter(prefix="/v1", tags=["views"])
 Here = Annotated[Platform, Depends(platform)]
 
 
 @router.post("/views")
-async def views_of_file(here: Here, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
+async def views_of_file(request: Request, here: Here, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
     """Waveform, features, log-probabilities and prediction of a recording; its first minute."""
     clip = await read_clip(here, file)
-    return _sent(await here.files.run(views, here.engine, clip, here.settings.scorer))
+    work = here.files.run(views, here.engine, clip, here.settings.scorer)
+    return unchecked(await unless_gone(request, work))
 
 
 @router.get("/dataset/{name}/{index}/views")
-async def views_of_utterance(here: Here, dataset: Chosen, index: int) -> dict[str, Any]:
+async def views_of_utterance(request: Request, here: Here, dataset: Chosen, index: int) -> dict[str, Any]:
     """The same of an utterance of a data set, with its truth aligned to the prediction."""
     dataset.get(index)
-    return _sent(await here.files.run(_utterance, here, dataset, index))
+    return unchecked(await unless_gone(request, here.files.run(_utterance, here, dataset, index)))
 
 
 def _utterance(here: Platform, dataset: Dataset, index: int) -> dict[str, Any]:
@@ -37,7 +39,3 @@ def _utterance(here: Platform, dataset: Dataset, index: int) -> dict[str, Any]:
     seen = views(here.engine, dataset.load(index), here.settings.scorer)
     prediction = seen["prediction"]["text"]
     return {**seen, "text": text, "alignment": align(text, prediction), "score": score(text, prediction)}
-
-
-def _sent(seen: dict[str, Any]) -> Any:
-    return JSONResponse(seen)  # numbers and texts already: checking half a megabyte of them again would take long

@@ -94,6 +94,12 @@ def fake_engines() -> Iterator[Fake]:
         def _other(self, body: bytes) -> None:
             self._answer(200, b'[{"text": 7}]')
 
+        def _half(self, body: bytes) -> None:
+            self._answer(200, b'{"text": "half of a pair: \\ud800"}')
+
+        def _infinite(self, body: bytes) -> None:
+            self._answer(200, b'{"text": "a", "words": [{"word": "a", "start": Infinity, "end": 1e999}]}')
+
         def _moved(self, body: bytes) -> None:
             self._answer(307, b"", Location=f"{fake.address}/good/v1/audio/transcriptions")
 

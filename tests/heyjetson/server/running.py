@@ -16,6 +16,7 @@ import uvicorn
 
 from heyjetson.server.app import create_app
 from heyjetson.server.settings import Settings
+from heyjetson.server.sockets import OPTIONS
 
 PATIENCE = 60.0  # seconds a page may take on a busy machine
 
@@ -30,7 +31,7 @@ def served(settings: Settings, **options: Any) -> Iterator[str]:
     """
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", **options))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", **OPTIONS | options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + PATIENCE

@@ -2,14 +2,16 @@
 
 import json
 import logging
+import time
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from heyjetson.server.access import accepted
-from heyjetson.server.logs import JsonFormatter
+from heyjetson.server.access import Access, accepted
+from heyjetson.server.errors import RequestError
+from heyjetson.server.logs import JsonFormatter, is_news
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server.running import served
 
@@ -90,10 +92,18 @@ def test_pages_of_other_sites_have_no_business_here(site):
 
 def test_other_names_are_refused(speech_folder, tmp_path):
     with served(Settings(speech_folder, hosts=("jetson.local",), state=tmp_path)) as address:
-        answer = httpx.get(f"{address}/health/live")
+        answer = httpx.get(f"{address}/v1/models")
         assert answer.status_code == 400
         assert "does not answer under that name" in answer.json()["error"]["message"]
-        assert httpx.get(f"{address}/health/live", headers={"Host": "jetson.local:80"}).status_code == 200
+        assert httpx.get(f"{address}/v1/models", headers={"Host": "jetson.local:80"}).status_code == 200
+        assert httpx.get(f"{address}/health/live").status_code == 200  # a supervisor knows the address alone
+
+
+def test_addresses_that_are_none_are_refused(site):
+    for path in ("/v1/models", "/none", "/health/live"):
+        assert httpx.get(site + path, headers={"Host": "[::1"}).status_code == 400
+    for origin in ("http://[", "https://[::1", "//", ""):
+        assert httpx.post(f"{site}/v1/sentiment", json={"text": "a"}, headers={"Origin": origin}).status_code == 403
 
 
 def test_rates(speech_folder, tmp_path):
@@ -105,6 +115,28 @@ def test_rates(speech_folder, tmp_path):
         assert "More than 3 requests" in given[-1].json()["error"]["message"]
         assert httpx.get(f"{address}/v1/models", headers={"X-API-Key": "third"}).status_code == 200  # another client
         assert httpx.get(f"{address}/health/live").status_code == 200
+
+
+def test_clients_that_were_counted_are_forgotten(tmp_path, monkeypatch):
+    access = Access(lambda *_: None, Settings(tmp_path, requests_per_minute=1))
+    access._count("one")
+    with pytest.raises(RequestError):
+        access._count("one")
+    storage = access._limiter.storage
+    storage.timer.join()
+    later = time.time() + 61
+    monkeypatch.setattr("limits.storage.memory.time.time", lambda: later)
+    access._count("other")
+    storage.timer.join()
+    assert [key.split("/")[1] for key in storage.storage] == ["other"]
+
+
+def test_a_socket_that_is_refused_is_no_fault():
+    def news(text: str) -> bool:
+        return is_news(logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, text, None, None))
+
+    assert not news("ASGI callable returned without completing handshake.")
+    assert news("Exception in ASGI application\n")
 
 
 def test_headers_of_every_answer(site):

@@ -73,6 +73,8 @@ def test_a_server_that_knows_no_verbose_answers_is_asked_for_plain_ones(fake):
         ("refusing", "refuses the key (status 401)"),
         ("garbage", "not JSON"),
         ("other", "not a transcript"),
+        ("half", "not a transcript"),
+        ("infinite", "not a transcript"),
         ("moved", "not followed"),
         ("endless", "longer than 4 MiB"),
     ],

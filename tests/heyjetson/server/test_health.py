@@ -1,6 +1,11 @@
 """Is the server there?"""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import httpx
+
+from heyjetson.server.platform import name_of
 
 
 def test_the_server_says_that_it_is_ready(site):
@@ -13,3 +18,9 @@ def test_every_page_is_there(site):
         page = httpx.get(f"{site}{path}")
         assert page.status_code == 200
         assert 'aria-current="page"' in page.text
+
+
+def test_a_folder_that_says_nothing_gives_no_name(tmp_path):
+    for folder, name in (("mine", "mine"), ("mine/bundle", "mine"), ("a/mine/bundle", "mine")):
+        assert name_of(SimpleNamespace(folder=tmp_path / folder)) == name
+    assert name_of(SimpleNamespace(folder=Path("/bundle"))) == "bundle"

@@ -138,6 +138,26 @@ def test_the_cursor_goes_through_all_charts(driver, address):
     assert max(places) - min(places) < 2
 
 
+def test_a_stretch_of_one_chart_is_that_of_all(driver, address):
+    driver.get(f"{address}/explore?data=tones&index=0")
+    drawn(driver, "tones, number 0")
+    ranges = """
+        const plots = [...document.querySelectorAll(".canvas:not(.surface) .plot")];
+        const all = plots.map((plot) => plot._fullLayout.xaxis.range.map((value) => value.toFixed(3)).join());
+        return new Set(all).size === 1 && all[0] !== arguments[0] && all[0];
+    """
+    whole = until(driver, ranges, "")
+    for change in ('{"xaxis.range[0]": 0.1, "xaxis.range[1]": 0.4}', '{"xaxis.range": [0, 0.5]}'):
+        driver.execute_script(f"Plotly.relayout(document.querySelector('[data-view=mel] .plot'), {change})")
+        whole = until(driver, ranges, whole)
+    assert whole == "0.000,0.500"
+    # After another data set was chosen there is no utterance whose next one could be shown.
+    assert by_id(driver, "next").is_displayed()
+    driver.execute_script("document.getElementById('dataset').dispatchEvent(new Event('change'))")
+    assert not by_id(driver, "next").is_displayed()
+    assert not complaints(driver)
+
+
 def test_the_list_is_paged_and_searched_by_keyboard(driver, address):
     from selenium.webdriver.common.keys import Keys
 
@@ -149,7 +169,8 @@ def test_the_list_is_paged_and_searched_by_keyboard(driver, address):
     buttons[0].send_keys(Keys.ARROW_DOWN)
     driver.switch_to.active_element.send_keys(Keys.ENTER)
     drawn(driver, "tones, number 1")
-    driver.switch_to.active_element.send_keys(Keys.PAGE_DOWN)
+    until(driver, "return document.activeElement.id === 'title'")
+    buttons[1].send_keys(Keys.PAGE_DOWN)
     until(driver, "return document.querySelectorAll('#list tbody tr').length === 10")
     assert not by_id(driver, "forward").is_enabled()
     by_id(driver, "next").send_keys(Keys.ENTER)

@@ -79,7 +79,9 @@ def test_the_figures_of_a_run(finished):
         assert one["latency"]["p50"] <= one["latency"]["p95"] <= one["latency"]["largest"]
         assert one["real_time_factor"] > 0
         assert [bin["count"] for bin in one["distributions"]["wer"] if bin["count"]] == [2, 2, 1]
-        assert sum(bin["count"] for bin in one["distributions"]["latency"]) == 5
+        for key in ("cer", "cosine", "latency"):
+            assert sum(bin["count"] for bin in one["distributions"][key]) == 5
+        assert one["distributions"]["cosine"][-1]["high"] == 1
         assert len(one["distributions"]["points"]) == 5
     pair = next(one for one in report["differences"] if (one["first"], one["second"]) == ("model", "twin"))
     assert pair["wer"] == {"value": 0, "low": 0, "high": 0}
@@ -106,7 +108,7 @@ def test_the_worst_come_first(finished):
     assert page["total"] == 5
     assert [one["index"] for one in page["utterances"]] == [3, 1]
     worst = page["utterances"][0]["results"]["model"]
-    assert (worst["text"], worst["wer"]) == ("ba ab", 1.0)
+    assert (worst["text"], worst["wer"], worst["cer"]) == ("ba ab", 1.0, score("ba", "ba ab")["cer"])
     assert [step["op"] for step in worst["alignment"]] == ["equal", "insert"]
 
     def indexes(**asked):
@@ -147,6 +149,11 @@ def test_what_cannot_run_is_refused(finished):
     for path in ("x", "-1", "99999999999999999999", f"{run}/utterances?sort=text", f"{run}/utterances?limit=9999"):
         assert httpx.get(f"{address}/v1/performance/{path}").status_code == 422
     assert httpx.delete(f"{address}/v1/performance/999").status_code == 404
+    assert httpx.post(f"{address}/v1/performance/999/cancel").status_code == 404
+    # Who cancels too late loses nothing.
+    answer = httpx.post(f"{address}/v1/performance/{run}/cancel")
+    assert (answer.status_code, answer.json()["error"]["message"][:15]) == (409, "The run is over")
+    assert httpx.get(f"{address}/v1/performance/{run}").json()["state"] == "done"
     assert httpx.post(f"{address}/v1/performance/999/continue").status_code == 404
 
 
@@ -157,9 +164,12 @@ def test_a_run_is_cancelled_continued_and_forgotten(speech_folder, manifest, tmp
         awaited(address, run, lambda run: run["progress"]["done"] == 6)  # the model's four and the two answers of some
         waits = begin(address)
         assert httpx.get(f"{address}/v1/performance/{waits}").json()["state"] == "waiting"
-        assert httpx.delete(f"{address}/v1/performance/{waits}").json()["state"] == "cancelled"
+        assert httpx.post(f"{address}/v1/performance/{waits}/cancel").json()["state"] == "cancelled"
         assert httpx.post(f"{address}/v1/performance/{run}/continue").status_code == 409
-        assert httpx.delete(f"{address}/v1/performance/{run}").json() == {"id": run, "state": "cancelled"}
+        assert httpx.delete(f"{address}/v1/performance/{run}").status_code == 409
+        for _ in range(2):  # the second changes nothing
+            answer = httpx.post(f"{address}/v1/performance/{run}/cancel")
+            assert answer.json() == {"id": run, "state": "cancelled"}
         left = awaited(address, run)
         assert (left["state"], left["progress"]["done"]) == ("cancelled", 6)
         fake.release.set()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
@@ -35,6 +36,18 @@ def process(*arguments: object):
             server.kill()
 
 
+def until_refused(address: str) -> None:
+    """Wait until a server listens no more."""
+    host, port = address.removeprefix("http://").split(":")
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        except ConnectionRefusedError:
+            return
+        except ConnectionResetError:  # it was about to
+            continue
+
+
 def test_running_requests_end_and_new_ones_are_refused(speech_folder, spoken, tmp_path):
     data = spoken.read_bytes()
     with process(speech_folder, "--state", tmp_path) as (server, address):
@@ -50,12 +63,7 @@ def test_running_requests_end_and_new_ones_are_refused(speech_folder, spoken, tm
             assert b"100 Continue" in connection.recv(1000)  # the request has begun
             connection.sendall(half)
             server.send_signal(signal.SIGTERM)
-            refused = False
-            while not refused:
-                try:
-                    socket.create_connection((host, int(port)), timeout=PATIENCE).close()
-                except ConnectionRefusedError:
-                    refused = True
+            until_refused(address)
             connection.sendall(rest)
             answer = b""
             while piece := connection.recv(65536):
@@ -72,6 +80,42 @@ def test_a_second_signal_and_an_idle_server(speech_folder, tmp_path):
         assert httpx.get(f"{address}/health/ready").status_code == 200
         server.send_signal(signal.SIGINT)
         assert server.wait(PATIENCE) == 0
+
+
+STUCK = """
+import sys, time
+from pathlib import Path
+from heyjetson.engine import Engine
+from heyjetson.server import run
+from heyjetson.server.settings import Settings
+def endless(*_):
+    print("begun", flush=True)
+    time.sleep(600)
+Engine.transcribe = Engine.results = endless
+run.GRACE = 0.1
+bundle, state, seconds = sys.argv[1:]
+sys.exit(run.serve(Settings(Path(bundle), state=Path(state), shutdown_seconds=float(seconds)), "127.0.0.1", 0))
+"""
+
+
+@pytest.mark.parametrize(("seconds", "signals"), [(0, [signal.SIGTERM]), (600, [signal.SIGINT, signal.SIGINT])])
+def test_work_without_an_end_is_abandoned(speech_folder, spoken, tmp_path, seconds, signals):
+    command = [sys.executable, "-c", STUCK, str(speech_folder), str(tmp_path), str(seconds)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as server, ThreadPoolExecutor(1) as pool:
+        try:
+            address = re.search(r"http://\S+", server.stdout.readline())[0]
+            files = {"file": ("a.wav", spoken.read_bytes())}
+            pool.submit(httpx.post, f"{address}/v1/audio/transcriptions", files=files, timeout=PATIENCE)
+            assert server.stdout.readline() == "begun\n"
+            for number in signals:
+                server.send_signal(number)
+                if number is signal.SIGINT:
+                    until_refused(address)  # the one before was heard
+            assert server.wait(PATIENCE) == 0
+            assert "was abandoned" in server.stderr.read()
+        finally:
+            server.kill()
 
 
 def test_https(speech_folder, tmp_path):
@@ -91,6 +135,7 @@ def test_https(speech_folder, tmp_path):
     [
         (["--max-minutes", "0"], "--max-minutes must be above 0"),
         (["--workers", "0"], "--workers must be at least 1"),
+        (["--max-memory-mib", "100"], "--max-memory-mib must be at least 512"),
         (["--port", "99999"], "--port must be at most 65535"),
         (["--certificate", "a.pem"], "belong together"),
         (["--certificate", "a.pem", "--private-key", "b.pem"], "cannot be used for https"),
@@ -125,7 +170,18 @@ def test_an_open_server_is_warned_of(speech_folder, capsys, monkeypatch):
     monkeypatch.setenv(serve.KEYS, "one,two")
     assert main(["serve", str(speech_folder), "--host", "0.0.0.0", "--proxy", "10.0.0.1"]) == 0
     assert capsys.readouterr().err == ""
-    assert (given[1].keys, given[1].proxies) == (("one", "two"), ("10.0.0.1",))
+    assert (given[1].keys, given[1].proxies, given[1].hosts) == (("one", "two"), ("10.0.0.1",), ())
+    assert given[0].hosts == ()  # it was meant for others
+
+
+def test_an_open_server_of_this_machine_answers_to_its_own_names(speech_folder, monkeypatch):
+    given = []
+    monkeypatch.setattr("heyjetson.server.run.serve", lambda settings, *_: given.append(settings) or 0)
+    monkeypatch.delenv(serve.KEYS, raising=False)
+    assert main(["serve", str(speech_folder)]) == 0
+    assert main(["serve", str(speech_folder), "--host-name", "Jetson.local"]) == 0
+    assert set(given[0].hosts) == {"localhost", "127.0.0.1", "::1"}
+    assert given[1].hosts == ("jetson.local",)
 
 
 def test_keys_of_a_file(tmp_path):

@@ -160,3 +160,43 @@ def test_keys_are_not_given_to_the_processes(decoders, monkeypatch):
         assert b"secret" not in Path(f"/proc/{child.pid}/environ").read_bytes()
     finally:
         sound._end(child)
+
+
+def test_a_burst_is_refused_once_what_was_before_it_has_grown(tmp_path):
+    size = noise().nbytes
+    made = Decoders(Settings(tmp_path, decode_bytes=512 * 2**20, queue=16), 16000)
+    data = written(noise())
+
+    async def burst() -> list[object]:
+        given = (made.decode(io.BytesIO(data), len(data)) for _ in range(10))
+        return await asyncio.gather(*given, return_exceptions=True)
+
+    try:
+        decode(made, data)  # the processes have their limits from before
+        made.start()
+        made.settings = Settings(tmp_path, decode_bytes=8 * size)
+        found = asyncio.run(burst())
+        clips = [clip for clip in found if isinstance(clip, Clip)]
+        assert 5 <= len(clips) <= 6  # more than half, and as many as there are processes
+        assert {type(other) for other in found if not isinstance(other, Clip)} == {BusyError}
+    finally:
+        made.close()
+
+
+def test_a_process_that_used_up_its_time_is_not_asked_again(tmp_path, monkeypatch):
+    made = Decoders(Settings(tmp_path), 16000)
+    begun = []
+    ends = "import os, resource, signal; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "
+
+    def spawn() -> subprocess.Popen:
+        begun.append(True)
+        command = [sys.executable, "-c", f"{ends}os.kill(os.getpid(), signal.SIGXCPU)"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    monkeypatch.setattr(made, "_spawn", spawn)
+    try:
+        with pytest.raises(RequestError, match="takes too long to decode"):
+            decode(made, written(noise()))
+        assert len(begun) == 1
+    finally:
+        made.close()

@@ -13,6 +13,8 @@ import soundfile
 
 from heyjetson import Engine, Result, Word
 from heyjetson.bundle import Bundle
+from heyjetson.errors import BundleError
+from heyjetson.server import keep
 from heyjetson.server.growing import Deltas, GoneError, Growing
 from heyjetson.server.settings import Settings
 from heyjetson.server.sound import Clip
@@ -138,6 +140,14 @@ def test_growing_ends_in_what_the_engine_writes(kind, request):
     assert growing(engine, samples, 22050).final() == engine.transcribe(samples, 22050)
 
 
+def test_the_whole_keeps_no_partials(speech_folder):
+    engine = Engine(Bundle(speech_folder))
+    samples = 0.1 * np.random.default_rng(0).standard_normal(10 * trigger_fake.RATE)
+    results = list(growing(engine, samples).results(partials=False))
+    assert len(results) == 6
+    assert {(result.text, result.final) for result in results[:-1]} == {("", False)}
+
+
 @pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
 def test_growing_is_given_up(kind, request):
     engine = Engine(Bundle(request.getfixturevalue(kind)))
@@ -164,8 +174,8 @@ def test_work_ends_when_the_client_leaves(speech_folder, tmp_path, monkeypatch):
     begun, ended = threading.Event(), threading.Event()
     real = Growing.results
 
-    def slow(self):
-        for number, result in enumerate(real(self)):
+    def slow(self, partials=True):
+        for number, result in enumerate(real(self, partials)):
             begun.set()
             if number == 0:
                 yield result
@@ -198,6 +208,40 @@ def test_recordings_of_users_who_agree_are_kept(speech_folder, spoken, tmp_path)
     assert sorted(line["audio_filepath"] for line in lines) == sorted(path.name for path in folder.glob("*.wav"))
     kept, _ = soundfile.read(folder / lines[0]["audio_filepath"])
     assert np.allclose(kept, soundfile.read(spoken)[0], atol=1e-4)
+
+
+def test_a_recording_that_cannot_be_kept_is_transcribed(speech_folder, spoken, tmp_path, monkeypatch):
+    folder = tmp_path / "kept"
+    folder.mkdir(mode=0o755)
+    real = keep.soundfile.write
+
+    def full(path, *given, **options):
+        real(path, *given, **options)
+        raise OSError(28, "No space left on device")
+
+    with served(Settings(speech_folder, keep=folder, state=tmp_path)) as site:
+        with monkeypatch.context() as disk:
+            disk.setattr(keep.soundfile, "write", full)
+            for stream in ("false", "true"):
+                assert "ab ba" in ask(site, spoken, consent="true", stream=stream).text
+        assert [path.name for path in folder.iterdir()] == ["manifest.jsonl"]
+        assert (folder / "manifest.jsonl").read_text() == ""
+        assert ask(site, spoken, consent="true").status_code == 200
+    assert len(list(folder.glob("*.wav"))) == 1
+    assert {oct(path.stat().st_mode)[-3:] for path in folder.iterdir()} == {"600"}
+
+
+def test_a_fault_of_the_model_is_not_told(speech_folder, spoken, tmp_path, monkeypatch, caplog):
+    def fails(*_):
+        raise BundleError("The graph /home/secret/model.onnx fails.")
+
+    monkeypatch.setattr(Engine, "results", fails)
+    with served(Settings(speech_folder, state=tmp_path)) as site:
+        for stream in ("false", "true"):
+            answer = ask(site, spoken, stream=stream)
+            assert answer.status_code == 500
+            assert answer.json()["error"]["message"] == "The server failed on this request. Its log says why."
+    assert caplog.text.count("/home/secret/model.onnx") >= 2
 
 
 def test_consent_without_a_place_keeps_nothing(site, spoken):

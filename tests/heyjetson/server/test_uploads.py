@@ -1,5 +1,6 @@
 """Uploads that mean harm, or came to it: each is answered with a sentence, and the next request works."""
 
+import asyncio
 import json
 import socket
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from heyjetson.server import sockets
+from heyjetson.server.body import BodyLimits
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server import hostile
 from tests.heyjetson.server.running import served
@@ -146,7 +149,7 @@ def test_forms_that_are_none(strict, spoken):
     assert many.status_code == 400
     assert "Too many fields" in many.json()["error"]["message"]
     long = httpx.post(strict + PATH, data={"prompt": "a" * 2**21}, files={"file": b"a"})
-    assert long.status_code == 400
+    assert long.status_code == 413
     works(strict, spoken)
 
 
@@ -159,3 +162,71 @@ def test_a_fault_of_ours_is_told_apart_and_harms_nothing(strict, spoken, monkeyp
     assert "ZeroDivisionError" in caplog.text
     assert "ZeroDivisionError" not in json.dumps(answer.json())
     works(strict, spoken)
+
+
+def test_bodies_together_are_bounded(tmp_path):
+    """Of two that fit each by itself, the second is refused; when the first is done there is room again."""
+    settings = Settings(tmp_path, workers=1, queue=0, upload_bytes=1000)
+    go_on = asyncio.Event()
+
+    async def app(scope, receive, send):
+        if (await receive())["type"] == "http.disconnect":
+            return
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    limits = BodyLimits(app, settings)
+
+    async def ask() -> int:
+        messages = iter([{"type": "http.request", "body": bytes(800), "more_body": False}])
+        sent = []
+
+        async def receive():
+            return next(messages, {"type": "http.disconnect"})
+
+        async def send(message):
+            sent.append(message)
+
+        await limits({"type": "http", "headers": []}, receive, send)
+        return sent[0]["status"]
+
+    async def work() -> list[int]:
+        first = asyncio.create_task(ask())
+        while not limits.held:
+            await asyncio.sleep(0)
+        found = [await ask()]
+        go_on.set()
+        return [*found, await first, await ask()]
+
+    assert asyncio.run(work()) == [503, 200, 200]
+    assert limits.held == 0
+
+
+def test_a_head_that_does_not_end_is_cut(speech_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sockets, "HEAD_SECONDS", 0.2)
+    with served(Settings(speech_folder, state=tmp_path), timeout_keep_alive=1) as site:
+        host, port = site.removeprefix("http://").split(":")
+        asked = f"GET /health/live HTTP/1.1\r\nHost: {host}\r\n".encode()
+        for begun in (b"", asked, asked + b"\r\n" + asked):
+            with socket.create_connection((host, int(port)), timeout=30) as connection:
+                connection.sendall(begun)
+                try:
+                    while connection.recv(65536):
+                        pass
+                except ConnectionResetError:
+                    pass
+        assert httpx.get(f"{site}/health/live").status_code == 200
+
+
+def test_an_answer_that_nobody_reads_is_cut(speech_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sockets, "UNREAD_SECONDS", 0.2)
+    with served(Settings(speech_folder, state=tmp_path)) as site:
+        host, port = site.removeprefix("http://").split(":")
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(30)
+            connection.connect((host, int(port)))
+            asked = f"GET /static/plotly.min.js HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+            with pytest.raises(ConnectionError):
+                while True:  # until it is cut
+                    connection.sendall(asked)

@@ -1,13 +1,12 @@
 // About: what runs here.
 
-import { askJSON, byId, element, guarded } from "./api.js";
+import { askJSON, byId, element, figure, loaded } from "./api.js";
+import { percent } from "./format.js";
 import { markdown } from "./markdown.js";
 
 const number = (value) => value.toLocaleString("en");
-const percent = (value) => `${(100 * value).toFixed(1)} %`;
 const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-function figure(title, value) { return element("div", {}, element("dt", {}, title), element("dd", {}, value)); }
 function pairs(entries) { return element("dl", { class: "pairs" }, ...entries.flatMap(([key, value]) => [element("dt", {}, key), element("dd", {}, value)])); }
 
 /** columns: [title, is a number]; rows of texts. */
@@ -58,9 +57,9 @@ function layers({ model }) {
   if (!found) return;
   const shapes = (all) => all.map((shape) => shape.join(" × ")).join(", ");
   byId("graph").append(
-    element("details", { open: true }, element("summary", {}, `${found.layers.length} layers with weights`), element("div", { class: "scroll", tabindex: "0" },
+    element("details", { open: true }, element("summary", {}, `${found.layers.length} layers with weights`), element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Layers with weights" },
       table([["Layer"], ["Operator"], ["Weights"], ["Numbers", true]], found.layers.map((one) => [one.name.replace(/^\//, "") || "–", one.operator, shapes(one.shapes), number(one.parameters)])))),
-    element("details", {}, element("summary", {}, "Operators by kind"), element("div", { class: "scroll", tabindex: "0" },
+    element("details", {}, element("summary", {}, "Operators by kind"), element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Operators by kind" },
       table([["Operator"], ["Number", true]], found.operators.map((one) => [one.operator, number(one.count)])))));
 }
 
@@ -71,18 +70,14 @@ function limits(found) {
     ["key", found.keys ? "wanted" : "none: open to all who reach it"], ["recordings", found.keeps_recordings ? "kept where their speaker agrees" : "never kept"]]));
 }
 
-await guarded(async () => {
-  try {
-    const found = await askJSON("/v1/about");
-    running(found);
-    measured(found);
-    trigger(found.trigger);
-    layers(found);
-    byId("card").replaceChildren(...(found.model.card ? markdown(found.model.card) : [element("p", { class: "quiet" }, "The bundle has no MODEL_CARD.md.")]));
-    byId("versions").replaceChildren(pairs(Object.entries(found.versions)));
-    limits(found.limits);
-    byId("about").hidden = false;
-  } finally {
-    byId("busy").textContent = "";
-  }
-})();
+await loaded(byId("busy"), async () => {
+  const found = await askJSON("/v1/about");
+  running(found);
+  measured(found);
+  trigger(found.trigger);
+  layers(found);
+  byId("card").replaceChildren(...(found.model.card ? markdown(found.model.card) : [element("p", { class: "quiet" }, "The bundle has no MODEL_CARD.md.")]));
+  byId("versions").replaceChildren(pairs(Object.entries(found.versions)));
+  limits(found.limits);
+  byId("about").hidden = false;
+});

@@ -1,8 +1,9 @@
 // The page Compare: one recording, several engines.
 
 import { alignment, legend } from "./alignment.js";
-import { ask, askJSON, byId, element, guarded, tell } from "./api.js";
+import { askBlob, askJSON, byId, element, figure, guarded, latest, tell, typed } from "./api.js";
 import { describe, engineChoice } from "./engines.js";
+import { percent, seconds } from "./format.js";
 
 const LISTED = 100;
 let recording = null; // { blob, name }
@@ -18,28 +19,23 @@ function chooseRecording(blob, name) {
   else player.removeAttribute("src");
 }
 
-async function list() {
-  const name = byId("dataset").value;
-  const page = await askJSON(`/v1/dataset/${encodeURIComponent(name)}?${new URLSearchParams({ search: byId("search").value, limit: LISTED })}`);
-  if (name !== byId("dataset").value) return;
+const list = latest(async (signal) => {
+  const query = new URLSearchParams({ search: byId("search").value, limit: LISTED });
+  const page = await askJSON(`/v1/dataset/${encodeURIComponent(byId("dataset").value)}?${query}`, { signal });
   listed = page.utterances;
   byId("utterance").replaceChildren(...listed.map((one) => element("option", { value: one.index }, `${one.index} · ${one.text || "(nothing)"}${one.speaker ? ` · ${one.speaker}` : ""}`)));
   byId("found").textContent = page.total > LISTED ? `The first ${LISTED} of ${page.total}: search for others.` : `${page.total} found.`;
-}
+});
 
-async function chooseUtterance() {
+const chooseUtterance = latest(async (signal) => {
   const index = byId("utterance").value;
   if (index === "") return;
   const name = byId("dataset").value;
-  const response = await ask(`/v1/dataset/${encodeURIComponent(name)}/${index}/audio`);
-  const blob = await response.blob();
-  if (byId("utterance").value !== index) return;
+  const blob = await askBlob(`/v1/dataset/${encodeURIComponent(name)}/${index}/audio`, { signal });
   byId("file").value = "";
   chooseRecording(blob, `${name}-${index}.wav`);
   byId("reference").value = listed.find((one) => String(one.index) === index)?.text ?? "";
-}
-
-function figure(name, value) { return element("div", {}, element("dt", {}, name), element("dd", {}, value)); }
+});
 
 function column(engine, against) {
   const made = element("article", { class: `card${engine.error ? " failing" : ""}`, "aria-label": engine.name },
@@ -54,13 +50,10 @@ function column(engine, against) {
     alignment(marked, engine.alignment);
     made.append(element("h4", {}, against === "reference" ? "Against what was said" : `Against ${against}`), marked);
   }
-  const figures = element("dl", { class: "figures" }, figure("Time", engine.seconds < 1 ? `${Math.round(engine.seconds * 1000)} ms` : `${engine.seconds.toFixed(2)} s`));
-  if (engine.confidence != null) figures.append(figure("Confidence", `${Math.round(engine.confidence * 100)} %`));
-  if (engine.scores) {
-    figures.prepend(figure("WER", `${(engine.scores.wer * 100).toFixed(1)} %`));
-    figures.append(figure("CER", `${(engine.scores.cer * 100).toFixed(1)} %`), figure("Cosine", engine.scores.cosine.toFixed(2)));
-  }
-  made.append(figures);
+  const { scores } = engine;
+  made.append(element("dl", { class: "figures" },
+    ...(scores ? [figure("WER", percent(scores.wer)), figure("CER", percent(scores.cer)), figure("Cosine", scores.cosine.toFixed(2))] : []),
+    figure("Time", seconds(engine.seconds)), engine.confidence == null ? null : figure("Confidence", percent(engine.confidence, 0))));
   return made;
 }
 
@@ -88,6 +81,7 @@ async function compare() {
   } finally {
     byId("busy").textContent = "";
     byId("start").disabled = false;
+    if (document.activeElement === byId("cancel")) byId("start").focus({ preventScroll: true });
     byId("cancel").hidden = true;
   }
 }
@@ -101,11 +95,9 @@ byId("file").addEventListener("change", () => {
   chooseRecording(file, file?.name);
   byId("reference").value = "";
 });
-byId("dataset").addEventListener("change", guarded(list));
-let typing;
-byId("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(guarded(list), 250); });
-byId("search").addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
-byId("utterance").addEventListener("change", guarded(chooseUtterance));
+byId("dataset").addEventListener("change", guarded(() => list()));
+typed(byId("search"), () => list());
+byId("utterance").addEventListener("change", guarded(() => chooseUtterance()));
 
 const engines = await engineChoice(byId("engines")).catch((error) => { tell(error.message); return () => ["model"]; });
 const datasets = await askJSON("/v1/dataset").catch((error) => { tell(error.message); return []; });

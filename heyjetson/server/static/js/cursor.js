@@ -1,4 +1,15 @@
-// A line that moves through charts over time while a recording plays.
+// What moves along while a recording plays.
+
+/** Call `look` at every frame while a player plays, and whenever its place changes. */
+export function whilePlaying(player, look) {
+  let frame = 0;
+  const run = () => {
+    cancelAnimationFrame(frame); // one at a time: players tell their time while they play, too
+    look();
+    if (!player.paused && !player.ended) frame = requestAnimationFrame(run);
+  };
+  for (const event of ["play", "seeked", "timeupdate", "loadedmetadata"]) player.addEventListener(event, run);
+}
 
 /** Where a time lies in a chart of plotly, in pixels from its left edge; null where the chart does not show it. */
 export function pixel(node, seconds) {
@@ -18,11 +29,7 @@ export function follow(player, node) {
       if (x !== null) cursor.style.transform = `translateX(${x - 1}px)`;
     }
   };
-  const run = () => {
-    place();
-    if (!player.paused && !player.ended) requestAnimationFrame(run);
-  };
-  for (const event of ["play", "seeked", "timeupdate", "loadedmetadata"]) player.addEventListener(event, event === "play" ? run : place);
+  whilePlaying(player, place);
   new ResizeObserver(() => requestAnimationFrame(place)).observe(node);
   node.addEventListener("drawn", place);
 }

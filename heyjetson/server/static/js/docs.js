@@ -1,5 +1,5 @@
 // The OpenAPI document as a page: operations by tag, their parameters and answers.
-import { askJSON, byId, element, guarded } from "/static/js/api.js";
+import { askJSON, byId, element, loaded } from "./api.js";
 
 let schemas = {};
 
@@ -38,7 +38,7 @@ function given(operation) {
   if (!rows.length) return null;
   const head = element("tr", {}, ...["Name", "In", "Type", ""].map((text) => element("th", { scope: "col" }, text)));
   return element("div", {}, element("h3", {}, "Takes"),
-    element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
+    element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "What it takes" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
 }
 
 function answers(operation) {
@@ -46,7 +46,7 @@ function answers(operation) {
     element("td", {}, status), element("td", {}, each.description || ""),
     element("td", {}, Object.keys(each.content || {}).join(", "))));
   return element("div", {}, element("h3", {}, "Answers"),
-    element("div", { class: "scroll" }, element("table", {}, element("tbody", {}, ...rows))));
+    element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "What it answers" }, element("table", {}, element("tbody", {}, ...rows))));
 }
 
 function drawn(path, method, operation) {
@@ -57,8 +57,8 @@ function drawn(path, method, operation) {
     element("div", {}, given(operation), answers(operation)));
 }
 
-guarded(async () => {
-  byId("base").textContent = `${location.origin}/v1`;
+byId("base").textContent = `${location.origin}/v1`;
+await loaded(byId("busy"), async () => {
   const document_ = await askJSON("/openapi.json");
   schemas = document_.components?.schemas || {};
   const tags = new Map();
@@ -70,4 +70,4 @@ guarded(async () => {
   }
   byId("operations").replaceChildren(...[...tags].map(([tag, drawings]) =>
     element("section", { class: "card" }, element("h2", {}, tag), ...drawings)));
-})();
+});

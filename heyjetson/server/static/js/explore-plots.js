@@ -1,14 +1,13 @@
 // The charts of Explore: all share the axis of time, so that one cursor goes through them.
 
 import { element } from "./api.js";
-import { plot, unpack } from "./plots.js";
+import { escaped } from "./format.js";
+import { colour, picked, plot, unpack } from "./plots.js";
 
 const SURFACE = { columns: 240, rows: 81 };
 const narrow = () => matchMedia("(max-width: 40rem)").matches;
 const touch = () => matchMedia("(pointer: coarse)").matches;
 const shown = (label) => (label === "" ? "blank" : label === " " ? "space" : label);
-
-function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(); }
 
 /** Make the figures once, then fill them: {key: node of the plot}. */
 function places(node) {
@@ -50,9 +49,6 @@ function waveform(node, seen) {
   const trace = { x, y, mode: "lines", line: { width: 1, color: colour("accent") }, hovertemplate: "%{x:.2f} s: %{y:.3f}<extra></extra>" };
   return plot(node, [trace], layout(seen, { range: [-peak * 1.5, peak * 1.1], nticks: 5 }, { shapes, annotations }));
 }
-
-// plotly reads texts as a small HTML.
-function escaped(text) { return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;"); }
 
 function bar(unit) { return { thickness: 10, len: 1, x: 1.01, xpad: 0, ypad: 0, outlinewidth: 0, title: { text: unit, side: "top", font: { size: 11 } }, tickfont: { size: 10 }, nticks: 5 }; }
 
@@ -124,10 +120,12 @@ async function surface(node, seen) {
   const { blocks, high, wide } = coarse(unpack(picture), SURFACE.rows, SURFACE.columns);
   const hertz = picture.highest_hertz / (picture.shape[0] - 1);
   say(node, `The log-spectrogram as a surface over time and frequency, ${picture.low.toFixed(0)} to ${picture.high.toFixed(0)} dB high. It shows nothing that the log-spectrogram above does not.`, "drag to turn it");
-  const axis = (text) => ({ title: { text }, ...(narrow() ? { nticks: 3, tickfont: { size: 9 } } : {}), color: colour("text"), gridcolor: colour("line"), backgroundcolor: colour("raised"), showbackground: true });
+  const axis = (text) => ({ title: { text, font: { size: narrow() ? 9 : 14 } }, ...(narrow() ? { nticks: 3, tickfont: { size: 9 } } : {}), color: colour("text"), gridcolor: colour("line"), backgroundcolor: colour("raised"), showbackground: true });
   const trace = { type: "surface", z: blocks, x: blocks[0].map((_, n) => n * wide * picture.seconds_per_column), y: blocks.map((_, n) => (n * high * hertz) / 1000), colorscale: "Viridis", showscale: false,
     hovertemplate: "%{x:.2f} s, %{y:.2f} kHz: %{z:.0f} dB<extra></extra>" };
-  const scene = { xaxis: axis("seconds"), yaxis: axis("kHz"), zaxis: axis("dB"), aspectratio: { x: 1.7, y: 1, z: 0.55 }, camera: { eye: narrow() ? { x: -1.3, y: -2.4, z: 1.6 } : { x: -0.9, y: -1.6, z: 1.1 } }, dragmode: "turntable" };
+  // On a phone a little from the right: the names of the axes stand left of it.
+  const camera = narrow() ? { eye: { x: -1.2, y: -2.2, z: 1.5 }, center: { x: -0.3, y: 0.12, z: -0.1 } } : { eye: { x: -0.9, y: -1.6, z: 1.1 } };
+  const scene = { xaxis: axis("seconds"), yaxis: axis("kHz"), zaxis: axis("dB"), aspectratio: { x: narrow() ? 1.4 : 1.7, y: 1, z: 0.55 }, camera, dragmode: "turntable" };
   try {
     await plot(node, [trace], { scene, margin: { l: 0, r: 0, t: 0, b: 0 } });
   } catch {
@@ -147,16 +145,22 @@ function whenSeen(node, work) {
   watcher.observe(node);
 }
 
+/** The stretch of time that a change of a chart's layout chose: plotly tells it in three ways. */
+function chosenRange(change, seconds) {
+  if (change["xaxis.autorange"]) return [0, seconds];
+  const range = change["xaxis.range"] || [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+  return range[0] === undefined ? null : range;
+}
+
 /** A stretch chosen in one chart is shown in all; a click seeks. */
 function together(nodes, player) {
   for (const node of nodes) {
-    if (node.dataset.bound) continue;
-    node.dataset.bound = "yes";
-    node.on("plotly_click", (event) => { player.currentTime = event.points[0].x; });
+    picked(node, (time) => { player.currentTime = time; });
+    if (node.bound) continue;
+    node.bound = true;
     node.on("plotly_relayout", (change) => {
-      const whole = change["xaxis.autorange"];
-      if (!whole && change["xaxis.range[0]"] === undefined) return;
-      const range = whole ? [0, player.duration] : [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+      const range = chosenRange(change, node.seconds);
+      if (!range) return;
       for (const other of nodes) {
         const now = other._fullLayout.xaxis.range;
         if (now[0] !== range[0] || now[1] !== range[1]) window.Plotly.relayout(other, { "xaxis.range": [...range] });
@@ -170,7 +174,9 @@ function together(nodes, player) {
 export async function draw(node, seen, player) {
   const at = places(node);
   await Promise.all([waveform(at.waveform, seen), logSpectrogram(at.log_spectrogram, seen), mel(at.mel, seen), mfcc(at.mfcc, seen), logProbs(at.log_probs, seen)]);
-  together([at.waveform, at.log_spectrogram, at.mel, at.mfcc, at.log_probs], player);
+  const timed = [at.waveform, at.log_spectrogram, at.mel, at.mfcc, at.log_probs];
+  for (const one of timed) one.seconds = seen.seconds;
+  together(timed, player);
   node.dispatchEvent(new Event("drawn"));
   whenSeen(at.surface, () => surface(at.surface, seen));
 }

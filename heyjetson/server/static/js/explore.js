@@ -1,21 +1,21 @@
 // Explore: choose an utterance or a file, and look at it.
 
 import { alignment, legend } from "./alignment.js";
-import { askJSON, audioURL, byId, element, guarded } from "./api.js";
+import { askBlob, askJSON, byId, element, figure, guarded, latest, typed } from "./api.js";
 import { follow } from "./cursor.js";
 import { draw } from "./explore-plots.js";
+import { percent } from "./format.js";
 import { onColours } from "./plots.js";
 
 const PAGE = 50;
-const state = { name: "", offset: 0, total: 0, index: null, seen: null, request: null, url: "" };
+const state = { name: "", offset: 0, total: 0, index: null, seen: null, url: "" };
 const address = (name, index = "") => `/v1/dataset/${encodeURIComponent(name)}${index === "" ? "" : `/${index}`}`;
-const percent = (rate) => `${(100 * rate).toFixed(1)} %`;
 
 // -- the list ---------------------------------------------------------------------------------------------------------
 
-async function list() {
+const list = latest(async (signal) => {
   const query = new URLSearchParams({ offset: state.offset, limit: PAGE, search: byId("search").value });
-  const page = await askJSON(`${address(state.name)}?${query}`);
+  const page = await askJSON(`${address(state.name)}?${query}`, { signal });
   state.total = page.total;
   byId("list").tBodies[0].replaceChildren(...page.utterances.map(row));
   const last = state.offset + page.utterances.length;
@@ -23,10 +23,10 @@ async function list() {
   byId("back").disabled = state.offset === 0;
   byId("forward").disabled = last >= page.total;
   mark();
-}
+});
 
 function row({ index, text, seconds, speaker }) {
-  const open = element("button", { type: "button", onclick: guarded(() => show(index)) }, text || "(no text)");
+  const open = element("button", { type: "button", onclick: guarded(async () => { await show(index); byId("title").focus({ preventScroll: true }); }) }, text || "(no text)");
   return element("tr", { "data-index": index }, element("td", { class: "number" }, String(index)), element("td", {}, open),
     element("td", { class: "number" }, seconds.toFixed(2)), element("td", {}, speaker || ""));
 }
@@ -61,17 +61,15 @@ async function keys(event) {
 
 // -- one recording ------------------------------------------------------------------------------------------------------
 
-async function look(title, path, options, sound) {
-  state.request?.abort();
-  const running = new AbortController();
-  state.request = running;
+// `sound(signal)` gives a Blob. Of two that are asked for the later one is shown, whichever is answered first.
+const look = latest(async (signal, title, path, options, sound) => {
   byId("busy").textContent = "Listening to it …";
   try {
-    const [seen, url] = await Promise.all([askJSON(path, { ...options, signal: running.signal }), sound()]);
-    if (running.signal.aborted) return URL.revokeObjectURL(url);
+    const [seen, blob] = await Promise.all([askJSON(path, { ...options, signal }), sound(signal)]);
+    signal.throwIfAborted();
     if (state.url) URL.revokeObjectURL(state.url);
-    state.url = url;
-    byId("player").src = url;
+    state.url = URL.createObjectURL(blob);
+    byId("player").src = state.url;
     byId("title").textContent = title;
     state.seen = seen;
     byId("shown").hidden = false;
@@ -79,32 +77,35 @@ async function look(title, path, options, sound) {
     if (matchMedia("(max-width: 40rem)").matches) byId("title").scrollIntoView();
     await draw(byId("plots"), seen, byId("player"));
   } finally {
-    if (state.request === running) byId("busy").textContent = "";
+    if (!signal.aborted) byId("busy").textContent = "";
   }
+});
+
+/** Which utterance of the data set is shown, if any: there are others before and after it. */
+function at(index) {
+  state.index = index;
+  mark();
+  byId("steps").hidden = index === null;
+  if (index === null) return;
+  byId("previous").disabled = index <= 0;
+  byId("next").disabled = index + 1 >= Number(byId("dataset").selectedOptions[0].dataset.utterances);
 }
 
 async function show(index) {
-  state.index = index;
-  mark();
-  byId("steps").hidden = false;
-  byId("previous").disabled = index <= 0;
-  byId("next").disabled = index + 1 >= Number(byId("dataset").selectedOptions[0].dataset.utterances);
+  at(index);
   history.replaceState(null, "", `?${new URLSearchParams({ data: state.name, index })}`);
   const path = address(state.name, index);
-  await look(`${state.name}, number ${index}`, `${path}/views`, {}, () => audioURL(`${path}/audio`));
+  await look(`${state.name}, number ${index}`, `${path}/views`, {}, (signal) => askBlob(`${path}/audio`, { signal }));
 }
 
 async function upload(file) {
-  state.index = null;
-  mark();
-  byId("steps").hidden = true;
+  at(null);
   history.replaceState(null, "", location.pathname);
   const body = new FormData();
   body.append("file", file);
-  await look(file.name, "/v1/views", { method: "POST", body }, async () => URL.createObjectURL(file));
+  await look(file.name, "/v1/views", { method: "POST", body }, () => file);
+  byId("title").focus({ preventScroll: true });
 }
-
-function figure(name, value) { return element("div", {}, element("dt", {}, name), element("dd", {}, value)); }
 
 function describe(seen) {
   const known = seen.text !== undefined;
@@ -133,14 +134,12 @@ function cells(name, ...numbers) {
 
 // -- what happens when --------------------------------------------------------------------------------------------------
 
-let typing;
-byId("search").addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(guarded(() => { state.offset = 0; return list(); }), 250);
-});
-byId("find").addEventListener("submit", (event) => event.preventDefault());
-byId("upload").addEventListener("submit", (event) => event.preventDefault());
-byId("dataset").addEventListener("change", guarded(() => { Object.assign(state, { name: byId("dataset").value, offset: 0, index: null }); return list(); }));
+typed(byId("search"), () => { state.offset = 0; return list(); });
+byId("dataset").addEventListener("change", guarded(() => {
+  Object.assign(state, { name: byId("dataset").value, offset: 0 });
+  at(null);
+  return list();
+}));
 byId("back").addEventListener("click", guarded(() => turn(-1)));
 byId("forward").addEventListener("click", guarded(() => turn(1)));
 byId("previous").addEventListener("click", guarded(() => show(state.index - 1)));

@@ -1,6 +1,7 @@
 // The microphone, live: partials as one speaks, finals, wake words.
 
-import { ask, byId, clock, element, guarded } from "./api.js";
+import { ask, byId, copies, element, guarded } from "./api.js";
+import { clock } from "./format.js";
 import { chooseIn, Meter, obstacle, openMicrophone } from "./microphone.js";
 import { ListenSocket } from "./socket.js";
 import { downloads, legend, wordList } from "./transcript.js";
@@ -10,6 +11,7 @@ const LIT = 2500; // milliseconds that a lamp shines
 const meter = new Meter(byId("meter"));
 const finals = []; // {text, words, start, end}
 let running = null; // {microphone, socket}
+let stopping = null; // the end of the session before
 let opening = false;
 let lost = 0;
 
@@ -36,7 +38,6 @@ const roundTrip = middle(byId("round-trip"));
 function refresh() {
   const any = finals.length > 0;
   for (const button of document.querySelectorAll("#copy, #clear, #downloads button")) button.disabled = !any;
-  if (!navigator.clipboard) byId("copy").hidden = true;
   byId("empty").hidden = any || byId("partial").textContent !== "";
   byId("legend").hidden = !any;
 }
@@ -49,9 +50,11 @@ function showPartial(text) {
 function showFinal(event) {
   finals.push({ text: event.text, words: event.words, start: event.start, end: event.end });
   const { list } = wordList(event.words);
-  byId("finals").append(element("li", {}, element("time", { class: "quiet" }, clock(event.start)), list));
+  const node = byId("finals");
+  const atEnd = node.scrollHeight - node.scrollTop - node.clientHeight < 40; // who scrolled back reads there
+  node.append(element("li", {}, element("time", { class: "quiet" }, clock(event.start)), list));
   showPartial("");
-  byId("partial").scrollIntoView({ block: "nearest" });
+  if (atEnd) node.scrollTop = node.scrollHeight;
 }
 
 function lightUp(event) {
@@ -107,14 +110,10 @@ function configure() {
 
 function button(on) {
   byId("start").textContent = on ? "Stop" : "Start listening";
-  byId("start").setAttribute("aria-pressed", String(on));
   byId("device").disabled = on;
 }
 
-async function stop() {
-  if (!running) return;
-  const { microphone, socket } = running;
-  running = null;
+async function end({ microphone, socket }) {
   button(false);
   await microphone.close(); // its last piece still goes out
   meter.clear();
@@ -122,13 +121,20 @@ async function stop() {
   showPartial("");
 }
 
+function stop() {
+  if (running) stopping = end(running);
+  running = null;
+  return stopping;
+}
+
 async function start() {
+  await stopping?.catch(() => {}); // its last words belong to it, and its state is told before that of the next
   await ask("/v1/models"); // asks for the key where the server wants one
   note("");
   lost = 0;
   const socket = new ListenSocket({
     rate: RATE, options, onevent: hear, onstate: showState,
-    onlost: (seconds) => { lost += seconds; note(`The server or the network is too slow: ${lost.toFixed(1)} s of sound were left out.`); },
+    onlost: (seconds) => { lost += seconds; note(`${lost.toFixed(1)} s of sound did not reach the server.`); },
   });
   const microphone = await openMicrophone({
     rate: RATE,
@@ -142,7 +148,7 @@ async function start() {
   });
   running = { microphone, socket };
   button(true);
-  socket.open();
+  socket.connect();
   refill();
 }
 
@@ -161,11 +167,7 @@ byId("start").addEventListener("click", guarded(async () => {
   opening = true;
   try { await start(); } finally { opening = false; }
 }));
-byId("copy").addEventListener("click", guarded(async () => {
-  await navigator.clipboard.writeText(whole().text);
-  byId("copy").textContent = "Copied";
-  setTimeout(() => { byId("copy").textContent = "Copy"; }, 1500);
-}));
+copies(byId("copy"), () => whole().text);
 byId("clear").addEventListener("click", () => { finals.length = 0; byId("finals").replaceChildren(); refresh(); });
 byId("hot-words").addEventListener("change", configure);
 byId("silence").addEventListener("input", () => { byId("silence-value").textContent = `${Number(byId("silence").value).toFixed(1)} s`; });

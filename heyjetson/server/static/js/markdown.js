@@ -17,7 +17,7 @@ const isItem = (line) => /^\s*[-*] /.test(line ?? "");
 
 function table(lines) {
   const [head, ...rest] = lines.map(cells).filter((row) => !row.every((cell) => /^:?-+:?$/.test(cell)));
-  return element("div", { class: "scroll" }, element("table", {},
+  return element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Table" }, element("table", {},
     element("thead", {}, element("tr", {}, ...head.map((cell) => element("th", { scope: "col" }, ...inline(cell))))),
     element("tbody", {}, ...rest.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, ...inline(cell))))))));
 }

@@ -1,6 +1,7 @@
 // The charts of a run: how errors and times are spread, and how times grow with length.
 
 import { byId } from "./api.js";
+import { seconds } from "./format.js";
 import { plot } from "./plots.js";
 
 function label(bin) {
@@ -10,20 +11,33 @@ function label(bin) {
 
 function told(node, text) { node.setAttribute("aria-label", text); }
 
-/** Draw the three charts of /v1/performance/{id}. */
+/** A histogram of rates, bins beside each other. */
+function rates(id, name, key, engines, common) {
+  const bins = (engine) => engine.distributions[key];
+  const labels = [...new Set(engines.flatMap((engine) => bins(engine).map(label)))];
+  told(byId(id), `Histogram of ${name}. ${engines.map((engine) => `${engine.name}: ${bins(engine)[0].count} of ${engine.done - engine.failed} utterances without an error`).join("; ")}.`);
+  return plot(byId(id), engines.map((engine) => ({
+    type: "bar", name: engine.name, x: bins(engine).map(label), y: bins(engine).map((bin) => bin.count), hovertemplate: "%{y} utterances with %{x} %<extra></extra>",
+  })), { ...common, barmode: "group", xaxis: { title: { text: `${name}, %` }, type: "category", categoryorder: "array", categoryarray: labels }, yaxis: { title: { text: "utterances" } } });
+}
+
+function cosine(engines, common) {
+  const bins = (engine) => engine.distributions.cosine;
+  told(byId("cosine-plot"), `Histogram of cosine similarity. ${engines.map((engine) => `${engine.name}: ${bins(engine).at(-1).count} of ${engine.done - engine.failed} utterances above ${bins(engine).at(-1).low}`).join("; ")}.`);
+  return plot(byId("cosine-plot"), engines.map((engine) => ({
+    type: "bar", name: engine.name, x: bins(engine).map((bin) => (bin.low + bin.high) / 2), y: bins(engine).map((bin) => bin.count),
+    customdata: bins(engine).map((bin) => `${bin.low} to ${bin.high}`), hovertemplate: "%{y} utterances with %{customdata}<extra></extra>",
+  })), { ...common, barmode: "group", xaxis: { title: { text: "cosine similarity" }, range: [0, 1], dtick: 0.2 }, yaxis: { title: { text: "utterances" } } });
+}
+
+/** Draw the charts of /v1/performance/{id}. */
 export async function drawPlots(run) {
   const engines = run.engines.filter((engine) => engine.distributions?.wer.length);
   const many = engines.length > 1;
   const legend = { showlegend: many, legend: { orientation: "h", y: 1.15 } };
-  const labels = [];
-  for (const engine of engines) for (const bin of engine.distributions.wer) if (!labels.includes(label(bin))) labels.push(label(bin));
-
-  const wer = byId("wer-plot");
-  told(wer, `Histogram of WER. ${engines.map((engine) => `${engine.name}: ${engine.distributions.wer[0].count} of ${engine.done - engine.failed} utterances without an error`).join("; ")}.`);
-  await plot(wer, engines.map((engine) => ({
-    type: "bar", name: engine.name, x: engine.distributions.wer.map(label), y: engine.distributions.wer.map((bin) => bin.count),
-    hovertemplate: "%{y} utterances with %{x} %<extra></extra>",
-  })), { ...legend, barmode: "group", xaxis: { title: { text: "WER, %" }, type: "category", categoryorder: "array", categoryarray: labels }, yaxis: { title: { text: "utterances" } } });
+  await rates("wer-plot", "WER", "wer", engines, legend);
+  await rates("cer-plot", "CER", "cer", engines, legend);
+  await cosine(engines, legend);
 
   const latency = byId("latency-plot");
   told(latency, `Histogram of seconds. ${engines.map((engine) => `${engine.name}: half within ${seconds(engine.latency.p50)}, 95 % within ${seconds(engine.latency.p95)}`).join("; ")}.`);
@@ -44,6 +58,3 @@ export async function drawPlots(run) {
     marker: { size: 6, opacity: 0.6 }, hovertemplate: "%{x:.2f} s of speech took %{y:.3f} s<extra></extra>",
   })), { ...legend, xaxis: { title: { text: "seconds of speech" }, rangemode: "tozero" }, yaxis: { title: { text: "seconds taken" }, rangemode: "tozero" } });
 }
-
-/** 0.0123 → "12 ms" */
-export function seconds(value) { return value < 1 ? `${(value * 1000).toPrecision(value < 0.001 ? 1 : value < 0.1 ? 2 : 3)} ms` : `${value.toFixed(2)} s`; }

@@ -1,239 +1,124 @@
-// The page Performance: starting runs, watching them, looking at what they found.
+// The page Performance: starting runs, watching them, taking them away.
 
-import { alignment, legend } from "./alignment.js";
-import { ask, askJSON, audioURL, byId, clock, element, guarded, sendJSON, tell } from "./api.js";
+import { legend } from "./alignment.js";
+import { ask, askBlob, askJSON, byId, download, element, guarded, inPlace, latest, press, sendJSON, tell } from "./api.js";
 import { engineChoice } from "./engines.js";
-import { drawPlots, seconds } from "./performance-plots.js";
+import { clock, percent } from "./format.js";
+import { drawList } from "./performance-list.js";
+import { drawPlots } from "./performance-plots.js";
+import { active, drawReport, when } from "./performance-report.js";
 import { onColours } from "./plots.js";
 
-const PAGE = 25;
 const STATES = { waiting: "waits", running: "running", done: "done", cancelled: "cancelled", interrupted: "interrupted", failed: "failed" };
+const CALM = 5000; // milliseconds between two drawings of what a running run found: its progress is shown more often
+const LONGEST = 30; // seconds between two tries where the server does not answer
 let runs = [];
 let chosen = Number(location.hash.slice(1)) || null;
 let report = null;
-let offset = 0;
+let detailed = { at: 0, report: null }; // what list and charts were drawn of, and when
 let timer = 0;
+let failures = 0;
+let told = "";
 
-const active = (run) => run.state === "running" || run.state === "waiting";
-const percent = (rate) => `${(rate * 100).toFixed(1)} %`;
-const when = (run) => new Date(run.created * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-
-function duration(value) {
-  if (value < 90) return `${Math.ceil(value)} s`;
-  return value < 5400 ? `${Math.round(value / 60)} min` : `${(value / 3600).toFixed(1)} h`;
-}
-
-async function look() {
+/** Ask how things are, draw it, and come again while a run is on its way. */
+const look = latest(async (signal) => {
   clearTimeout(timer);
+  timer = 0;
+  let wait = 0;
   try {
-    runs = await askJSON("/v1/performance");
-    drawRuns();
+    runs = await askJSON("/v1/performance", { signal });
     if (chosen && !runs.some((run) => run.id === chosen)) choose(null);
-    if (chosen) await lookAtRun();
-  } catch (error) { tell(error.message); }
-  const waits = runs.some(active);
-  clearTimeout(timer);
-  if (waits) timer = setTimeout(look, document.hidden ? 5000 : 1000);
-}
+    drawRuns();
+    if (chosen) await lookAtRun(signal);
+    failures = 0;
+    told = "";
+    if (runs.some(active)) wait = document.hidden ? 5 : 1;
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error.message !== told) tell(error.message);
+    told = error.message;
+    if (error.status !== 401) wait = Math.min(2 ** failures, LONGEST); // without a key there is nothing to come for
+    failures += 1;
+  }
+  if (wait && !signal.aborted) timer = setTimeout(look, wait * 1000);
+});
 
-async function lookAtRun() {
+async function lookAtRun(signal) {
   const run = runs.find((one) => one.id === chosen);
-  const same = report && report.id === run.id && report.state === run.state && report.progress.done === run.progress.done;
-  if (same) return;
-  const before = report;
-  const fresh = await askJSON(`/v1/performance/${chosen}`);
-  if (fresh.id !== chosen) return;
-  report = fresh;
-  drawReport(before?.id !== fresh.id);
-  await drawList();
-  await drawPlots(fresh);
+  const same = (one) => one && one.id === run.id && one.state === run.state && one.progress.done === run.progress.done;
+  if (!same(report)) {
+    report = await askJSON(`/v1/performance/${chosen}`, { signal });
+    drawReport(report);
+  }
+  if (same(detailed.report)) return;
+  const goesOn = detailed.report?.id === report.id && active(report);
+  if (goesOn && performance.now() - detailed.at < CALM) return;
+  detailed = { at: performance.now(), report };
+  await drawList(report).catch((error) => { if (error.name !== "AbortError") throw error; }); // its page was turned meanwhile
+  await drawPlots(report);
 }
 
 function drawRuns() {
   byId("no-runs").hidden = runs.length > 0;
-  const focused = document.activeElement?.dataset?.run;
-  byId("runs").replaceChildren(...runs.map((run) => {
-    const going = run.state === "running";
-    const share = run.progress.total ? Math.round((100 * run.progress.done) / run.progress.total) : 0;
-    const results = run.engines.map((engine) => `${engine.name} ${engine.wer == null ? "–" : percent(engine.wer)}`).join(" · ");
-    return element("li", {}, element("button", {
-      type: "button", "data-run": run.id, "aria-current": run.id === chosen ? "true" : null, onclick: guarded(async () => { choose(run.id); await look(); }),
-    },
+  inPlace(byId("runs"), runs, { key: (run) => run.id, make: emptyRun, fill: fillRun });
+  for (const item of byId("runs").children) {
+    const button = item.firstElementChild;
+    if (Number(item.dataset.key) === chosen) button.setAttribute("aria-current", "true"); else button.removeAttribute("aria-current");
+  }
+}
+
+function emptyRun() {
+  const item = element("li", {}, element("button", { type: "button", onclick: guarded(() => { choose(Number(item.dataset.key)); return look(); }) }));
+  return item;
+}
+
+function fillRun(item, run) {
+  const share = run.progress.total ? run.progress.done / run.progress.total : 0;
+  const results = run.engines.map((engine) => `${engine.name} ${engine.wer == null ? "–" : percent(engine.wer)}`).join(" · ");
+  item.firstElementChild.replaceChildren(
     element("span", { class: "what" }, `${run.dataset}, ${run.utterances} utterances`),
-    element("span", { class: `state ${run.state}` }, going ? `${share} %` : STATES[run.state]),
-    element("span", { class: "quiet results" }, results),
-    element("span", { class: "quiet when" }, when(run))));
-  }));
-  if (focused) byId("runs").querySelector(`[data-run="${focused}"]`)?.focus();
+    element("span", { class: `state ${run.state}` }, run.state === "running" ? percent(share, 0) : STATES[run.state]),
+    element("span", { class: "quiet results" }, `WER: ${results}`),
+    element("span", { class: "quiet when" }, when(run)));
 }
 
 function choose(id) {
-  if (chosen !== id) { offset = 0; report = null; stopPlayer(); }
+  if (chosen !== id) report = null;
   chosen = id;
+  if (!id) drawList(null);
   history.replaceState(null, "", id ? `#${id}` : location.pathname);
   byId("run").hidden = !id;
 }
 
-function withInterval(figure, show) {
-  if (!figure) return ["–"];
-  const interval = figure.low === figure.high ? "" : `${show(figure.low)} – ${show(figure.high)}`;
-  return [element("span", { class: "value" }, show(figure.value)), element("span", { class: "interval" }, interval)];
-}
-
-function drawReport(isNew) {
-  const run = report;
-  const one = run.engines.length === 1;
-  byId("run").hidden = false;
-  byId("run-title").textContent = `${run.dataset}: ${run.utterances} utterances, ${clock(run.seconds)} of speech`;
-  const told = {
-    running: `Running since ${when(run)}.`, waiting: "Waits until the run before it is done.", done: `Done: it took ${duration(run.worked)}.`,
-    cancelled: "Cancelled: what it had found is kept.", interrupted: "Interrupted: the server ended while it ran. Continue it where it was.", failed: run.message,
-  }[run.state];
-  if (byId("state").textContent !== told) byId("state").textContent = told;
-  const failed = run.engines.reduce((sum, engine) => sum + engine.failed, 0);
-  byId("cancel").hidden = !active(run);
-  byId("delete").hidden = active(run);
-  byId("continue").hidden = active(run) || (run.state === "done" && !failed);
-  byId("continue").textContent = run.state === "done" ? "Try failed ones again" : "Continue";
-  byId("going").hidden = run.state !== "running";
-  byId("progress").max = run.progress.total || 1;
-  byId("progress").value = run.progress.done;
-  const left = run.progress.left_seconds;
-  byId("left").textContent = `${run.progress.done} of ${run.progress.total}${left == null ? "" : `, about ${duration(left)} left`}`;
-  byId("problems").replaceChildren(...run.engines.filter((engine) => engine.message).map((engine) => element("li", {}, `${engine.name}: ${engine.message}`)));
-  byId("figures").tBodies[0].replaceChildren(...run.engines.map((engine) => element("tr", {},
-    element("th", { scope: "row" }, engine.name),
-    element("td", { class: "number" }, ...withInterval(engine.wer?.value == null ? null : engine.wer, percent)),
-    element("td", { class: "number" }, ...withInterval(engine.cer, percent)),
-    element("td", { class: "number" }, ...withInterval(engine.cosine, (value) => value.toFixed(3))),
-    element("td", { class: "number" }, engine.latency ? seconds(engine.latency.p50) : "–"),
-    element("td", { class: "number" }, engine.latency ? seconds(engine.latency.p95) : "–"),
-    element("td", { class: "number" }, engine.real_time_factor == null ? "–" : engine.real_time_factor.toPrecision(2)),
-    element("td", { class: "number" }, String(engine.done), engine.failed ? element("span", { class: "interval error" }, `${engine.failed} failed`) : null))));
-  byId("pair").hidden = one;
-  if (isNew) {
-    for (const id of ["first", "second", "by"]) byId(id).replaceChildren(...run.engines.map((engine) => element("option", {}, engine.name)));
-    byId("second").selectedIndex = one ? 0 : 1;
-    byId("by").parentElement.hidden = one;
-  }
-  drawVerdict();
-}
-
-function drawVerdict() {
-  const [first, second] = [byId("first").value, byId("second").value];
-  const straight = report.differences.find((pair) => pair.first === first && pair.second === second);
-  const turned = report.differences.find((pair) => pair.first === second && pair.second === first);
-  let told = first === second ? "Choose two engines." : "Nothing that both have finished yet.";
-  if (straight || turned) {
-    const pair = straight || turned;
-    const sign = straight ? 1 : -1;
-    const [low, high] = [sign * pair.wer.low, sign * pair.wer.high].sort((a, b) => a - b);
-    const value = sign * pair.wer.value;
-    const [better, worse] = straight ? [pair.better, pair.worse] : [pair.worse, pair.better];
-    const points = (rate) => `${rate > 0 ? "+" : rate < 0 ? "−" : ""}${Math.abs(rate * 100).toFixed(1)}`;
-    const which = value === 0 ? "the same WER as" : `${Math.abs(value * 100).toFixed(1)} points ${value < 0 ? "lower" : "higher"} WER than`;
-    told = `${first} has ${which} ${second} (95 % interval ${points(low)} to ${points(high)}) on ${pair.utterances} utterances: better in ${better}, worse in ${worse}, alike in ${pair.equal}. `
-      + (pair.chance ? "This may be chance." : "This is more than chance.");
-  }
-  if (byId("verdict").textContent !== told) byId("verdict").textContent = told;
-}
-
-async function drawList() {
+/** Do something to the run that is shown, and see what became of it. */
+async function change(path, method, heading) {
   if (!report) return;
-  const [sort, order] = byId("sort").value.split(" ");
-  const asked = new URLSearchParams({ engine: byId("by").value, sort, order, shown: byId("shown").value, search: byId("search").value, offset, limit: PAGE });
-  const { id, dataset } = report;
-  const page = await askJSON(`/v1/performance/${id}/utterances?${asked}`);
-  if (report?.id !== id) return;
-  if (offset && offset >= page.total) { offset = 0; await drawList(); return; }
-  const focused = document.activeElement?.dataset?.play;
-  byId("utterances").replaceChildren(...page.utterances.map((one) => row(one, dataset)));
-  if (focused) byId("utterances").querySelector(`[data-play="${focused}"]`)?.focus();
-  byId("found").textContent = page.total ? `${offset + 1}–${offset + page.utterances.length} of ${page.total}` : "None.";
-  byId("back").disabled = offset === 0;
-  byId("forward").disabled = offset + PAGE >= page.total;
+  try { await ask(`/v1/performance/${report.id}${path}`, { method }); } finally { await look(); }
+  byId(heading).focus({ preventScroll: true }); // the button has gone
 }
 
-function row(one, dataset) {
-  const about = [`No. ${one.index}`, `${one.seconds.toFixed(1)} s`, one.speaker].filter(Boolean).join(", ");
-  const results = report.engines.map((engine) => {
-    const result = one.results[engine.name];
-    const line = element("div", { class: "result" });
-    if (report.engines.length > 1) line.append(element("span", { class: "name" }, engine.name));
-    if (!result) line.append(element("span", { class: "quiet" }, engine.message ? "not tried" : "not yet"));
-    else if (result.error) line.append(element("span", { class: "error" }, result.error));
-    else {
-      const text = element("span", { class: "text" });
-      alignment(text, result.alignment);
-      line.append(text, element("span", { class: "numbers quiet" }, `${percent(result.wer)}, ${seconds(result.seconds)}`));
-    }
-    return line;
-  });
-  const play = element("button", { type: "button", "data-play": one.index, "aria-label": `Play utterance ${one.index}`, onclick: guarded(() => start(one, dataset)) }, "▶");
-  return element("li", {}, play, element("div", {}, element("div", { class: "truth" }, one.reference || "(nothing)"), ...results, element("div", { class: "quiet about" }, about)));
-}
-
-function stopPlayer() {
-  const player = byId("player");
-  player.pause();
-  if (player.src) URL.revokeObjectURL(player.src);
-  player.removeAttribute("src");
-  byId("player-row").hidden = true;
-}
-
-async function start(one, dataset) {
-  const url = await audioURL(`/v1/dataset/${encodeURIComponent(dataset)}/${one.index}/audio`);
-  stopPlayer();
-  byId("player-row").hidden = false;
-  byId("playing").textContent = `No. ${one.index}: ${one.reference}`;
-  byId("player").src = url;
-  await byId("player").play();
-}
-
-async function save(ending) {
-  const url = URL.createObjectURL(await (await ask(`/v1/performance/${chosen}.${ending}`)).blob());
-  element("a", { href: url, download: `performance-${chosen}.${ending}` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
-
-async function remove() {
-  const wasActive = active(report);
-  if (!wasActive && !confirm("Delete this run and all of its results?")) return;
-  await ask(`/v1/performance/${chosen}`, { method: "DELETE" });
-  if (!wasActive) choose(null);
-  await look();
-}
-
-const datasets = await askJSON("/v1/dataset").catch((error) => { tell(error.message); return []; });
-byId("dataset").append(...datasets.map((one) => element("option", { value: one.name }, `${one.name} (${one.utterances} utterances, ${clock(one.seconds)})`)));
-byId("no-data").hidden = datasets.length > 0;
-byId("new").hidden = !datasets.length;
+const datasets = await askJSON("/v1/dataset").catch((error) => { tell(error.message); return null; });
+byId("dataset").append(...(datasets || []).map((one) => element("option", { value: one.name }, `${one.name} (${one.utterances} utterances, ${clock(one.seconds)})`)));
+byId("no-data").hidden = datasets?.length !== 0;
+byId("new").hidden = !datasets?.length;
 const engines = await engineChoice(byId("engines"), (engine) => engine.kind === "model").catch((error) => { tell(error.message); return () => ["model"]; });
 
-byId("new").addEventListener("submit", (event) => {
-  event.preventDefault();
-  guarded(async () => {
-    if (!engines().length) throw new Error("Choose at least one engine.");
-    const { id } = await sendJSON("/v1/performance", { dataset: byId("dataset").value, engines: engines(), limit: Number(byId("limit").value) || null });
-    choose(id);
-    await look();
-    byId("run-title").focus();
-  })();
-});
-byId("cancel").addEventListener("click", guarded(remove));
-byId("delete").addEventListener("click", guarded(remove));
-byId("continue").addEventListener("click", guarded(async () => { await ask(`/v1/performance/${chosen}/continue`, { method: "POST" }); await look(); }));
-byId("csv").addEventListener("click", guarded(() => save("csv")));
-byId("json").addEventListener("click", guarded(() => save("json")));
-for (const id of ["first", "second"]) byId(id).addEventListener("change", drawVerdict);
-for (const id of ["sort", "by", "shown"]) byId(id).addEventListener("change", guarded(async () => { offset = 0; await drawList(); }));
-let typing;
-byId("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(guarded(async () => { offset = 0; await drawList(); }), 250); });
-byId("view").addEventListener("submit", (event) => event.preventDefault());
-byId("back").addEventListener("click", guarded(async () => { offset = Math.max(offset - PAGE, 0); await drawList(); }));
-byId("forward").addEventListener("click", guarded(async () => { offset += PAGE; await drawList(); }));
-addEventListener("hashchange", guarded(async () => { choose(Number(location.hash.slice(1)) || null); await look(); }));
-document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+byId("new").addEventListener("submit", (event) => event.preventDefault());
+byId("new").addEventListener("submit", guarded(async () => {
+  if (!engines().length) throw new Error("Choose at least one engine.");
+  const { id } = await sendJSON("/v1/performance", { dataset: byId("dataset").value, engines: engines(), limit: Number(byId("limit").value) || null });
+  choose(id);
+  await look();
+  byId("run-title").focus();
+}));
+press(byId("cancel"), () => change("/cancel", "POST", "run-title"));
+press(byId("continue"), () => change("/continue", "POST", "run-title"));
+press(byId("delete"), async () => { if (confirm("Delete this run and all of its results?")) await change("", "DELETE", "runs-title"); });
+for (const ending of ["csv", "json"]) {
+  press(byId(ending), async () => download(`performance-${chosen}.${ending}`, await askBlob(`/v1/performance/${chosen}.${ending}`)));
+}
+addEventListener("hashchange", guarded(() => { choose(Number(location.hash.slice(1)) || null); return look(); }));
+document.addEventListener("visibilitychange", () => { if (!document.hidden && timer) look(); });
 onColours(guarded(async () => { if (report) await drawPlots(report); }));
 byId("legend").append(legend());
 await look();

@@ -23,7 +23,8 @@ function library() {
   return loading;
 }
 
-function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(); }
+/** A colour of site.css. */
+export function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(); }
 
 /** Draw traces into a node, in the page's colours. `layout` and `config` are plotly's. Give the node an aria-label. */
 export async function plot(node, traces, layout = {}, config = {}) {
@@ -31,7 +32,7 @@ export async function plot(node, traces, layout = {}, config = {}) {
   const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), automargin: true };
   const base = {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("text"), family: "system-ui, sans-serif" },
-    margin: { l: 50, r: 15, t: layout.title ? 40 : 15, b: 45 }, colorway: [colour("accent"), "#b5651d", "#4a6fa5", "#8e5572", "#7a7a3a"],
+    margin: { l: 50, r: 15, t: layout.title ? 40 : 15, b: 45 }, colorway: [colour("accent"), "#b5651d", "#4a6fa5", "#a86a8a", "#7a7a3a"],
   };
   const merged = { ...base, ...layout };
   if (!layout.scene) {
@@ -40,6 +41,12 @@ export async function plot(node, traces, layout = {}, config = {}) {
   }
   await plotly.react(node, traces, merged, { responsive: true, displayModeBar: false, ...config });
   node.setAttribute("role", "img");
+}
+
+/** Call `work(x)` when a point of a chart is clicked; the last `work` counts, however often the chart is drawn. */
+export function picked(node, work) {
+  if (!node.picked) node.on("plotly_click", (event) => node.picked(event.points[0].x));
+  node.picked = work;
 }
 
 // A chart takes the colours of the moment: draw anew when they change.

@@ -1,14 +1,14 @@
 // Sentiment: the course of a conversation.
 
-import { ask, askJSON, byId, clock, download, element, guarded, sendJSON } from "./api.js";
+import { askBlob, askJSON, byId, download, element, figure, guarded, latest, sendJSON } from "./api.js";
 import { follow } from "./cursor.js";
-import { onColours, plot } from "./plots.js";
+import { clock, escaped, percent } from "./format.js";
+import { colour, onColours, picked, plot } from "./plots.js";
 
 const SIGNS = { positive: "▲", neutral: "●", negative: "▼" };
 const SYMBOLS = { positive: "triangle-up", neutral: "circle", negative: "triangle-down" };
-const state = { found: null, names: {}, url: "", title: "", request: null };
+const state = { found: null, names: {}, url: "", title: "", source: null };
 
-function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(); }
 const COLOURS = { positive: "good", neutral: "quiet", negative: "bad" };
 function signed(number) { return `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2)}`; }
 function label(compound) { return Math.abs(compound) < 0.05 ? "neutral" : compound > 0 ? "positive" : "negative"; }
@@ -17,7 +17,6 @@ function mood(compound) {
   return element("span", { class: `mood ${kind}` }, element("span", { "aria-hidden": "true" }, SIGNS[kind]), element("span", { class: "kind" }, ` ${kind}`), ` ${signed(compound)}`);
 }
 function name(channel) { return channel === null ? "" : state.names[channel] ?? `Speaker ${channel + 1}`; }
-function percent(share) { return `${Math.round(100 * share)} %`; }
 
 // -- asking -------------------------------------------------------------------------------------------------------------
 
@@ -28,41 +27,39 @@ async function ofSound(blob, title, signal) {
   return askJSON("/v1/sentiment/audio", { method: "POST", body, signal });
 }
 
-async function analyse() {
+const analyse = latest(async (signal) => {
   const source = document.querySelector("[name=source]:checked").value;
-  state.request?.abort();
-  const running = state.request = new AbortController();
-  const { signal } = running;
   byId("busy").textContent = "Listening and counting …";
   try {
-    let found, sound = null, title = "text";
+    let found, sound = null, title = "text", from = source; // `from`: the same only for the same recording
     if (source === "text") found = await sendJSON("/v1/sentiment", { text: byId("text").value }, { signal });
     else {
       if (source === "file") {
         sound = byId("file").files[0];
         if (!sound) throw new Error("Choose a file first.");
         title = sound.name;
+        from = sound;
       } else {
         const path = `/v1/dataset/${encodeURIComponent(byId("dataset").value)}/${Number(byId("index").value)}/audio`;
-        sound = await (await ask(path, { signal })).blob();
+        sound = await askBlob(path, { signal });
+        from = path;
         title = `${byId("dataset").value}-${Number(byId("index").value)}.wav`;
       }
       found = await ofSound(sound, title, signal);
     }
     if (state.url) URL.revokeObjectURL(state.url);
     state.url = sound ? URL.createObjectURL(sound) : "";
-    Object.assign(state, { found, title });
+    if (state.source !== from) state.names = {};
+    Object.assign(state, { found, title, source: from });
     byId("player").hidden = !sound;
     if (sound) byId("player").src = state.url; else byId("player").removeAttribute("src");
     await show();
   } finally {
-    if (state.request === running) byId("busy").textContent = "";
+    if (!signal.aborted) byId("busy").textContent = "";
   }
-}
+});
 
 // -- showing ------------------------------------------------------------------------------------------------------------
-
-function figure(title, value) { return element("div", {}, element("dt", {}, title), element("dd", {}, value)); }
 
 async function show() {
   const { overall, sentences, timing } = state.found;
@@ -72,8 +69,8 @@ async function show() {
   byId("summary").textContent = sentences.length
     ? `On the whole ${overall.label} (${signed(overall.compound)}): ${counts.positive} of ${sentences.length} sentences positive, ${counts.negative} negative, ${counts.neutral} neutral.`
     : "Nothing was heard.";
-  byId("figures").replaceChildren(figure("mean sentiment", signed(overall.compound)), figure("words that count as positive", percent(overall.pos)), figure("as negative", percent(overall.neg)),
-    ...(timing ? [figure("words a minute", timing.words_per_minute.toFixed(0)), figure("silence", percent(timing.silence)), ...(timing.channels.length > 1 ? [figure("both speak", percent(timing.overlap))] : [])] : []));
+  byId("figures").replaceChildren(figure("mean sentiment", signed(overall.compound)), figure("words that count as positive", percent(overall.pos, 0)), figure("as negative", percent(overall.neg, 0)),
+    ...(timing ? [figure("words a minute", timing.words_per_minute.toFixed(0)), figure("silence", percent(timing.silence, 0)), ...(timing.channels.length > 1 ? [figure("both speak", percent(timing.overlap, 0))] : [])] : []));
   speakers(timing);
   table(sentences);
   byId("course").hidden = !sentences.length;
@@ -89,7 +86,7 @@ function speakers(timing) {
     bar.style.width = `${100 * one.share}%`;
     const field = element("input", { value: name(one.channel), maxlength: "40", "aria-label": `Name of speaker ${one.channel + 1}`, autocomplete: "off",
       oninput: () => { state.names[one.channel] = field.value || undefined; table(state.found.sentences); } });
-    return element("tr", {}, element("td", {}, field), element("td", {}, element("div", { class: "share" }, element("div", { "aria-hidden": "true" }, bar), percent(one.share))),
+    return element("tr", {}, element("td", {}, field), element("td", {}, element("div", { class: "share" }, element("div", { "aria-hidden": "true" }, bar), percent(one.share, 0))),
       element("td", { class: "number" }, `${one.speech.toFixed(1)} s`), element("td", { class: "number" }, one.words_per_minute.toFixed(0)), element("td", {}, mood(one.compound)));
   }));
 }
@@ -131,7 +128,7 @@ async function charts() {
   const shapes = timing ? sentences.filter((one) => one.label !== "neutral").map((one) => ({ type: "rect", x0: one.start, x1: one.end, y0: 0, y1: one.compound > 0 ? 1 : -1, fillcolor: colour(COLOURS[one.label]), opacity: 0.13, line: { width: 0 }, layer: "below" })) : [];
   byId("trend").setAttribute("aria-label", `Sentiment over ${timing ? "time" : "the sentences"}: ${sentences.length} sentences between ${signed(Math.min(...sentences.map((one) => one.compound)))} and ${signed(Math.max(...sentences.map((one) => one.compound)))}; the trend ends at ${signed(trend.at(-1).compound)}. The table of sentences below has all values.`);
   await plot(byId("trend"), [...groups, line], { ...common, shapes, yaxis: { range: [-1.08, 1.08], tickvals: [-1, -0.5, 0, 0.5, 1], automargin: false, fixedrange: true, zerolinecolor: colour("quiet") } });
-  byId("trend").on("plotly_click", (event) => { if (timing && state.url) byId("player").currentTime = event.points[0].x; });
+  picked(byId("trend"), (time) => { if (timing && state.url) byId("player").currentTime = time; });
   if (timing) {
     const rates = timing.pace.map((point) => point.words_per_minute);
     byId("pace").setAttribute("aria-label", `Words a minute over time: between ${Math.min(...rates).toFixed(0)} and ${Math.max(...rates).toFixed(0)}, ${timing.words_per_minute.toFixed(0)} on the whole, pauses included.`);
@@ -143,7 +140,7 @@ async function charts() {
 
 /** A sentence for plotly, which reads a small HTML. */
 function wrapped(one) {
-  const safe = `${name(one.channel) ? `${name(one.channel)}: ` : ""}${one.text}`.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  const safe = escaped(`${name(one.channel) ? `${name(one.channel)}: ` : ""}${one.text}`);
   return `${safe.replace(/(.{40,60}?) /g, "$1<br>")}<br>${one.label} ${signed(one.compound)}`;
 }
 
@@ -179,7 +176,7 @@ byId("csv").addEventListener("click", () => download(`${stem()}-sentiment.csv`, 
 // -- what happens when --------------------------------------------------------------------------------------------------
 
 byId("source").addEventListener("submit", guarded(async (event) => { event.preventDefault(); await analyse(); }));
-byId("file").addEventListener("change", guarded(async () => { state.names = {}; if (byId("file").files[0]) await analyse(); }));
+byId("file").addEventListener("change", guarded(async () => { if (byId("file").files[0]) await analyse(); }));
 for (const choice of document.querySelectorAll("[name=source]")) {
   choice.addEventListener("change", () => {
     for (const part of document.querySelectorAll("[data-source]")) part.hidden = part.dataset.source !== choice.value;

@@ -22,11 +22,11 @@ export class ListenSocket {
     this.base = 0; // samples sent before this connection
     this.marks = []; // [samples sent, when]
     this.tries = 0;
-    this.wanted = false;
+    this.closing = false; // close() was called
+    this.over = false;
   }
 
-  open() { this.wanted = true; this.connect(); }
-
+  /** Connect. Again when the connection is lost, until `close()` or until the server wants no more. */
   connect() {
     this.onstate("connecting", this.tries ? "Connecting again…" : "Connecting…");
     const query = new URLSearchParams({ rate: this.rate, ...this.options() });
@@ -37,7 +37,7 @@ export class ListenSocket {
     this.socket = socket;
     this.ready = false;
     this.said = "";
-    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    socket.onmessage = ({ data }) => { if (!this.over) this.receive(JSON.parse(data)); };
     socket.onclose = ({ code }) => this.closed(code);
   }
 
@@ -65,20 +65,30 @@ export class ListenSocket {
 
   closed(code) {
     this.ready = false;
-    if (!this.wanted) { this.finished?.(); this.onstate("closed", "Stopped"); return; }
-    if (FINAL_CODES.has(code)) {
-      this.wanted = false;
-      this.onstate("closed", this.said || "The server ended the stream.");
-      return;
-    }
+    if (this.over) return;
+    if (this.closing) { this.finished?.(); return; } // close() goes on from there
+    if (FINAL_CODES.has(code)) { this.end(this.said || "The server ended the stream."); return; }
     const wait = WAITS[Math.min(this.tries, WAITS.length - 1)];
     this.tries += 1;
     this.onstate("waiting", `${this.said || "The server cannot be reached, or all its live streams are in use."} Trying again in ${wait} s.`);
     this.timer = setTimeout(() => this.connect(), wait * 1000);
   }
 
+  // Nothing comes after this, and what is told here is the last that is told.
+  end(sentence) {
+    if (this.over) return;
+    this.over = true;
+    clearTimeout(this.timer);
+    if (this.keptBytes) this.onlost(this.keptBytes / 2 / this.rate);
+    this.kept = [];
+    this.keptBytes = 0;
+    if (this.socket && this.socket.readyState < WebSocket.CLOSING) this.socket.close(1000);
+    this.onstate("closed", sentence);
+  }
+
   /** Send int16 samples, or keep them until there is a connection. */
   send(pcm) {
+    if (this.over) return;
     this.kept.push(pcm);
     this.keptBytes += pcm.byteLength;
     this.drain();
@@ -107,24 +117,24 @@ export class ListenSocket {
 
   /** End the running utterance and close, once its final has come. */
   async close(patience = 5000) {
-    this.wanted = false;
-    clearTimeout(this.timer);
-    if (!this.ready) { this.socket?.close(); this.onstate("closed", "Stopped"); return; }
-    const deadline = performance.now() + patience;
-    this.drain();
-    while (this.kept.length && this.ready && performance.now() < deadline) {
-      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    if (this.over) return;
+    this.closing = true;
+    if (this.ready) {
+      this.onstate("waiting", "Ending…");
+      const deadline = performance.now() + patience;
       this.drain();
+      while (this.kept.length && this.ready && performance.now() < deadline) {
+        await new Promise((resolve) => { setTimeout(resolve, 50); });
+        this.drain();
+      }
+      await new Promise((resolve) => {
+        this.finished = resolve;
+        const tell = this.onevent;
+        this.onevent = (event) => { tell(event); if (event.type === "flushed") resolve(); };
+        if (this.ready) this.command({ type: "flush" }); else resolve();
+        setTimeout(resolve, Math.max(deadline - performance.now(), 500));
+      });
     }
-    if (this.kept.length) this.onlost(this.keptBytes / 2 / this.rate);
-    await new Promise((resolve) => {
-      this.finished = resolve;
-      const tell = this.onevent;
-      this.onevent = (event) => { tell(event); if (event.type === "flushed") resolve(); };
-      this.command({ type: "flush" });
-      setTimeout(resolve, Math.max(deadline - performance.now(), 500));
-    });
-    this.finished = null;
-    if (this.socket.readyState < WebSocket.CLOSING) this.socket.close(1000);
+    this.end("Stopped");
   }
 }

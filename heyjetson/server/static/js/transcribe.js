@@ -1,6 +1,7 @@
 // Recordings from files, the microphone or the data set, transcribed one after the other.
 
-import { ask, askJSON, authorisation, byId, clock, element, guarded, tell } from "./api.js";
+import { ask, askBlob, askJSON, authorisation, byId, download, element, guarded, tell } from "./api.js";
+import { clock } from "./format.js";
 import { chooseIn, Meter, obstacle } from "./microphone.js";
 import { record } from "./recorder.js";
 import { transcriptView } from "./transcript.js";
@@ -45,37 +46,64 @@ function formOf(file) {
   return form;
 }
 
-/** A card for a recording, at the top of the results. */
-function add(file) {
-  const stop = new AbortController();
-  const bar = element("progress", { max: 1, value: 0, "aria-label": `Progress of ${file.name}` });
-  const state = element("span", { class: "quiet state" }, "Waiting");
-  const cancel = element("button", { type: "button", onclick: () => stop.abort() }, "Cancel");
-  const body = element("div", {}, element("div", { class: "row progress" }, state, bar, cancel));
-  const job = { file, stop, bar, state, body, release: () => {} };
-  const remove = element("button", { type: "button", class: "remove", "aria-label": `Remove ${file.name}`, onclick: () => { stop.abort(); job.release(); job.card.remove(); } }, "✕");
-  job.card = element("article", { class: "card result", "aria-label": file.name }, element("div", { class: "row head" }, element("h3", {}, file.name), remove), body);
-  stop.signal.addEventListener("abort", () => {
-    const at = waiting.indexOf(job);
-    if (at >= 0) { waiting.splice(at, 1); finish(job, "Cancelled."); }
-  });
+/** A card for a recording, at the top of the results. `recorded`: there is no file of it, unlike of what was chosen. */
+function add(file, recorded) {
+  const job = { file, recorded, body: element("div"), release: () => {} };
+  const remove = element("button", { type: "button", class: "remove", "aria-label": `Remove ${file.name}`, onclick: () => discard(job) }, "✕");
+  job.card = element("article", { class: "card result", "aria-label": file.name, tabindex: "-1" }, element("div", { class: "row head" }, element("h3", {}, file.name), remove), job.body);
   byId("results").prepend(job.card);
-  waiting.push(job);
+  queue(job);
 }
 
-function finish(job, sentence, wrong = false) {
-  job.body.replaceChildren(element("p", { class: wrong ? "error" : "quiet" }, sentence));
+function queue(job) {
+  const stop = new AbortController();
+  const bar = element("progress", { max: 1, value: 0, "aria-label": `Progress of ${job.file.name}` });
+  const state = element("span", { class: "quiet state" }, "Waiting");
+  const cancel = element("button", { type: "button", onclick: () => stop.abort() }, "Cancel");
+  Object.assign(job, { stop, bar, state });
+  fill(job, element("div", { class: "row progress" }, state, bar, cancel));
+  stop.signal.addEventListener("abort", () => {
+    const at = waiting.indexOf(job);
+    if (at >= 0) { waiting.splice(at, 1); failed(job, "Cancelled."); }
+  });
+  waiting.push(job);
+  work();
+}
+
+/** What a card shows. A control that had the focus may be gone with what was there: the card takes it. */
+function fill(job, ...children) {
+  const focused = job.body.contains(document.activeElement);
+  job.body.replaceChildren(...children);
+  if (focused) job.card.focus({ preventScroll: true });
+}
+
+function discard(job) {
+  const next = job.card.nextElementSibling || job.card.previousElementSibling;
+  job.stop.abort();
+  job.release();
+  job.card.remove();
+  (next?.querySelector(".remove") || byId("file")).focus({ preventScroll: true });
+}
+
+/** Nothing is lost by it: the recording can be sent again, and one that was made here can be saved. */
+function failed(job, sentence, wrong = false) {
+  const again = element("button", { type: "button", onclick: () => queue(job) }, "Try again");
+  const save = job.recorded ? element("button", { type: "button", onclick: () => download(job.file.name, job.file, job.file.type) }, "Save the recording") : null;
+  fill(job, element("p", { class: wrong ? "error" : "quiet" }, sentence), element("div", { class: "row" }, again, ...(save ? [save] : [])));
   if (wrong) say(`${job.file.name}: ${sentence}`);
 }
 
 async function transcribe(job) {
+  const { signal } = job.stop;
   let sent = performance.now();
   const begun = sent;
   job.state.textContent = "Sending";
   const onsent = () => { sent = performance.now(); job.state.textContent = "Transcribing"; job.bar.removeAttribute("value"); };
   try {
-    await ask("/v1/models"); // asks for the key where the server wants one
-    const result = await send(formOf(job.file), { signal: job.stop.signal, onprogress: (share) => { job.bar.value = share; }, onsent });
+    await ask("/v1/models", { signal }); // asks for the key where the server wants one
+    signal.throwIfAborted();
+    const result = await send(formOf(job.file), { signal, onprogress: (share) => { job.bar.value = share; }, onsent });
+    signal.throwIfAborted();
     const took = performance.now();
     const figures = {
       Duration: clock(result.duration),
@@ -86,11 +114,11 @@ async function transcribe(job) {
     };
     const { view, release } = transcriptView(job.file.name, result, job.file, figures);
     job.release = release;
-    job.body.replaceChildren(view);
+    fill(job, view);
     say(`${job.file.name}: ${result.text || "no word was understood"}`);
   } catch (error) {
-    if (error.name === "AbortError") finish(job, "Cancelled.");
-    else finish(job, error.message, true);
+    if (error.name === "AbortError") failed(job, "Cancelled.");
+    else failed(job, error.message, true);
   }
 }
 
@@ -101,9 +129,8 @@ async function work() {
   busy = false;
 }
 
-function take(files) {
-  for (const file of files) add(file);
-  work();
+function take(files, recorded = false) {
+  for (const file of files) add(file, recorded);
 }
 
 function dropping() {
@@ -131,7 +158,7 @@ function recording() {
   let count = 0;
   const show = (on) => {
     byId("record-name").textContent = on ? "Stop and transcribe" : "Record";
-    button.setAttribute("aria-pressed", String(on));
+    button.classList.toggle("on", on);
     byId("recording").hidden = !on;
     byId("device").disabled = on;
   };
@@ -144,7 +171,7 @@ function recording() {
     meter.clear();
     if (!use) return;
     count += 1;
-    take([new File([sound], `recording ${count}.wav`, { type: "audio/wav" })]);
+    take([new File([sound], `recording ${count}.wav`, { type: "audio/wav" })], true);
   };
   button.addEventListener("click", guarded(async () => {
     if (running) { await stop(true); return; }
@@ -164,7 +191,7 @@ function recording() {
     say("Recording");
     refill();
   }));
-  byId("discard").addEventListener("click", () => stop(false));
+  byId("discard").addEventListener("click", guarded(() => { button.focus({ preventScroll: true }); return stop(false); }));
 }
 
 /** The first utterances of the server's data, if it has any. */
@@ -178,7 +205,7 @@ async function samples() {
   const buttons = found.utterances.map(({ index, text, seconds }) => element("li", {}, element("button", {
     type: "button",
     onclick: guarded(async () => {
-      const sound = await (await ask(`/v1/dataset/${encodeURIComponent(found.name)}/${index}/audio`)).blob();
+      const sound = await askBlob(`/v1/dataset/${encodeURIComponent(found.name)}/${index}/audio`);
       take([new File([sound], `${found.name} ${index}.wav`, { type: sound.type })]);
     }),
   }, element("span", { class: "said" }, text || "(no text)"), element("span", { class: "quiet" }, ` ${seconds.toFixed(1)} s`))));

@@ -1,6 +1,7 @@
 // A transcript: words by confidence, a player that follows them, files to download.
 
-import { download, element } from "./api.js";
+import { copies, download, element, figure } from "./api.js";
+import { whilePlaying } from "./cursor.js";
 
 const SURE = 0.9;
 const UNSURE = 0.6;
@@ -45,7 +46,7 @@ export function wordList(words, onpick) {
 /** Mark the word that is being played. */
 function follow(audio, words, nodes) {
   let marked = -1;
-  const look = () => {
+  whilePlaying(audio, () => {
     const now = audio.currentTime;
     let at = marked >= 0 && words[marked].start <= now ? marked : 0;
     while (at + 1 < words.length && words[at + 1].start <= now) at += 1;
@@ -55,9 +56,7 @@ function follow(audio, words, nodes) {
       nodes[at]?.classList.add("now");
       marked = at;
     }
-    if (!audio.paused && !audio.ended) requestAnimationFrame(look);
-  };
-  for (const event of ["play", "seeked", "timeupdate"]) audio.addEventListener(event, look);
+  });
 }
 
 function captionTime(seconds, decimal) {
@@ -99,14 +98,13 @@ export function transcriptView(name, result, sound, figures) {
     audio.play().catch(() => {}); // a browser may want another click first
   });
   follow(audio, result.words || [], nodes);
-  const terms = Object.entries(figures).map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value)));
-  const copy = element("button", { type: "button", onclick: async () => { await navigator.clipboard.writeText(result.text); copy.textContent = "Copied"; } }, "Copy");
   const view = element("div", { class: "transcript" },
     nodes.length ? list : element("p", { class: "quiet" }, "No word was understood in this recording."),
     nodes.length ? legend() : null,
     audio, cannot,
-    element("dl", { class: "figures" }, ...terms),
-    element("div", { class: "row downloads" }, element("span", { class: "quiet" }, "Download"), ...downloads(name, () => result), navigator.clipboard ? copy : null));
+    element("dl", { class: "figures" }, ...Object.entries(figures).map(([term, value]) => figure(term, value))),
+    element("div", { class: "row downloads" }, element("span", { class: "quiet" }, "Download"), ...downloads(name, () => result),
+      copies(element("button", { type: "button" }, "Copy"), () => result.text)));
   return { view, release: () => { audio.pause(); URL.revokeObjectURL(url); } };
 }
 
