@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ SMALL = [
     "data.batch_size=4",
     "logger=none",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment() -> Iterator[None]:
+    """What a run in this process leaves in the environment is not handed to the commands of the next module."""
+    before = dict(os.environ)
+    yield
+    kept = {name: os.environ[name] for name in ("PYTEST_CURRENT_TEST",) if name in os.environ}
+    os.environ.clear()
+    os.environ.update(before | kept)
 
 
 @pytest.fixture(scope="session")
