@@ -98,10 +98,13 @@ class Platform:
         Raises:
             RequestError: 404.
         """
-        if name not in (self.model_name, *ANY_MODEL):
-            raise RequestError(
-                404, f"There is no model {name!r} here. This server has {self.model_name!r}.", "model_not_found"
-            )
+        if name in (self.model_name, *ANY_MODEL):
+            return
+        wrong = f"There is no model {name!r} here"
+        if self.trigger and name == name_of(self.trigger.bundle):
+            wrong = f"{name!r} is a trigger: it raises words on /v1/listen and writes no text"
+        asked = f"{wrong}. Ask for {self.model_name!r}, or for 'default'."
+        raise RequestError(404, asked, "model_not_found")
 
     def close(self) -> None:
         """Let running work end."""
@@ -111,9 +114,13 @@ class Platform:
 
 
 def name_of(bundle: Bundle) -> str:
-    """What a model is called: its folder's name, or the one above where that says nothing."""
+    """What a model is called: its folder's name, or that of its training where the folder's says nothing."""
     folder = bundle.folder.resolve()
-    return (folder.parent.name if folder.name == "bundle" else "") or folder.name
+    if folder.name != "bundle":
+        return folder.name
+    training = bundle.manifest.get("training")
+    name = training.get("name") if isinstance(training, dict) else None
+    return str(name or folder.parent.name or folder.name)
 
 
 def platform_of(connection: HTTPConnection) -> Platform:

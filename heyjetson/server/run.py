@@ -104,7 +104,13 @@ def _check_certificate(certificate: Path, key: Path) -> None:
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
     except OSError as error:
-        raise OptionError(f"{certificate} and {key} cannot be used for https: {error}.") from None
+        missing = next((path for path in (certificate, key) if not path.is_file()), None)
+        wrong = (
+            f"there is no file {missing}" if missing else f"they are no PEM certificate and its key ({error.strerror})"
+        )
+        raise OptionError(
+            f"{certificate} and {key} cannot be used for https: {wrong}. docker/certificate.sh makes a pair."
+        ) from None
 
 
 def serve(settings: Settings, host: str, port: int, certificate: Path | None = None, key: Path | None = None) -> int:

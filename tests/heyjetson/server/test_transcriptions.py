@@ -66,7 +66,8 @@ def test_a_model_that_is_not_there(site, spoken):
     assert ask(site, spoken, model="tones").status_code == 200
     answer = ask(site, spoken, model="whisper-9")
     assert answer.status_code == 404
-    assert "This server has 'tones'" in answer.json()["error"]["message"]
+    assert "Ask for 'tones'" in answer.json()["error"]["message"]
+    assert "is a trigger" in ask(site, spoken, model="wake").json()["error"]["message"]
 
 
 def test_translation_is_refused_with_a_sentence(site):
