@@ -15,6 +15,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the entry points set it, b
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // workers, 1)))
 
+LEFT = ("HEYJETSON_", "WANDB_DATA_DIR")  # what runs leave in the environment of their process
 ROOT = Path(__file__).resolve().parent.parent
 RECORDINGS = ROOT.parent / "shared" / "data"
 
@@ -30,12 +31,12 @@ SMALL = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _environment() -> Iterator[None]:
-    """What a run in this process leaves in the environment is not handed to the commands of the next module."""
-    before = dict(os.environ)
+    """What a run in this process leaves behind is not handed to the commands of the next module."""
+    before = {name: value for name, value in os.environ.items() if name.startswith(LEFT)}
     yield
-    kept = {name: os.environ[name] for name in ("PYTEST_CURRENT_TEST",) if name in os.environ}
-    os.environ.clear()
-    os.environ.update(before | kept)
+    for name in [name for name in os.environ if name.startswith(LEFT)]:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
