@@ -21,6 +21,11 @@ def test_every_page_is_there(site):
 
 
 def test_a_folder_that_says_nothing_gives_no_name(tmp_path):
+    def named(folder: Path, **manifest: object) -> str:
+        return name_of(SimpleNamespace(folder=folder, manifest=manifest))
+
     for folder, name in (("mine", "mine"), ("mine/bundle", "mine"), ("a/mine/bundle", "mine")):
-        assert name_of(SimpleNamespace(folder=tmp_path / folder)) == name
-    assert name_of(SimpleNamespace(folder=Path("/bundle"))) == "bundle"
+        assert named(tmp_path / folder) == name
+    assert named(Path("/bundle")) == "bundle"
+    assert named(tmp_path / "2026-11-27_15-58-43" / "bundle", training={"name": "digits"}) == "digits"
+    assert named(tmp_path / "mine", training={"name": "digits"}) == "mine"
