@@ -71,21 +71,31 @@ def speed(columns: Columns) -> dict[str, Any]:
 
 
 def distributions(columns: Columns) -> dict[str, Any]:
-    """Histograms of WER and latency, {"low", "high", "count"} a bin (low excluded, high included, the last one open),
-    and latency against length, at most `POINTS` pairs."""
+    """Histograms of WER, CER, cosine similarity and latency, {"low", "high", "count"} a bin (of rates and latency low
+    is excluded, high included, and the last one open), and latency against length, at most `POINTS` pairs."""
     if not len(columns["taken"]):
-        return {"wer": [], "latency": [], "points": []}
-    rates = _rate(columns["word_errors"], columns["words"])
-    perfect = {"low": 0.0, "high": 0.0, "count": int((rates == 0).sum())}
+        return {"wer": [], "cer": [], "cosine": [], "latency": [], "points": []}
     taken = columns["taken"]
     widest = min(float(taken.max()), 1.5 * float(np.percentile(taken, 99)))
     chosen = np.unique(np.linspace(0, len(taken) - 1, POINTS).round().astype(int))
     points = np.stack([columns["seconds"], taken], axis=1)[chosen]
+    counts, edges = np.histogram(np.clip(columns["cosine"], 0, 1), bins=10, range=(0, 1))
     return {
-        "wer": [perfect, *_bins(rates[rates > 0], np.linspace(0, 1, 11).round(1))],
+        "wer": _rate_bins(_rate(columns["word_errors"], columns["words"])),
+        "cer": _rate_bins(_rate(columns["character_errors"], columns["characters"])),
+        "cosine": [
+            {"low": round(float(low), 1), "high": round(float(high), 1), "count": int(count)}
+            for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        ],
         "latency": _bins(taken, np.linspace(0, max(widest, 1e-6), BINS + 1)),
         "points": [[round(seconds, 3), round(took, 5)] for seconds, took in points.tolist()],
     }
+
+
+def _rate_bins(rates: np.ndarray) -> list[dict[str, Any]]:
+    """A bin of what is without an error, then tenths."""
+    perfect = {"low": 0.0, "high": 0.0, "count": int((rates == 0).sum())}
+    return [perfect, *_bins(rates[rates > 0], np.linspace(0, 1, 11).round(1))]
 
 
 def _bins(values: np.ndarray, edges: np.ndarray) -> list[dict[str, Any]]:

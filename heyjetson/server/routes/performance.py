@@ -9,7 +9,6 @@ import time
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
@@ -157,7 +156,7 @@ def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], l
         name: {
             **figures.accuracy(columns[name]),
             **figures.speed(columns[name]),
-            "distributions": _distributions(columns[name]),
+            "distributions": figures.distributions(columns[name]),
         }
         for name in names
     }
@@ -170,20 +169,6 @@ def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], l
         _cache.pop(next(iter(_cache)), None)
     _cache[key] = (done, time.monotonic(), time.monotonic() - began, (by_name, differences))
     return by_name, differences
-
-
-def _distributions(columns: figures.Columns) -> dict[str, Any]:
-    """Histograms of WER, CER, cosine similarity and latency, and latency against length."""
-    found = figures.distributions(columns)
-    if not found["wer"]:
-        return {**found, "cer": [], "cosine": []}
-    characters = {**columns, "word_errors": columns["character_errors"], "words": columns["characters"]}
-    counts, edges = np.histogram(np.clip(columns["cosine"], 0, 1), bins=10, range=(0, 1))
-    cosine = [
-        {"low": round(float(low), 1), "high": round(float(high), 1), "count": int(count)}
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
-    ]
-    return {**found, "cer": figures.distributions(characters)["wer"], "cosine": cosine}
 
 
 @router.get("/{run}/utterances")

@@ -11,7 +11,7 @@ import soundfile
 from heyjetson.server.settings import Settings
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.engines_fake import fake_engines
-from tests.heyjetson.server.running import served
+from tests.heyjetson.server.running import browsing, complaints, served
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +48,26 @@ def fake():
     """Servers like OpenAI's and Azure's; see `engines_fake.Fake`."""
     with fake_engines() as fake:
         yield fake
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Where the browser's files go."""
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def listening_browser(folder):
+    """A browser with a microphone, see `pages.write_microphone`."""
+    from tests.heyjetson.server.pages import write_microphone
+
+    with browsing(folder, write_microphone(folder)) as browser:
+        yield browser
+
+
+@pytest.fixture
+def driver(listening_browser):
+    """The browser, left on an empty page with nothing to complain."""
+    yield listening_browser
+    listening_browser.get("about:blank")
+    complaints(listening_browser)

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from heyjetson.server.settings import Settings
-from tests.heyjetson.server.pages import all_of, find, until, write_microphone
-from tests.heyjetson.server.running import browsing, complaints, served
+from tests.heyjetson.server.pages import all_of, find, until
+from tests.heyjetson.server.running import complaints, served
 from tests.heyjetson.server.test_listen import listening
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("browser")
-
-
-@pytest.fixture(scope="module")
-def driver(folder):
-    with browsing(folder, write_microphone(folder)) as browser:
-        yield browser
-
-
-@pytest.fixture(autouse=True)
-def _nothing_to_complain(driver):
-    yield
-    driver.get("about:blank")
-    complaints(driver)
 
 
 def test_what_is_said_appears_live(driver, site, folder):

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import soundfile
 from selenium.webdriver.common.keys import Keys
 
 from heyjetson.server.settings import Settings
-from tests.heyjetson.server.pages import all_of, find, until, write_microphone
-from tests.heyjetson.server.running import browsing, complaints, served
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("browser")
-
-
-@pytest.fixture(scope="module")
-def driver(folder):
-    with browsing(folder, write_microphone(folder)) as browser:
-        yield browser
-
-
-@pytest.fixture(autouse=True)
-def _nothing_to_complain(driver):
-    yield
-    driver.get("about:blank")
-    complaints(driver)
+from tests.heyjetson.server.pages import all_of, find, until
+from tests.heyjetson.server.running import complaints, served
 
 
 def words(driver) -> list[str]:
