@@ -31,6 +31,8 @@ class Recording:
         splits: manifests it belongs to, `train` for example.
         name: path of its wav below `wavs/`, without suffix; unique in the dataset.
         extra: other keys for its manifest line (speaker, ...).
+        offset: seconds of the recording before the utterance, which then is a segment of it; None where it is all of it.
+        duration: seconds of the segment; to the end of the recording when None.
     """
 
     audio: Path
@@ -38,6 +40,8 @@ class Recording:
     splits: tuple[str, ...]
     name: str
     extra: dict[str, Any] = field(default_factory=dict)
+    offset: float | None = None
+    duration: float | None = None
 
 
 @dataclass(frozen=True)

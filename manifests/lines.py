@@ -21,10 +21,12 @@ class Utterance:
 
     Args:
         audio: absolute path of the recording.
-        duration: its length in seconds.
+        duration: of the utterance, in seconds.
         text: what is said, in characters of the model's labels.
         line: line number in the manifest, from 1.
         extra: the other keys of the line (speaker, voice, ...).
+        offset: seconds of the recording before the utterance, which then is a segment of it; None where the utterance
+            is the whole recording.
     """
 
     audio: Path
@@ -32,6 +34,12 @@ class Utterance:
     text: str
     line: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
+    offset: float | None = None
+
+    @property
+    def segment(self) -> tuple[float, float | None]:
+        """Offset and duration to read the recording with: a part of it, or (0, None), all of it."""
+        return (0.0, None) if self.offset is None else (self.offset, self.duration)
 
 
 def json_object(raw: str, where: str, example: str) -> dict[str, Any]:
@@ -82,8 +90,13 @@ def parse_line(raw: str, where: str, folder: Path, line: int = 0) -> Utterance:
         duration = math.inf
     if not math.isfinite(duration) or duration <= 0:
         raise ManifestError(f"{where}: the duration must be a positive number of seconds, found {duration}.")
+    offset = record.pop("offset", None)
+    if offset is not None and not (
+        isinstance(offset, (int, float)) and not isinstance(offset, bool) and 0 <= offset < math.inf
+    ):
+        raise ManifestError(f"{where}: the offset must be 0 or more seconds, found {offset!r:.60}.")
     audio = folder / record.pop("audio_filepath")
-    return Utterance(audio, duration, record.pop("text"), line, record)
+    return Utterance(audio, duration, record.pop("text"), line, record, None if offset is None else float(offset))
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -144,6 +157,9 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
         for utterance in utterances:
             audio = utterance.audio
             shown = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
-            record = {"audio_filepath": str(shown), "duration": round(utterance.duration, 4), "text": utterance.text}
+            record: dict[str, Any] = {"audio_filepath": str(shown)}
+            if utterance.offset is not None:
+                record["offset"] = round(utterance.offset, 4)
+            record |= {"duration": round(utterance.duration, 4), "text": utterance.text}
             out.write(json.dumps(record | utterance.extra, ensure_ascii=False) + "\n")
     temporary.replace(path)
