@@ -31,7 +31,7 @@ class Recording:
         splits: manifests it belongs to, `train` for example.
         name: path of its wav below `wavs/`, without suffix; unique in the dataset.
         extra: other keys for its manifest line (speaker, ...).
-        offset: seconds of the recording before the utterance, which then is a segment of it; None where it is all of it.
+        offset: seconds of the recording before the utterance, which then is a segment; None where it is all of it.
         duration: seconds of the segment; to the end of the recording when None.
     """
 
