@@ -10,6 +10,19 @@ from heyjetson.audio.sound import Length, Sound, Source
 from heyjetson.audio.suffixes import AUDIO, is_recording
 
 __all__ = [
-    *("AUDIO", "CHANNELS", "Length", "Sound", "SoundStream", "Source", "choose", "is_recording", "load", "measure"),
-    *("open_sound", "read", "read_sound", "resample", "to_mono"),
+    "AUDIO",
+    "CHANNELS",
+    "Length",
+    "Sound",
+    "SoundStream",
+    "Source",
+    "choose",
+    "is_recording",
+    "load",
+    "measure",
+    "open_sound",
+    "read",
+    "read_sound",
+    "resample",
+    "to_mono",
 ]

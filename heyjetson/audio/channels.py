@@ -10,6 +10,7 @@ from heyjetson.errors import AudioError
 
 CHANNELS = ("mix", "first", "second")
 CANCELS = 0.1  # share of the channels' power that is left of their mean; two that are alike leave 1, noises 1 / C
+EQUAL = 0.98  # share of the loudest channel's power from which on the first is taken
 LOG = logging.getLogger(__name__)
 
 
@@ -51,9 +52,9 @@ def choose(samples: np.ndarray, channels: str = "mix") -> tuple[np.ndarray, str 
     else:
         floats = _as_float(samples)
         mono = floats.mean(axis=1)
-        powers = np.einsum("sc,sc->c", floats, floats, dtype=np.float64)
-        if np.einsum("s,s->", mono, mono, dtype=np.float64) < CANCELS * powers.mean() / count:
-            loudest = int(powers.argmax())
+        powers = _power(floats)
+        if _power(mono[:, None])[0] < CANCELS * powers.mean() / count:
+            loudest = int(np.flatnonzero(powers >= EQUAL * powers.max())[0])
             mono = floats[:, loudest].copy()
             note = (
                 f"The channels cancel each other, as when one is wired the wrong way round: channel {loudest + 1}, the "
@@ -62,6 +63,13 @@ def choose(samples: np.ndarray, channels: str = "mix") -> tuple[np.ndarray, str 
     if not np.isfinite(mono).all():
         raise AudioError("The samples hold NaN or infinity: the source that made them is broken.")
     return mono, note
+
+
+def _power(samples: np.ndarray) -> np.ndarray:
+    """Of each channel of [S, C], without a constant offset, which microphones add and nobody hears."""
+    size = max(len(samples), 1)
+    means = samples.sum(axis=0, dtype=np.float64) / size
+    return np.maximum(np.einsum("sc,sc->c", samples, samples, dtype=np.float64) / size - means**2, 0.0)
 
 
 def channel_number(channels: str | int) -> int:
