@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
 from heyjetson.audio.files import read_at
 from heyjetson.audio.layout import Layout, Stretch
+from heyjetson.audio.pcm import find
 from heyjetson.audio.promises import Verdict, judge
 
 GUID = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 W64 = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
+BEHIND = 1 << 12  # bytes that may follow the sound without a word, such as tags
 WRAP = 1 << 32  # a size of four bytes counts up to here
 
 
@@ -60,18 +62,19 @@ def family_of(head: bytes) -> Family | None:
     return None
 
 
-def look(file: BinaryIO, size: int, start: int = 0) -> Layout | None:
+def look(file: BinaryIO, size: int, start: int = 0, head: bytes = b"") -> Layout | None:
     """Find out what a file of chunks holds.
 
     Args:
         file: to read from.
         size: its bytes.
         start: where in it the recording begins.
+        head: what was read of it from there on.
 
     Returns:
         its layout, or None where it is no such file, or has no chunk of sound.
     """
-    head = read_at(file, start, 4096)
+    head = head or read_at(file, start, 4096)
     if head[:4] == b".snd":
         return _look_au(head, size)
     family = family_of(head)
@@ -117,6 +120,11 @@ def _judged(
         promise = max(size - begin, 0)  # its way to say: to the end
         length = promise + 1  # to be written out, for libsndfile wants a number
     there = max(size - begin, 0)
+    pcm = None
+    if family.kind == "wav" and b"fmt " in seen:
+        pcm = find(read_at(file, seen[b"fmt "][0], 40), begin, begin + min(promise or there, there))
+    if promise == there and size_at is None and family.kind != "caf":
+        return Layout(family.kind, (Stretch(start, size),), pcm=pcm)
     whole = int.from_bytes(read_at(file, start + 4, 4), family.order) if family.kind in ("wav", "aiff") else None
     verdict = judge(promise, there, whole)
     if verdict == "unwritten" and _are_chunks(file, family, start, size, begin):
@@ -129,10 +137,16 @@ def _judged(
             note = f"Its header counts {promise} bytes of sound of {there}, as where more than 4 GiB were written."
             return Layout(family.kind, (Stretch(start, size),), trusted=False, notes=(note,))
     if verdict == "kept" and length - family.sound_begins <= there:
-        return Layout(family.kind, (Stretch(start, size),))
+        if there - promise > BEHIND and not _are_chunks(file, family, start, size, _next(family, start, place, length)):
+            note = f"{there - promise} bytes behind its sound are none by its header, and were not read."
+            return Layout(family.kind, (Stretch(start, size),), notes=(note,), pcm=pcm if promise else None)
+        return Layout(family.kind, (Stretch(start, size),), pcm=pcm if promise else None)
     patches = _patches(family, start, place, seen, file, there)
     share = there / promise if verdict == "cut" else 1.0
     notes = note_on(verdict, promise)
+    if pcm:
+        end = begin + (promise if verdict == "kept" else there)
+        return Layout(family.kind, (Stretch(start, size, share=share),), notes=notes, pcm=replace(pcm, end=end))
     fits = there + family.sound_begins < WRAP or family.size_bytes > 4 or size_at is not None
     if size_at is not None:
         patches = {size_at - start: there.to_bytes(8, "little"), size_at - start - 8: (size - 8).to_bytes(8, "little")}

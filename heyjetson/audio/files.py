@@ -43,7 +43,10 @@ def opened(source: Source) -> BinaryIO:
 
 def size_of(file: BinaryIO) -> int:
     """Bytes from the beginning to the end."""
-    return file.seek(0, os.SEEK_END)
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (OSError, AttributeError):  # it lies in memory
+        return file.seek(0, os.SEEK_END)
 
 
 def read_at(file: BinaryIO, place: int, count: int) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from heyjetson.audio.files import Part
+from heyjetson.audio.pcm import Pcm
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Layout:
         notes: what a header says wrongly.
         md5: of the samples of a flac, where it says.
         bits: of each sample of a flac.
+        pcm: where the samples of a 16-bit wav lie.
     """
 
     kind: str
@@ -55,3 +57,4 @@ class Layout:
     notes: tuple[str, ...] = ()
     md5: bytes = b""
     bits: int = 0
+    pcm: Pcm | None = None

@@ -39,6 +39,7 @@ class SndfileReader:
         self._sound = self._open(self._stretches[0])
         self.rate, self.channels = self._sound.samplerate, self._sound.channels
         self.notes: list[str] = []
+        self._none = np.zeros((0, self.channels), np.float32)
         self.missing = 0.0
         self._done = 0  # frames of this stretch
         self._scanned = self._ended = False
@@ -117,8 +118,9 @@ class SndfileReader:
     def read(self, count: int) -> np.ndarray:
         """Frames [at most `count`, C] float32; none at the end."""
         while True:
+            left = self._sound.frames - self._done
             try:
-                block = self._sound.read(count, dtype="float32", always_2d=True)
+                block = self._sound.read(min(count, left), dtype="float32", always_2d=True) if left > 0 else self._none
             except ERRORS as error:
                 raise BrokenError(reason(error)) from None
             self._done += len(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ TOLERANCE = 0.15  # seconds that containers' lengths are off by: an encoder's de
 ATTEMPTS = 1000  # errors one after another: then nothing follows
 
 
+@functools.cache
 def is_installed() -> bool:
     """Is PyAV there?"""
     return importlib.util.find_spec("av") is not None
@@ -119,7 +121,8 @@ class PyavReader:
             except self._errors:
                 attempts += 1
                 self._row += 1
-                seconds = float((packet.duration or 0) * (packet.time_base or Fraction(0)))
+                base = packet.time_base or Fraction(0)
+                seconds = float((packet.duration or 0) * base)
                 self._lost += 1
                 # In an MP3 a single one is where recordings are joined: a tag, or half a frame of silence.
                 if self._layout.kind not in ("mp3", "flac") or self._row > 1:
@@ -134,7 +137,7 @@ class PyavReader:
             self.missing = max(total - self._done, 0) / self.rate
         elif COUNTED & set(self._container.format.name.split(",")):
             if self._stream.duration is not None:
-                promised = float(self._stream.duration * self._stream.time_base)
+                promised = float(self._stream.duration * (self._stream.time_base or Fraction(0)))
             elif self._container.duration is not None:
                 promised = self._container.duration / 1e6
             if promised - seconds > TOLERANCE:

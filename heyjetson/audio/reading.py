@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 import numpy as np
 
 from heyjetson.audio import chunks, program, pyav, streams
-from heyjetson.audio.files import name_of, opened, size_of
+from heyjetson.audio.files import name_of, opened, read_at, size_of
 from heyjetson.audio.layout import Layout, Stretch
 from heyjetson.audio.libsndfile import SndfileReader
+from heyjetson.audio.pcm import PcmReader
 from heyjetson.audio.rates import resample
 from heyjetson.audio.readers import BrokenError, Reader, UnreadableError
 from heyjetson.audio.sound import Length, Sound, Source
@@ -22,7 +23,11 @@ BLOCK = 1 << 16  # frames
 AT_ONCE = 1 << 24  # values that are asked of a decoder at once: what a broken header claims is not allocated
 SLACK = 0.01  # seconds that a segment may end behind the sound: manifests round
 LEAST = 0.02  # seconds that are missing at least, where a file ends within a packet
-INSTALL = "Install what reads more formats (pip install 'heyjetson[formats]', or the program ffmpeg), or convert it"
+CONVERT = "Convert it to wav or flac, or fetch it again."
+INSTALL = (
+    "Install what reads more formats (pip install 'heyjetson[formats]', or the program ffmpeg), or convert it to wav "
+    "or flac."
+)
 
 
 class SoundStream:
@@ -42,14 +47,16 @@ class SoundStream:
         self.missing = 0.0
         self.notes: tuple[str, ...] = ()
         self._reasons: list[str] = []
+        self._cure = CONVERT
         self._reader: Reader | None = None
         try:
             self._size = size_of(self._file)
             if not self._size:
                 raise AudioError(f"{self._name} is empty: it has no bytes. Fetch or record it again.")
+            head = read_at(self._file, 0, 4096)
             self._layout = (
-                chunks.look(self._file, self._size)
-                or streams.look(self._file, self._size)
+                chunks.look(self._file, self._size, 0, head)
+                or streams.look(self._file, self._size, head)
                 or Layout("", (Stretch(0, self._size),))
             )
             self._openers = self._order(source, programs)
@@ -69,7 +76,7 @@ class SoundStream:
 
     @property
     def reader(self) -> str:
-        """libsndfile, PyAV or ffmpeg."""
+        """See `Sound`."""
         return self._reader.name if self._reader else ""
 
     @property
@@ -84,35 +91,37 @@ class SoundStream:
         if self._owned:
             self._file.close()
 
-    def _order(self, source: Source, programs: bool) -> list[Callable[[], Reader]]:
-        path = self._name if self._owned and not isinstance(source, bytes | bytearray | memoryview) else None
-        path = path if hasattr(source, "__fspath__") or isinstance(source, str) else None
-        file: BinaryIO = self._file
-        first: list[Callable[[], Reader]] = [lambda: SndfileReader(file, self._size, self._layout)]
-        others: list[Callable[[], Reader]] = []
+    def _order(self, source: Source, programs: bool) -> Iterator[Callable[[], Reader]]:
+        """The readers that may read it, the best one first."""
+        file, size, layout = self._file, self._size, self._layout
+        if layout.pcm and len(layout.stretches) == 1:
+            pcm, share = layout.pcm, layout.stretches[0].share
+            yield lambda: PcmReader(file, pcm, share)
+        if layout.trusted:
+            yield lambda: SndfileReader(file, size, layout)
         if pyav.is_installed():
-            others.append(lambda: pyav.PyavReader(file, self._layout))
+            yield lambda: pyav.PyavReader(file, layout)
         elif programs and program.is_installed():
-            others.append(lambda: program.ProgramReader(file, path))
-        self._others = bool(others)
-        if self._layout.trusted:
-            return first + others
+            path = self._name if isinstance(source, str | os.PathLike) else None
+            yield lambda: program.ProgramReader(file, path)
+        else:
+            self._cure = INSTALL
         # Of the untrusted, libsndfile knows for an MP3 alone when it has not read all of it.
-        return others + (first if self._layout.kind in ("mp3", "ogg") else [])
+        if not layout.trusted and layout.kind in ("mp3", "ogg"):
+            yield lambda: SndfileReader(file, size, layout)
 
     def _next_reader(self) -> Reader:
-        while self._openers:
+        for opener in self._openers:
             try:
-                return self._openers.pop(0)()
+                return opener()
             except (UnreadableError, BrokenError) as error:
                 self._reasons.append(str(error))
         raise self._undecodable()
 
     def _undecodable(self) -> AudioError:
         reasons = "; ".join(dict.fromkeys(self._reasons)) or "libsndfile cannot read all of it"
-        cure = "Convert it to wav or flac, or fetch it again." if self._others else f"{INSTALL} to wav or flac."
         where = f" after {self._position / self.rate:.2f} s" if getattr(self, "_position", 0) else ""
-        return AudioError(f"{self._name} cannot be decoded{where} ({reasons}). {cure}")
+        return AudioError(f"{self._name} cannot be decoded{where} ({reasons}). {self._cure}")
 
     def _begin(self, offset: float, duration: float | None) -> None:
         """Go to where the segment begins."""

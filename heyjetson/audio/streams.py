@@ -13,15 +13,14 @@ from heyjetson.audio.promises import judge
 FLAC = b"fLaC"
 STREAMINFO = bytes([0, 0, 0, 34])  # type and length of the block that comes first
 SCAN = 1 << 20  # bytes looked through at once
-BEHIND = 1 << 16  # bytes that a decoder may have read ahead, at most
+BEHIND = 1 << 14  # bytes that a decoder may have read ahead, at most
 FIRST, LAST = 2, 4  # flags of an Ogg page
 # Samples of an MP3 frame and bytes of its side information, by version (3 is MPEG 1) and by one channel or two.
 XING_AT = {(3, False): 36, (3, True): 21, (2, False): 21, (2, True): 13, (0, False): 21, (0, True): 13}
 
 
-def look(file: BinaryIO, size: int) -> Layout | None:
-    """Find out what a file of frames or pages holds; None where it is none."""
-    head = read_at(file, 0, 16)
+def look(file: BinaryIO, size: int, head: bytes) -> Layout | None:
+    """Find out what a file of frames or pages holds, which begins with `head`; None where it is none."""
     if head.startswith(FLAC):
         return look_flac(file, size)
     if head.startswith(b"OggS"):
