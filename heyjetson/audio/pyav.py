@@ -135,9 +135,8 @@ class PyavReader:
         """All is decoded: was it all there is?"""
         seconds = self._done / self.rate if self.rate else 0.0
         promised = 0.0
-        if self._layout.kind == "flac" and all(stretch.frames for stretch in self._layout.stretches):
-            total = sum(stretch.frames or 0 for stretch in self._layout.stretches)
-            self.missing = max(total - self._done, 0) / self.rate
+        if self._layout.frames:
+            self.missing = max(self._layout.frames - self._done, 0) / self.rate
         elif COUNTED & set(self._container.format.name.split(",")):
             if self._stream.duration is not None:
                 promised = float(self._stream.duration * (self._stream.time_base or Fraction(0)))

@@ -104,7 +104,7 @@ class SoundStream:
             yield lambda: pyav.PyavReader(file, layout)
         elif programs and program.is_installed():
             path = self._name if isinstance(source, str | os.PathLike) else None
-            yield lambda: program.ProgramReader(file, path)
+            yield lambda: program.ProgramReader(file, path, layout)
         else:
             self._cure = INSTALL
         # Of the untrusted, libsndfile knows for an MP3 alone when it has not read all of it.
