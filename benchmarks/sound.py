@@ -20,6 +20,7 @@ import soundfile
 from heyjetson.audio import measure, read_sound
 
 RATE = 16000
+SEGMENT = (432.1, 3.0)  # offset and duration, seconds
 
 
 def cost(call: Callable[[], object], times: int) -> float:
@@ -52,12 +53,11 @@ def main() -> None:
                 soundfile.write(path, sound, RATE)
                 rows = [(f"{seconds} s of {kind}", lambda p=path: bare(p), lambda p=path: read_sound(p))]
                 if seconds == 600:
-                    segment = {"offset": 432.1, "duration": 3.0}
                     rows.append(
                         (
                             f"3 s out of {seconds} s of {kind}",
-                            lambda p=path: bare(p, **segment),
-                            lambda p=path: read_sound(p, **segment),
+                            lambda p=path: bare(p, *SEGMENT),
+                            lambda p=path: read_sound(p, offset=SEGMENT[0], duration=SEGMENT[1]),
                         )
                     )
                     rows.append(

@@ -36,7 +36,7 @@ LOSSLESS = {
     "unknown flac": unknown_flac,
     "ogg flac": lambda sound, rate: by_pyav(sound, rate, "ogg", "flac"),
     "matroska flac": lambda sound, rate: by_pyav(sound, rate, "matroska", "flac"),
-    "wavpack": lambda sound, rate: by_pyav(sound, rate, "wv", "wavpack"),
+    "wavpack": lambda sound, rate: by_pyav(sound, rate, "wv", "wavpack", format="s16p"),
 }
 LOSSY = {
     "mp3": lambda sound, rate: by_soundfile(sound, rate, "MP3"),
