@@ -85,6 +85,7 @@ class Made:
         faults: recordings left out, each with the reason.
         kinds: how many for each reason.
         text: what normalisation changed, a line for each step.
+        source: what was understood of the dataset, a line each.
     """
 
     manifests: dict[str, Path]
@@ -93,9 +94,11 @@ class Made:
     faults: list[str]
     kinds: Counter[str]
     text: list[str]
+    source: list[str] = field(default_factory=list)
 
     def notes(self) -> Iterator[str]:
-        """What normalisation changed, and what was left out and why, a line each."""
+        """How the dataset was read, what normalisation changed, what was left out and why, a line each."""
+        yield from self.source
         for line in self.text:
             yield f"text: {line}"
         if self.faults:
@@ -215,7 +218,7 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
             utterance = Utterance(path, seconds, text, extra=recording.extra)
             for split in recording.splits:
                 lines.setdefault(split, []).append(utterance)
-    _list_skipped(out / SKIPPED, faults)
+    list_skipped(out / SKIPPED, faults)
     if not lines:
         listed = "\n".join(f"  {fault}" for fault in faults[:SHOWN])
         raise ManifestError(f"None of {len(found)} recordings could be used; {out / SKIPPED} lists all:\n{listed}")
@@ -255,7 +258,8 @@ def _shown(path: Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _list_skipped(path: Path, faults: list[str]) -> None:
+def list_skipped(path: Path, faults: list[str]) -> None:
+    """Write what was left out, or remove the list where nothing was."""
     if faults:
         path.write_text("\n".join(faults) + "\n", encoding="utf-8", errors="backslashreplace")
     else:

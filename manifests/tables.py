@@ -11,6 +11,7 @@ from typing import Any
 
 from manifests.convert import AUDIO, files
 from manifests.corpus import Recording
+from manifests.cuts import cut_name, segment
 from manifests.lines import ManifestError, json_object, text_lines
 
 # Columns that are taken when none are named: NeMo, DeepSpeech, Baidu's description files, Common Voice, Hugging Face.
@@ -83,9 +84,15 @@ def _column(wanted: str | None, usual: tuple[str, ...], row: dict[str, str], whe
 
 
 def from_table(
-    table: Path, audio: str | None = None, text: str | None = None, root: Path | None = None, split: str | None = None
+    table: Path,
+    audio: str | None = None,
+    text: str | None = None,
+    root: Path | None = None,
+    split: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
 ) -> list[Recording]:
-    """Recordings a table lists.
+    """Recordings a table lists, or segments of them: see `cuts.segment`.
 
     Args:
         table: see `rows`.
@@ -93,9 +100,11 @@ def from_table(
         text: column with the transcript; one of the usual names when None.
         root: folder the paths are relative to; the table's own when None.
         split: where all of them go; by the column `split` where there is one, else `train`, when None.
+        start: column with the start of a segment; one of the usual names when None.
+        end: column with its end; one of the usual names when None.
 
     Raises:
-        ManifestError: the table cannot be read or lacks a column.
+        ManifestError: the table cannot be read or lacks a column, or the times of a row are none.
     """
     base = Path(os.path.abspath(root or table.parent))
     found = []
@@ -110,7 +119,9 @@ def from_table(
             raise ManifestError(f"{where}: unknown split {given!r}; known are {', '.join(SPLITS)}. Or give --split.")
         speaker = next((row[name] for name in SPEAKER_COLUMNS if row.get(name)), None)
         extra = {"speaker": speaker} if speaker else {}
-        found.append(Recording(path, transcript, (SPLITS.get(given, given),), _name(path, base), extra))
+        offset, duration = segment(row, where, start, end)
+        name = cut_name(recording_name(path, base), offset, duration)
+        found.append(Recording(path, transcript, (SPLITS.get(given, given),), name, extra, offset, duration))
     if not found:
         raise ManifestError(f"{table} has no rows.")
     return found
@@ -138,7 +149,7 @@ def from_folder(folder: Path) -> list[Recording]:
         transcript = path.with_suffix(".txt")
         # Without a transcript among others that have one: it is counted as such, not overlooked.
         text = _read(transcript) if transcript in transcripts else ""
-        found.append(Recording(path, text, (split,), _name(path, folder)))
+        found.append(Recording(path, text, (split,), recording_name(path, folder)))
     if not found:
         raise ManifestError(f"{folder} holds no sound with a .txt of the same name beside it.")
     return found
@@ -152,7 +163,7 @@ def _read(transcript: Path) -> str:
         raise ManifestError(f"{transcript} cannot be read ({error.strerror}).") from None
 
 
-def _name(path: Path, base: Path) -> str:
+def recording_name(path: Path, base: Path) -> str:
     """A name that is the path below `base`, or the stem and a hash of the way to where it lies elsewhere."""
     way = Path(os.path.relpath(path, base))
     name = way.with_suffix("") if way.suffix.lower() in AUDIO else way
