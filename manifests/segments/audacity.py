@@ -28,7 +28,7 @@ def audacity(path: Path) -> Labels:
             raise ManifestError(f"{where}: expected `START<tab>END<tab>TEXT` in seconds, found {line!r:.80}.")
         # Some languages' Audacity writes a comma.
         start, end = (seconds(found[place].replace(",", "."), where, "a time") for place in (1, 2))
-        point = "points, not regions" if start == end else ""
+        point = "labels of a point" if start == end else ""
         segments.append(Segment(start, end, " ".join((found[3] or "").split()), where, passed_over=point))
     if not segments:
         raise ManifestError(f"{path} holds no labels.")

@@ -49,7 +49,7 @@ def ctm(path: Path, pause: float = 0.5, longest: float = 20.0) -> Labels:
         speaker = fields[7] if len(fields) > 7 and fields[7].lower() not in ("null", "unknown", "<na>") else None
         spoken.append(Segment(begun, round(ended, 6), word, where, speaker))
     joined = {recording: utterances(spoken, pause, longest) for recording, spoken in words.items()}
-    notes[f"words joined at pauses of {pause:g} s"] = sum(map(len, joined.values()))
+    notes[f"words joined at pauses of {pause:g} s"] = 0
     return Labels(joined, notes)
 
 
@@ -72,9 +72,9 @@ def stm(path: Path) -> Labels:
             text = text[labels.end() :]
         passed_over = ""
         if text.lower() == "ignore_time_segment_in_scoring" or speaker.lower() == "inter_segment_gap":
-            passed_over = "not to be scored"
+            passed_over = "segments not to be scored"
         elif _ALTERNATIVES.search(text):
-            passed_over = "with alternatives { a / b }"
+            passed_over = "segments with alternatives"
         begun, ended = seconds(start, where, "the start"), seconds(end, where, "the end")
         segments.setdefault(recording, []).append(Segment(begun, ended, text, where, speaker, passed_over))
     return Labels(segments)

@@ -79,8 +79,8 @@ def recordings(sound: Path, labels: Path | None, options: SegmentOptions) -> Fou
             notes[note].append(count)
         _utterances(audio, name, options.split or split, segments, options, found)
     for note, counts in notes.items():
-        where = f" in {len(counts):,} files" if pairs > 1 else ""
-        found.notes.append(f"{note}{f': {sum(counts):,} segments' if any(counts) else ''}{where}")
+        touched = f": {sum(counts):,}" if any(counts) else ""
+        found.notes.append(f"labels: {note}{touched}{f' in {len(counts):,} files' if pairs > 1 else ''}")
     return found
 
 
@@ -92,10 +92,7 @@ def _pairs(
         yield from _by_name(sound, labels or sound, options, found)
         return
     if labels is None:
-        below = {path.stem: path for path in sound.parent.iterdir()} if sound.parent.is_dir() else {}
-        beside = [path for path in sorted(below.values()) if path.stem == sound.stem and _format(path)]
-        hint = f", for example {beside[0].name}" if beside else ""
-        raise ManifestError(f"Which labels? Give the file after {sound}{hint}, or a folder that holds both.")
+        labels = _beside(sound)
     read = _read(labels, options)
     if sound.is_dir():
         heard = _heard(sound)
@@ -117,21 +114,31 @@ def _pairs(
     yield sound, sound.stem, "train", _of(read, labels, sound.stem), read.notes
 
 
+def _beside(sound: Path) -> Path:
+    """The labels of a recording that lie beside it."""
+    if not sound.is_file():
+        raise ManifestError(f"{sound} does not exist. Correct the path.")
+    found = [path for path in sorted(sound.parent.iterdir()) if path.stem == sound.stem and _format(path)]
+    if len(found) != 1:
+        listed = f" there are {' and '.join(path.name for path in found)}" if found else " none lie beside it"
+        raise ManifestError(f"Which labels of {sound}?{listed}. Give the file after it.")
+    return found[0]
+
+
 def _by_name(
     sound: Path, labels: Path, options: SegmentOptions, found: Found
 ) -> Iterator[tuple[Path, str, str, list[Segment], Counter[str]]]:
     heard = _heard(sound)
     paired: dict[str, Path] = {}
     for path in files(labels):
-        if not (_format(path) if options.format is None else path.suffix.lower() not in AUDIO):
+        if (kind := _format(path)) is None or kind != (options.format or kind):
             continue
         name = str(path.relative_to(labels).with_suffix(""))
         if name not in heard and name.rpartition(".")[0] in heard:
             name = name.rpartition(".")[0]  # talk.en.srt
         if name not in heard:
-            found.leave_out(
-                "labels without a recording", f"{path}: {sound / name} and a suffix of sound are not there."
-            )
+            reason = f"{path}: no recording in {sound} is named after it."
+            found.leave_out("labels without a recording", reason)
         elif name in paired:
             raise ManifestError(
                 f"{paired[name]} and {path} are both labels of {heard[name].name}: which is meant? Choose with "
@@ -205,26 +212,28 @@ def _utterances(
         found.leave_out("unreadable recordings", str(error))
         return
 
-    def without(segment: Segment, kind: str, why: str = "") -> None:
-        said = f": {segment.text:.60}" if segment.text else ""
-        times = f"{segment.start:.2f} to {segment.end:.2f} s"
-        found.leave_out(f"segments {kind}", f"{segment.where}: {kind}{why}, {times}{said}")
+    def without(segment: Segment, kind: str, reason: str) -> None:
+        said = f": {segment.text:.60}" if segment.text else "."
+        found.leave_out(kind, f"{segment.where}: {segment.start:.2f} to {segment.end:.2f} s {reason}{said}")
 
     timed, late = [], 0
     for segment in segments:
         if segment.passed_over:
-            without(segment, segment.passed_over)
-        elif segment.end <= segment.start:
-            without(segment, "that end before they start" if segment.end < segment.start else "of no length")
+            without(segment, segment.passed_over, f"is left out ({segment.passed_over})")
+        elif segment.end < segment.start:
+            without(segment, "backward segments", "ends before it starts")
+        elif segment.end == segment.start:
+            without(segment, "segments of no length", "has no length")
         elif segment.start >= length or segment.end > length + OVERSHOOT:
-            without(segment, "outside their recording", f", which lasts {length:.2f} s")
+            without(segment, "segments outside their recording", f"is outside {audio.name}, which lasts {length:.2f} s")
         elif not segment.text:
-            without(segment, "without text")
+            without(segment, "segments without text", "has no text")
         else:
             late += segment.end > length
             timed.append(replace(segment, end=min(segment.end, length)))
     if late:
-        found.notes.append(f"{from_here(audio)}: {late} segments went on after its end and now end with it")
+        ends = f"{late} of {len(segments)} segments end up to {OVERSHOOT:g} s after the sound, and are cut there"
+        found.notes.append(f"{from_here(audio)}: {ends}")
     timed.sort(key=lambda one: (one.start, one.end))
     doubled = _overlapping(timed, options.overlap)
     before = 0.0
@@ -234,11 +243,11 @@ def _utterances(
         end = max(segment.end, min(segment.end + options.pad, after))
         before = max(before, segment.end)
         if number in doubled:
-            without(segment, "that overlap")
+            without(segment, "overlapping segments", "overlaps another")
         elif segment.end - segment.start < options.shortest:
-            without(segment, f"shorter than {options.shortest:g} s")
+            without(segment, f"segments shorter than {options.shortest:g} s", "is short")
         elif end - start > options.longest + 1e-6:
-            without(segment, f"longer than {options.longest:g} s")
+            without(segment, f"segments longer than {options.longest:g} s", "is long")
         else:
             start, lasting = round(start, 4), round(end - start, 4)
             extra = {"speaker": segment.speaker} if segment.speaker else {}
@@ -252,7 +261,7 @@ def _overlapping(segments: Sequence[Segment], allowed: float) -> set[int]:
     doubled: set[int] = set()
     last = 0
     for number in range(1, len(segments)):
-        if min(segments[last].end, segments[number].end) - segments[number].start > allowed:
+        if min(segments[last].end, segments[number].end) - segments[number].start > allowed + 1e-6:
             doubled |= {last, number}
         if segments[number].end > segments[last].end:
             last = number

@@ -41,7 +41,7 @@ class Labels:
 
     Args:
         segments: in the order of the file, by the recording's name where the file gives names, else by "".
-        notes: what was chosen or taken off, each with how many segments it touched (0: the whole file).
+        notes: what was chosen or taken off, each with how often (0: the whole file).
     """
 
     segments: dict[str, list[Segment]]

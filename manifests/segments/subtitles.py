@@ -129,4 +129,4 @@ def _said(content: str, notes: Counter[str]) -> tuple[str, str]:
             text = left
             notes[f"{name} taken off"] += 1
     text = " ".join(html.unescape(text).split())
-    return text, "sounds, not speech" if not text and content.strip() else ""
+    return text, "sounds without speech" if not text and content.strip() else ""
