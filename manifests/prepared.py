@@ -55,6 +55,7 @@ def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, optio
             "hours": made.hours,
             "left out": made.kinds,
             "text": made.text,
+            "sound": made.sound,
             "source": made.source,
         },
     )
@@ -104,6 +105,7 @@ def _chosen(dataset: str, options: CorpusOptions) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "sample_rate": options.sample_rate,
+        "channels": options.channels,
         "in_place": options.in_place,
         "held_out.validation": options.validation,
         "held_out.test": options.test,
@@ -146,7 +148,6 @@ def _made(folder: Path, noted: dict[str, Any]) -> Made:
     skipped = folder / SKIPPED
     faults = skipped.read_text(encoding="utf-8").splitlines() if skipped.exists() else []
     manifests = {split: folder / f"{split}.jsonl" for split in noted["counts"]}
-    kinds = Counter(noted["left out"])
-    return Made(
-        manifests, Counter(noted["counts"]), noted["hours"], faults, kinds, noted["text"], noted.get("source", [])
-    )
+    kinds, sound, source = Counter(noted["left out"]), noted.get("sound", []), noted.get("source", [])
+    counts = Counter(noted["counts"])
+    return Made(manifests, counts, noted["hours"], faults, kinds, noted["text"], sound, source)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from manifests.convert import AUDIO, duration, files
+from heyjetson.audio import is_recording
+from manifests.convert import duration, files
 from manifests.corpus import Recording
 from manifests.cuts import cut_name
 from manifests.found import Found
@@ -160,7 +161,7 @@ def _by_name(
 def _heard(folder: Path) -> dict[str, Path]:
     heard: dict[str, Path] = {}
     for path in files(folder):
-        if path.suffix.lower() in AUDIO:
+        if is_recording(path):
             first = heard.setdefault(str(path.relative_to(folder).with_suffix("")), path)
             if first != path:
                 raise ManifestError(f"{first} and {path} have one name: which is meant? Move one of them elsewhere.")
