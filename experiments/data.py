@@ -61,7 +61,7 @@ def prepare_data(cfg: DictConfig) -> Data:
         needed = " ".join(f"data.{key}=FILE.jsonl" for key in missing)
         raise ConfigError(
             f"Which recordings? Give {needed}, or data.folder=DIR, or choose a corpus: data=synthetic, digits, an4, "
-            "librispeech, ljspeech or commonvoice."
+            "librispeech, ljspeech, commonvoice or kaldi."
         )
     if cfg.data.prepare:
         from_main("data", lambda: _prepare(cfg.data))

@@ -42,7 +42,7 @@ class KaldiOptions:
     @property
     def identity(self) -> str:
         """What was chosen, for a finished corpus to be compared by."""
-        sets = ",".join(sorted(f"{name}={split}" if split else name for name, split in self.sets))
+        sets = ",".join(sorted(f"{name}:{split}" if split else name for name, split in self.sets))
         return " ".join(filter(None, ("kaldi", sets, "with commands" if self.allow_commands else "")))
 
 
@@ -78,13 +78,13 @@ def prepare(
 
 
 def choose(sets: str) -> tuple[tuple[str, str | None], ...]:
-    """Sets from a comma-separated list like `train,dev93,eval92=test`.
+    """Sets from a comma-separated list like `train,dev93,si_et_05:test`.
 
     Raises:
         ManifestError: a split is unknown.
     """
     chosen = []
-    for name, _, split in (one.strip().partition("=") for one in sets.split(",") if one.strip()):
+    for name, _, split in (one.strip().partition(":") for one in sets.split(",") if one.strip()):
         if split and split.strip().lower() not in SPLITS:
             raise ManifestError(f"Unknown split {split!r} of the set {name!r}; known are {', '.join(SPLITS)}.")
         chosen.append((name.strip(), SPLITS[split.strip().lower()] if split else None))
@@ -143,8 +143,8 @@ def _sets(source: Path, options: KaldiOptions, found: Found) -> dict[Path, str]:
     }
     if not below:
         raise ManifestError(
-            f"{source} is not a Kaldi data directory and holds none: expected wav.scp and text in it, or in folders "
-            "like train, dev and test below it."
+            f"{source} holds no data directory of Kaldi's: expected wav.scp and text in it, or in folders like train, "
+            "dev and test below it."
         )
     if unknown := [name for name, _ in options.sets if name not in below]:
         raise ManifestError(f"{source} holds no set {', '.join(unknown)}; there are {', '.join(below)}.")
@@ -157,7 +157,7 @@ def _sets(source: Path, options: KaldiOptions, found: Found) -> dict[Path, str]:
         if split is None:  # not into train: it may be what is to be tested on
             raise ManifestError(
                 f"Which split is {below[name]}? Choose the sets with --sets (data.sets in train.py), for example "
-                f"--sets {','.join(one if _split(one) else f'{one}=test' for one in below)}."
+                f"--sets {','.join(one if _split(one) else f'{one}:test' for one in below)}."
             )
         sets[below[name]] = split
     return sets

@@ -174,10 +174,10 @@ def register(commands: Any) -> None:
     one.add_argument("--only", dest="only_language", default=None, help="folder name of the language, such as en")
     one = dataset(
         "kaldi", _kaldi, "Kaldi's data directory (wav.scp, text, segments, utt2spk), or a folder with several",
-        "speechocean762", "egs/wsj/s5/data --sets train_si284,test_dev93=dev,test_eval92=test --allow-commands",
+        "speechocean762", "egs/wsj/s5/data --sets train_si284,test_dev93:dev,test_eval92:test --allow-commands",
     )  # fmt: skip
     one.add_argument("folder", type=Path, help="the data directory, or a folder with train, dev, test in it")
-    one.add_argument("--sets", default="", metavar="NAME[=SPLIT],…", help="which of several (default: all with a text)")
+    one.add_argument("--sets", default="", metavar="NAME[:SPLIT],…", help="which of several (default: all with a text)")
     one.add_argument("--root", type=Path, default=None, help="folder paths are relative to (default: looked for)")
     one.add_argument(
         "--allow-commands", action="store_true",

@@ -65,11 +65,11 @@ def test_one_directory_alone(corpus):
     assert [(one.name, one.splits) for one in found(corpus / "dev93").recordings] == [("c", ("validation",))]
     corpus.joinpath("train").rename(corpus / "mine")
     assert [one.splits for one in found(corpus / "mine").recordings] == [("train",), ("train",)]
-    with pytest.raises(ManifestError, match="Which split is .*mine. Choose the sets with --sets .*mine=test,test"):
+    with pytest.raises(ManifestError, match="Which split is .*mine. Choose the sets with --sets .*mine:test,test"):
         found(corpus)
-    chosen = KaldiOptions(choose("mine=train, test"))
+    chosen = KaldiOptions(choose("mine:train, test"))
     assert {one.splits for one in found(corpus, chosen).recordings} == {("train",), ("test",)}
-    assert chosen.identity == "kaldi mine=train,test"
+    assert chosen.identity == "kaldi mine:train,test"
 
 
 @pytest.mark.parametrize("depth", ["", "s5/data/"])
@@ -175,12 +175,12 @@ def test_wrong_files(tmp_path, kind):
 def test_wrong_folders(tmp_path, corpus):
     with pytest.raises(ManifestError, match="none does not exist"):
         found(tmp_path / "none")
-    with pytest.raises(ManifestError, match="WAVE is not a Kaldi data directory and holds none: expected wav.scp"):
+    with pytest.raises(ManifestError, match="WAVE holds no data directory of Kaldi's: expected wav.scp"):
         found(corpus / "WAVE")
     with pytest.raises(ManifestError, match="holds no set eval; there are dev93, test, train"):
         found(corpus, KaldiOptions(choose("train,eval")))
     with pytest.raises(ManifestError, match="Unknown split 'exam' of the set 'test'"):
-        choose("test=exam")
+        choose("test:exam")
     (corpus / "test" / "text").unlink()
     assert "test: passed over, for it has no file text" in found(corpus).notes[0]
     with pytest.raises(ManifestError, match="test/text does not exist"):
