@@ -19,10 +19,11 @@ from typing import Any, TypeVar
 import numpy as np
 import soundfile
 
-from heyjetson.audio import is_recording, measure, read_sound, resample
+from heyjetson.audio import is_recording, read_sound, resample
 from heyjetson.errors import AudioError
 from manifests.acoustics import add_noise, add_room, coloured_noise, room
 from manifests.convert import decode
+from manifests.convert import length as length_of
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.progress import progress
 
@@ -140,7 +141,7 @@ def noise_piece(path: Path, rng: np.random.Generator, samples: int, sample_rate:
     Raises:
         AudioError: it cannot be read, holds nothing, or what are not numbers.
     """
-    length = measure(path)
+    length = length_of(path)
     frames, wanted = round(length.seconds * length.rate), math.ceil(samples * length.rate / sample_rate) + 1
     start = int(rng.integers(frames - wanted + 1)) if frames > wanted else 0
     duration = wanted / length.rate if frames > wanted else None
@@ -276,8 +277,8 @@ def _audible(samples: np.ndarray) -> bool:
 def _header(path: Path) -> tuple[int, int] | str:
     """Frames and hertz; a sentence where there are none."""
     try:
-        length = measure(path)
-    except AudioError as error:
+        length = length_of(path)
+    except ManifestError as error:
         return str(error)
     return (round(length.seconds * length.rate), length.rate)
 
