@@ -7,9 +7,9 @@ import pytest
 from experiments.data import prepare_data
 from manifests import ManifestError, prepared, read_manifest
 from tests.conftest import ROOT
-from tests.manifests.test_datasets import libri_tree, voice_tree
+from tests.manifests.test_datasets import libri_tree, sound, voice_tree, write
 
-CORPORA = ("an4", "librispeech", "ljspeech", "commonvoice")
+CORPORA = ("an4", "librispeech", "ljspeech", "commonvoice", "kaldi")
 
 
 @pytest.fixture
@@ -69,6 +69,29 @@ def test_commonvoice(compose_config, tmp_path):
         )
     )  # fmt: skip
     assert [one.text for one in read_manifest(data.train)] == ["sieben äpfel"]
+
+
+def test_kaldi(compose_config, tmp_path, capsys, reused):
+    for name in ("train", "dev", "test"):
+        sound(tmp_path / "corpus" / "wav" / f"{name}.wav")
+        write(tmp_path / "corpus" / "data" / name / "wav.scp", f"r cat wav/{name}.wav |\n")
+        write(tmp_path / "corpus" / "data" / name / "segments", "u r 0.05 0.15\n")
+        write(tmp_path / "corpus" / "data" / name / "text", f"u {name.upper()}\nv GONE\n")
+    overrides = ["data=kaldi", f"data.source={tmp_path}/corpus", f"data.out={tmp_path}/out"]
+    with pytest.raises(ManifestError, match="is a command. .*data.allow_commands=true in train.py"):
+        prepare_data(compose_config(*overrides))
+    data = prepare_data(compose_config(*overrides, "data.allow_commands=true"))
+    shown = capsys.readouterr().out
+    assert f"data/train: 1 utterances for train, paths relative to {tmp_path}/corpus" in shown
+    assert "3 recordings were left out (3 utterances without sound)" in shown
+    assert [[(one.text, one.duration) for one in read_manifest(path)] for path in data.named().values()] == [
+        [("train", 0.1)], [("dev", 0.1)], [("test", 0.1)],
+    ]  # fmt: skip
+    reused()
+    assert prepare_data(compose_config(*overrides, "data.allow_commands=true")) == data
+    assert capsys.readouterr().out == shown
+    with pytest.raises(ManifestError, match="out holds kaldi with commands, not kaldi train with commands"):
+        prepare_data(compose_config(*overrides, "data.allow_commands=true", "data.sets=[train]"))
 
 
 @pytest.mark.parametrize("name", CORPORA)
