@@ -19,8 +19,8 @@ def main(cfg: DictConfig) -> None:
     """Pair → listen and align → write → report."""
     require_keys(cfg, "model", "sound", "text", "out")
     from experiments.align.lattice import Costs
-    from experiments.align.recipe import AlignOptions, align_all, pair, write
-    from experiments.align.report import show
+    from experiments.align.recipe import Aligner, AlignOptions, pair, write
+    from experiments.align.report import next_steps, show
 
     options = AlignOptions(
         min_score=cfg.min_score,
@@ -35,10 +35,17 @@ def main(cfg: DictConfig) -> None:
     from experiments.align.acoustic import open_acoustic
     from experiments.artifacts import local_model
 
-    acoustic = open_acoustic(local_model(cfg.model), cfg.threads)
-    results = list(align_all(acoustic, pairs.found, options))
-    write(results, out, options.min_score)
-    show(results, pairs, out, options.min_score, cfg.worst)
+    aligner = Aligner(open_acoustic(local_model(cfg.model), cfg.threads), options)
+    results = []
+    for result in aligner.run(pairs.found):
+        results.append(result)
+        write(results, out, options.min_score)  # what is done is not lost with a recording that cannot be read
+    show(results, out, options.min_score, cfg.worst)
+    for note in aligner.normaliser.report():
+        print(f"text: {note}")
+    if pairs.alone:
+        print(f"{len(pairs.alone)} files have no partner: {', '.join(path.name for path in pairs.alone[:8])}")
+    next_steps(results, out, options.min_score)
 
 
 if __name__ == "__main__":

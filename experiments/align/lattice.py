@@ -44,7 +44,7 @@ class Costs:
     """
 
     unspoken: float = 0.2
-    unread: float = 4.5
+    unread: float = 6.0
 
 
 @dataclass(frozen=True)

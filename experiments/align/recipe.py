@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.align.acoustic import Acoustic
 from experiments.align.lattice import Costs
 from experiments.align.segments import Aligned, Segment, segment
-from experiments.align.texts import LONGEST, Transcript, read_transcript
+from experiments.align.texts import LONGEST, Transcript, normaliser_for, read_transcript
 from experiments.entry import ConfigError
 from heyjetson.audio import load
 from manifests.lines import Utterance, write_manifest
@@ -112,20 +112,39 @@ def pair(sound: Path, text: Path) -> Pairs:
     return Pairs([(sounds[name], texts[name]) for name in both], alone)
 
 
-def align_all(acoustic: Acoustic, pairs: list[tuple[Path, Path]], options: AlignOptions) -> Iterator[Result]:
-    """Align recordings, one after another.
+class Aligner:
+    """A model that aligns recordings, one after another.
+
+    Args:
+        acoustic: the model.
+        options: how.
+
+    Attributes:
+        normaliser: of all transcripts; it counts what it did.
 
     Raises:
-        AudioError: a recording cannot be read.
-        ManifestError: a transcript cannot.
-        ConfigError: a transcript holds nothing to say, or a recording is too short.
+        ManifestError: numbers of the language are not known.
     """
-    # All of them before the first hour of work.
-    transcripts = [read_transcript(text, acoustic.labels, options.language, options.longest_line) for _, text in pairs]
-    for (sound, _), transcript in zip(pairs, transcripts, strict=True):
-        samples = load(sound, acoustic.sample_rate, channels=options.channels)
-        found = segment(acoustic, samples, transcript.utterances, options.costs, options.padding)
-        yield Result(sound, transcript, found)
+
+    def __init__(self, acoustic: Acoustic, options: AlignOptions):
+        self.acoustic, self.options = acoustic, options
+        self.normaliser = normaliser_for(acoustic.labels, options.language)
+
+    def run(self, pairs: list[tuple[Path, Path]]) -> Iterator[Result]:
+        """Align recordings with their transcripts.
+
+        Raises:
+            AudioError: a recording cannot be read.
+            ManifestError: a transcript cannot.
+            ConfigError: a transcript holds nothing to say, or a recording is too short.
+        """
+        options = self.options
+        # All of them before the first hour of work.
+        transcripts = [read_transcript(text, self.normaliser, options.longest_line) for _, text in pairs]
+        for (sound, _), transcript in zip(pairs, transcripts, strict=True):
+            samples = load(sound, self.acoustic.sample_rate, channels=options.channels)
+            found = segment(self.acoustic, samples, transcript.utterances, options.costs, options.padding)
+            yield Result(sound, transcript, found)
 
 
 def write(results: list[Result], out: Path, min_score: float) -> None:

@@ -6,21 +6,20 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from experiments.align.recipe import ALIGNED, DOUBTFUL, LABELS, LEFT_OUT, Pairs, Result
+from experiments.align.recipe import ALIGNED, DOUBTFUL, LABELS, LEFT_OUT, Result
 from manifests.show import from_here, short, span
 
 LONG = 20.0  # seconds, beyond which training refuses an utterance unless data.longest is raised
 QUANTILES = (0.01, 0.1, 0.5, 0.9)
 
 
-def show(results: list[Result], pairs: Pairs, out: Path, min_score: float, worst: int) -> None:
-    """Print what was found and what was not, the worst segments, and what to do next.
+def show(results: list[Result], out: Path, min_score: float, worst: int) -> None:
+    """Print what was found and what was not, and the worst segments.
 
     Args:
         results: of all recordings.
-        pairs: of which.
         out: folder that was written to.
         min_score: segments below it are doubtful.
         worst: how many of the worst to print.
@@ -28,7 +27,7 @@ def show(results: list[Result], pairs: Pairs, out: Path, min_score: float, worst
     segments = [(result, one) for result in results for one in result.aligned.segments]
     sure = [one for _, one in segments if one.score >= min_score]
     doubtful = [one for _, one in segments if one.score < min_score]
-    table = Table("", "utterances", "time", "where")
+    table = Table("", "utterances", "time", Column("where", overflow="fold"))
     sounds = f"{len(results)} recording{'s' if len(results) != 1 else ''}"
     spoken = sum(len(result.transcript.utterances) + len(result.transcript.unsayable) for result in results)
     table.add_row(sounds, f"{spoken:,}", span(sum(result.aligned.seconds for result in results) / 3600), "")
@@ -54,16 +53,23 @@ def show(results: list[Result], pairs: Pairs, out: Path, min_score: float, worst
             where = f"{result.sound.name} {one.begin:.2f}" if len(results) > 1 else f"{one.begin:.2f}"
             table.add_row(f"{one.score:.2f}", where, f"{one.end:.2f}", short(one.utterance.text, 80))
         console.print(table)
-    for note in (note for result in results for note in result.transcript.notes):
-        print(f"text: {note}")
-    if pairs.alone:
-        print(f"{len(pairs.alone)} files have no partner: {', '.join(path.name for path in pairs.alone[:8])}")
+
+
+def next_steps(results: list[Result], out: Path, min_score: float) -> None:
+    """Print what to look at and what to do next.
+
+    Args:
+        results: of all recordings.
+        out: folder that was written to.
+        min_score: segments below it are doubtful.
+    """
+    sure = [one for result in results for one in result.aligned.segments if one.score >= min_score]
     if long := sum(one.end - one.begin > LONG for one in sure):
         print(
-            f"{long} segments are longer than {LONG:g} s, which training refuses: give shorter lines, or longest_line=."
+            f"{long} segments are longer than {LONG:g} s: training refuses them. Give shorter lines, or longest_line=."
         )
     print(f"look     the label tracks in {from_here(out / LABELS)} open in Audacity beside the recording")
     if sure:
         manifest = from_here(out / ALIGNED)
         print(f"next     python -m manifests check {manifest}")
-        print(f"         python -m manifests table {manifest} --audio audio_filepath --text text --out data/NAME")
+        print(f"         python -m manifests table {manifest} --out data/NAME")

@@ -46,28 +46,24 @@ class Transcript:
         utterances: in their order.
         unsayable: `file:line: reason` of each piece of text that cannot be written in the model's characters. Its sound
             belongs to no utterance.
-        notes: what normalisation changed, a line for each step.
     """
 
     utterances: list[Utterance]
     unsayable: list[str]
-    notes: list[str]
 
 
-def read_transcript(path: Path, labels: list[str], language: str = "en", longest: int = LONGEST) -> Transcript:
+def read_transcript(path: Path, normaliser: Normaliser, longest: int = LONGEST) -> Transcript:
     """Read a transcript: a line is an utterance, a line of more than `longest` characters is cut into sentences.
 
     Args:
         path: UTF-8 text.
-        labels: characters of the model.
-        language: of the numbers in it.
+        normaliser: see `normaliser_for`; it counts what it did.
         longest: characters.
 
     Raises:
-        ManifestError: the file is missing or not UTF-8, or numbers of the language are not known.
+        ManifestError: the file is missing or not UTF-8.
         ConfigError: nothing of it can be said.
     """
-    normaliser = _normaliser(labels, language)
     utterances: list[Utterance] = []
     unsayable: list[str] = []
     for number, line in text_lines(path):
@@ -84,11 +80,19 @@ def read_transcript(path: Path, labels: list[str], language: str = "en", longest
         raise ConfigError(
             f"{path} holds no text that the model can write. Write what is said in words.\n{shown}".rstrip()
         )
-    return Transcript(utterances, unsayable, list(normaliser.report()))
+    return Transcript(utterances, unsayable)
 
 
-def _normaliser(labels: list[str], language: str) -> Normaliser:
-    """The one normaliser, set to what the model writes."""
+def normaliser_for(labels: list[str], language: str = "en") -> Normaliser:
+    """The one normaliser, set to what a model writes.
+
+    Args:
+        labels: characters of the model.
+        language: of the numbers in the text.
+
+    Raises:
+        ManifestError: numbers of the language are not known.
+    """
     known = "".join(labels)
     return Normaliser(
         TextOptions(labels=known, language=language, accents=known.isascii(), case=known == known.lower())
