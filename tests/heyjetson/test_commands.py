@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import argparse
 import io
 import json
 import subprocess
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from heyjetson import Result, Word
+from heyjetson import Bundle, Engine, Result, Word
+from heyjetson.beam import BeamOptions
 from heyjetson.cli import main, parser
+from heyjetson.commands import decoder_options
 from heyjetson.formats import captions, clock, subtitles
 from tests.conftest import ROOT
 
@@ -156,6 +159,21 @@ def test_a_reader_that_stops_reading_is_no_error(bundle, speech):
     command = f"{sys.executable} -m heyjetson transcribe {bundle} {' '.join([str(speech / 'a.wav')] * 3)} | head -1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+
+
+def test_a_beam_is_searched_without_a_language_model(bundle, speech, capsys):
+    engine = Engine(Bundle(bundle))
+    assert type(engine.decoder()).__name__ == "GreedyDecoder"
+    assert type(engine.decoder(options=BeamOptions(beam_size=64))).__name__ == "BeamDecoder"
+    options = argparse.Namespace(lm=None, hot_words=None, beam=64)
+    assert type(engine.decoder(**decoder_options(options))).__name__ == "BeamDecoder"
+    assert said(capsys, "transcribe", bundle, speech / "a.wav", "--beam", "64")
+
+
+def test_the_gate_is_described_as_it_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["listen", "--help"])
+    assert "over the background" in " ".join(capsys.readouterr().out.split())
 
 
 def test_captions():
