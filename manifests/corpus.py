@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from manifests.convert import convert, duration
 from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.overlap import joined, twins
 from manifests.progress import threaded
 from manifests.show import from_here
 from manifests.text import Normaliser, TextOptions, options_from
@@ -85,6 +86,7 @@ class Made:
         faults: recordings left out, each with the reason.
         kinds: how many for each reason.
         text: what normalisation changed, a line for each step.
+        shared: what is there under two names, and whether two splits have it, a line each.
     """
 
     manifests: dict[str, Path]
@@ -93,11 +95,13 @@ class Made:
     faults: list[str]
     kinds: Counter[str]
     text: list[str]
+    shared: list[str] = field(default_factory=list)
 
     def notes(self) -> Iterator[str]:
         """What normalisation changed, and what was left out and why, a line each."""
         for line in self.text:
             yield f"text: {line}"
+        yield from self.shared
         if self.faults:
             counts = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
             listed = from_here(next(iter(self.manifests.values())).with_name(SKIPPED))
@@ -111,14 +115,18 @@ def share(key: str, seed: str = "") -> float:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") / 2**64
 
 
-def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Recording]:
+def hold_out(
+    recordings: list[Recording], options: CorpusOptions, first: Sequence[int] | None = None
+) -> list[Recording]:
     """Move a share of `train` to `validation` and `test` where there are none, and out of all other splits.
 
-    Speakers are moved as a whole where there are ten, else recordings by their names.
+    Speakers are moved as a whole where there are ten, else recordings by their names. What is there under two names is
+    moved as a whole too.
 
     Args:
         recordings: of one dataset.
         options: the shares; each gets one speaker or recording at least, as long as one is left to train on.
+        first: for each recording the place of the first that is the same; found when None.
 
     Raises:
         ManifestError: the shares leave nothing to train on.
@@ -133,10 +141,13 @@ def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Record
     trained = [recording for recording in recordings if "train" in recording.splits]
     by_speaker = len({recording.extra.get("speaker") for recording in trained} - {None, ""}) >= 10
 
-    def key(recording: Recording) -> str:
+    def own(recording: Recording) -> str:
         return str(by_speaker and recording.extra.get("speaker") or recording.name)
 
-    places = sorted((share(one), one) for one in {key(recording) for recording in trained})
+    groups = twins(recordings) if first is None else first
+    learned = [group for group, recording in zip(groups, recordings, strict=True) if "train" in recording.splits]
+    together = joined([own(recording) for recording in trained], learned)
+    places = sorted((share(one), one) for one in set(together.values()))
     moved: dict[str, str] = {}
     start = 0.0
     for name, part in parts.items():
@@ -147,8 +158,8 @@ def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Record
         moved.update(dict.fromkeys(held if len(held) < len(left) else held[1:], name))
         start += part
     return [
-        replace(recording, splits=(moved[key(recording)],))
-        if "train" in recording.splits and key(recording) in moved
+        replace(recording, splits=(moved[together[own(recording)]],))
+        if "train" in recording.splits and together[own(recording)] in moved
         else recording
         for recording in recordings
     ]
@@ -168,7 +179,9 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         ManifestError: there is no recording, two have one name, none could be used, or `out` cannot be written to.
     """
     out = out.absolute()
-    found = hold_out(list(recordings), options)
+    listed = list(recordings)
+    first = twins(listed)
+    found = hold_out(listed, options, first)
     if not found:
         raise ManifestError("The dataset holds no recordings. Is this the right folder?")
     _refuse_clashes(found)
@@ -225,7 +238,30 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         write_manifest(manifests[split], utterances)
     counts = Counter({split: len(utterances) for split, utterances in lines.items()})
     hours = {split: sum(one.duration for one in utterances) / 3600 for split, utterances in lines.items()}
-    return Made(manifests, counts, hours, faults, kinds, list(normaliser.report()))
+    return Made(manifests, counts, hours, faults, kinds, list(normaliser.report()), _shared(found, first))
+
+
+def _shared(recordings: Sequence[Recording], first: Sequence[int]) -> list[str]:
+    """What is there under two names, and what the dataset itself has in two splits."""
+    again = [
+        (one, recordings[place]) for one, place in zip(recordings, first, strict=True) if one is not recordings[place]
+    ]
+    apart = [pair for pair in again if pair[0].splits != pair[1].splits]
+    lines = []
+    if len(again) > len(apart):
+        one, two = next(pair for pair in again if pair[0].splits == pair[1].splits)
+        lines.append(
+            f"{len(again) - len(apart):,} recordings are there under another name too ({one.audio.name} is "
+            f"{two.audio.name}, for one); kept in one split"
+        )
+    if apart:
+        one, two = apart[0]
+        lines.append(
+            f"{len(apart):,} recordings are in two splits of the dataset ({one.audio} of {', '.join(one.splits)} is "
+            f"{two.audio} of {', '.join(two.splits)}, for one); train.py refuses such sets: take them out of one with "
+            "`python -m manifests filter … --not-in FILE.jsonl`"
+        )
+    return lines
 
 
 def _refuse_clashes(recordings: list[Recording]) -> None:

@@ -47,6 +47,7 @@ def make(dataset: str, recordings: Sequence[Recording], out: Path, options: Corp
             "hours": made.hours,
             "left out": made.kinds,
             "text": made.text,
+            "shared": made.shared,
         },
     )
     return made
@@ -133,4 +134,5 @@ def _made(folder: Path, noted: dict[str, Any]) -> Made:
     skipped = folder / SKIPPED
     faults = skipped.read_text(encoding="utf-8").splitlines() if skipped.exists() else []
     manifests = {split: folder / f"{split}.jsonl" for split in noted["counts"]}
-    return Made(manifests, Counter(noted["counts"]), noted["hours"], faults, Counter(noted["left out"]), noted["text"])
+    kinds, shared = Counter(noted["left out"]), noted.get("shared", [])
+    return Made(manifests, Counter(noted["counts"]), noted["hours"], faults, kinds, noted["text"], shared)

@@ -86,11 +86,13 @@ def _parts(text: str) -> dict[str, float]:
 
 def _split(given: argparse.Namespace) -> int:
     parts = _parts(given.parts)
-    divided = select.split(read_manifest(given.manifest), parts, given.by, given.seed)
+    divided, again = select.split(read_manifest(given.manifest), parts, given.by, given.seed)
     targets = {name: (given.out or given.manifest.parent) / f"{name}.jsonl" for name in divided}
     _refuse_sources(targets.values(), [given.manifest])
     for name, utterances in divided.items():
         _wrote(targets[name], utterances)
+    if again:
+        print(f"{again:,} lines are recordings that others have already; kept in one part")
     return 0
 
 
