@@ -49,12 +49,14 @@ class Report:
         good: utterances without a fault.
         faults: one sentence for each bad utterance, with file and line.
         kinds: how many faults of each kind.
+        utterances: all, in the manifest's order.
     """
 
     manifest: Path
     good: list[Utterance] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
+    utterances: Sequence[Utterance] = ()
 
     def summary(self) -> str:
         """All kinds with their counts, and the first faults in full."""
@@ -142,6 +144,7 @@ def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
 
 
 def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirements) -> Report:
+    report.utterances = utterances
     found: Iterable[tuple[str, str] | None]
     if needs.decode:
         found = threaded(lambda utterance: _fault(utterance, needs), utterances, f"checking {report.manifest.name}")

@@ -44,7 +44,7 @@ def contents(paths: Iterable[Path], known: Collection[str] = ()) -> dict[Path, s
 
     Args:
         paths: files; those that cannot be read are each their own.
-        known: full names of sound that is elsewhere, from `content`; what is equal gets that name.
+        known: names of sound that is elsewhere, from `full_contents`; what is equal gets that name.
     """
     listed = list(dict.fromkeys(paths))
     found = list(_each(_opened, listed, "comparing recordings"))
@@ -78,10 +78,14 @@ def contents(paths: Iterable[Path], known: Collection[str] = ()) -> dict[Path, s
     }
 
 
-def content(path: Path) -> str:
-    """The full name of a file's sound; that of the file where it cannot be read."""
-    file = _opened(path)
-    return f"unread {path}" if file is None else _name(file)
+def full_contents(paths: Sequence[Path]) -> list[str]:
+    """The name that the sound of each file has anywhere; that of the file itself where it cannot be read."""
+
+    def name(path: Path) -> str:
+        file = _opened(path)
+        return f"unread {path}" if file is None else _name(file)
+
+    return list(_each(name, paths, "hashing"))
 
 
 def _each(function: Callable[[T], R], items: Sequence[T], description: str) -> Iterator[R]:

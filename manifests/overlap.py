@@ -45,7 +45,7 @@ class Set:
         name: of the set, for messages.
         place: its manifest, for messages.
         utterances: what it holds.
-        sounds: the name of each utterance's sound, where it is known without the file; see `contents.content`.
+        sounds: the name of each utterance's sound, where it is known without the file; see `contents.full_contents`.
     """
 
     name: str
@@ -108,8 +108,8 @@ class Shared:
     def information(self) -> str:
         """Speakers and sentences that both have, which a corpus of commands always shares."""
         return (
-            f"{self.first.name} and {self.second.name}: {self.sentences:,} sentences and {self.speakers:,} speakers in "
-            "common"
+            f"{self.first.name} and {self.second.name} have in common: sentences {self.sentences:,}, speakers "
+            f"{self.speakers:,}"
         )
 
 
@@ -136,8 +136,8 @@ class Repeats:
         one, two = self.example
         text = f", {self.other:,} of them with another transcript" if self.other else ""
         return (
-            f"{self.count:,} utterances of {self.of.name} are recordings that it has already{text}: "
-            f"{self.of.line(two)} is {self.of.line(one)}"
+            f"{self.count:,} utterances of {self.of.name} repeat a recording that stands before{text}: "
+            f"{self.of.line(two)} is {self.of.line(one)}, for one"
         )
 
 
