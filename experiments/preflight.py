@@ -107,7 +107,7 @@ def check_apart(cfg: DictConfig, sets: Sequence[Set]) -> dict[str, int]:
     """
     unset = [one.name for one in sets if one.name in cfg.data.test and not cfg.data.test[one.name]]
     for name in unset:
-        print(f"The test set {name} is the validation set, which the best weights are chosen by: it flatters them.")
+        print(f"The test set {name} is the validation set, which the best weights are chosen by: its WER is too low.")
     compared = [one for one in sets if one.name not in unset]
     places = {one.name: place for place, one in enumerate(compared)}
     learned = [places[name] for name in ("train", "validation") if name in places]

@@ -2,7 +2,7 @@
 
 Nothing is decoded. FLAC's header has the MD5 of its samples; a wav's samples are its data chunk, so that two wavs whose
 headers differ, or a wav and the FLAC of it, are one sound. Only files that are alike in rate, channels, bits and length
-are read further: first three pieces of them, and to the end where these are alike too.
+are compared further: by their first samples, then by three pieces, and to the end where these are alike too.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from manifests.progress import progress
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PIECE = 4096  # bytes; a page of the file system
+EARLY = 2048  # bytes; of a page with the header before them
 BLOCK = 1 << 20
 CHUNK = 256  # files a thread takes at once: a call each would cost more than the reading
 THREADS = 4  # more only wait for each other where the files are in memory, and network storage gains little more
@@ -29,60 +31,55 @@ _PCM, _EXTENSIBLE = 1, 0xFFFE
 
 
 class _File(NamedTuple):
-    """A file as its header has it: `kind` is all that must agree before two can hold one sound."""
+    """A file as its first page has it: `kind` is what the header says of any that holds the same sound."""
 
-    path: Path
+    path: str
     kind: str
     start: int
     size: int
     digest: str | None  # of the samples, where the header has it
+    early: int  # hash of the first samples, in this process
     inode: tuple[int, int]
 
 
-def contents(paths: Iterable[Path], known: Collection[str] = ()) -> dict[Path, str]:
-    """A name for the sound of each file: two are equal where the sound is.
+def contents(paths: Iterable[Path], known: Collection[str] = ()) -> list[str]:
+    """A name for the sound of each file, in their order: two are equal where the sound is.
 
     Args:
-        paths: files; those that cannot be read are each their own.
+        paths: files, any of them several times; those that cannot be read are each their own.
         known: names of sound that is elsewhere, from `full_contents`; what is equal gets that name.
     """
-    listed = list(dict.fromkeys(paths))
-    found = list(_each(_opened, listed, "comparing recordings"))
-    kinds: dict[str, dict[tuple[int, int], _File]] = {}
-    for file in found:
-        if file is not None:
-            kinds.setdefault(file.kind, {}).setdefault(file.inode, file)
-    elsewhere = {name.rpartition(" ")[0] for name in known}
+    given = [str(path) for path in paths]
+    once = list(dict.fromkeys(given))
+    found = dict(zip(once, _each(_opened, once, "comparing recordings"), strict=True))
+    files = list({file.inode: file for file in found.values() if file is not None}.values())
     names: dict[tuple[int, int], str] = {}
-    alike: list[_File] = []
-    whole: list[_File] = []
-    for kind, files in kinds.items():
-        if len(files) == 1 and kind not in elsewhere:
-            names[next(iter(files))] = kind
-        elif kind in elsewhere or any(file.digest for file in files.values()):
-            whole += files.values()
-        else:
-            alike += files.values()
-    pieces: dict[tuple[str, bytes], list[_File]] = {}
-    for file, piece in zip(alike, _each(_pieces, alike, "comparing recordings"), strict=True):
-        pieces.setdefault((file.kind, piece), []).append(file)
-    for (kind, piece), files in pieces.items():
-        if len(files) == 1:
-            names[files[0].inode] = f"{kind} ~{piece.hex()}"
-        else:
-            whole += files
-    for file, name in zip(whole, _each(_name, whole, "comparing recordings"), strict=True):
-        names[file.inode] = name
-    return {
-        path: f"unread {path}" if file is None else names[file.inode] for path, file in zip(listed, found, strict=True)
-    }
+
+    def not_alone(some: list[_File], keys: list[Any]) -> list[_File]:
+        """Name the files whose key no other has; return the others."""
+        counts = Counter(keys)
+        names.update({one.inode: f"only {one.path}" for one, key in zip(some, keys, strict=True) if counts[key] == 1})
+        return [one for one, key in zip(some, keys, strict=True) if counts[key] > 1]
+
+    elsewhere = {name.rpartition(" ")[0] for name in known}
+    kinds, hashed = Counter(one.kind for one in files), {one.kind for one in files if one.digest}
+    # What a FLAC's header or a listing has a digest of can only be compared by the digest.
+    whole = [one for one in files if one.kind in elsewhere or (one.kind in hashed and kinds[one.kind] > 1)]
+    chosen = {one.inode for one in whole}
+    rest = [one for one in files if one.inode not in chosen]
+    alike = not_alone(rest, [(one.kind, one.early) for one in rest])
+    whole += not_alone(
+        alike, [*zip((one.kind for one in alike), _each(_pieces, alike, "comparing recordings"), strict=True)]
+    )
+    names |= zip((one.inode for one in whole), _each(_name, whole, "comparing recordings"), strict=True)
+    return [f"unread {path}" if (file := found[path]) is None else names[file.inode] for path in given]
 
 
 def full_contents(paths: Sequence[Path]) -> list[str]:
     """The name that the sound of each file has anywhere; that of the file itself where it cannot be read."""
 
     def name(path: Path) -> str:
-        file = _opened(path)
+        file = _opened(str(path))
         return f"unread {path}" if file is None else _name(file)
 
     return list(_each(name, paths, "hashing"))
@@ -99,7 +96,7 @@ def _each(function: Callable[[T], R], items: Sequence[T], description: str) -> I
         yield from progress(chain.from_iterable(results), description, len(items))
 
 
-def _opened(path: Path) -> _File | None:
+def _opened(path: str) -> _File | None:
     """What the header of a file says; None where it cannot be read or holds nothing."""
     try:
         # A pipe would be waited for.
@@ -110,12 +107,15 @@ def _opened(path: Path) -> _File | None:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or not status.st_size:
             return None
-        kind, start, size, digest = _header(handle, os.pread(handle, PIECE, 0), status.st_size)
+        head = os.pread(handle, PIECE, 0)
+        kind, start, size, digest = _header(handle, head, status.st_size)
+        end = start + min(size, EARLY)
+        early = hash(head[start:end] if end <= len(head) else os.pread(handle, end - start, start))
     except OSError:
         return None
     finally:
         os.close(handle)
-    return _File(path, kind, start, size, digest, (status.st_dev, status.st_ino))
+    return _File(path, kind, start, size, digest, early, (status.st_dev, status.st_ino))
 
 
 def _header(handle: int, head: bytes, size: int) -> tuple[str, int, int, str | None]:

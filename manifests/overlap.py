@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, combinations
+from itertools import accumulate, combinations, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -85,6 +85,8 @@ class Shared:
         """What is wrong with the two sets, with the first utterances; empty where they share none."""
         if not self.same:
             return ""
+        if self.first.place.absolute() == self.second.place.absolute():
+            return f"{self.first.name} and {self.second.name} are one file: {self.second.place}"
         other = sum(one.text != two.text for one, two in self.same)
         lines = [
             f"{len(self.same):,} of {len(self.second.utterances):,} utterances of {self.second.name} are in "
@@ -170,8 +172,8 @@ def compare(sets: Sequence[Set], pairs: Iterable[tuple[int, int]] | None = None)
         pairs: which of them to compare, by their places; all when None.
     """
     known = {sound for one in sets for sound in one.sounds or ()}
-    found = contents((line.audio for one in sets if one.sounds is None for line in one.utterances), known)
-    named = [one.sounds or [found[line.audio] for line in one.utterances] for one in sets]
+    found = iter(contents((line.audio for one in sets if one.sounds is None for line in one.utterances), known))
+    named = [list(islice(found, len(one.utterances))) if one.sounds is None else one.sounds for one in sets]
     by_sound = [_places(sounds) for sounds in named]
     repeats = [_repeats(one, places) for one, places in zip(sets, by_sound, strict=True)]
     chosen = combinations(range(len(sets)), 2) if pairs is None else pairs
@@ -181,9 +183,8 @@ def compare(sets: Sequence[Set], pairs: Iterable[tuple[int, int]] | None = None)
 
 def twins(spoken: Sequence[Spoken]) -> list[int]:
     """For each utterance the place of the first that is the same: its own where there is none before it."""
-    found = contents(one.audio for one in spoken)
     first = list(range(len(spoken)))
-    for places in _places([found[one.audio] for one in spoken]).values():
+    for places in _places(contents(one.audio for one in spoken)).values():
         if len(places) < 2:
             continue
         for place, same in _first(places, [_span(spoken[place]) for place in places]).items():
