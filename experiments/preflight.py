@@ -125,7 +125,8 @@ def check_apart(cfg: DictConfig, sets: Sequence[Set]) -> dict[str, int]:
             )
         print(f"{text}\ndata.allow_shared=true: going on. Figures on such sets say little about new recordings.")
     heard = {pair.second.name: len(pair.same) for pair in found.shared if pair.first.name == "train"}
-    return heard | {name: heard["validation"] for name in unset if heard}
+    chosen_by = heard.pop("validation", None)
+    return heard if chosen_by is None else heard | dict.fromkeys(unset, chosen_by)
 
 
 def check_learning(cfg: DictConfig, model: SpeechModel, folder: Path) -> None:
