@@ -285,6 +285,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     model.save_to(str(nemo))
     for name, manifest in data.test.items():
         report = evaluate_nemo(model, manifest, cfg.data.batch_size, data.channels)
+        report.heard = data.heard.get(name)
         report.write(folder / f"test_{name}.json")
         metrics["test"][name] = report.totals()
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))

@@ -62,6 +62,7 @@ class Report:
         faults: one sentence for each bad utterance, with file and line.
         kinds: how many faults of each kind.
         notes: what was noted of the sound of good utterances.
+        utterances: all, in the manifest's order.
     """
 
     manifest: Path
@@ -69,6 +70,7 @@ class Report:
     faults: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     notes: Notes = field(default_factory=Notes)
+    utterances: Sequence[Utterance] = ()
 
     def summary(self) -> str:
         """All kinds with their counts, and the first faults in full."""
@@ -194,6 +196,7 @@ def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
 
 
 def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirements) -> Report:
+    report.utterances = utterances
     found: Iterable[_Finding]
     if needs.decode:
         found = threaded(lambda utterance: _examined(utterance, needs), utterances, f"checking {report.manifest.name}")

@@ -57,6 +57,7 @@ def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, optio
             "text": made.text,
             "sound": made.sound,
             "source": made.source,
+            "shared": made.shared,
         },
     )
     return made
@@ -148,6 +149,6 @@ def _made(folder: Path, noted: dict[str, Any]) -> Made:
     skipped = folder / SKIPPED
     faults = skipped.read_text(encoding="utf-8").splitlines() if skipped.exists() else []
     manifests = {split: folder / f"{split}.jsonl" for split in noted["counts"]}
-    kinds, sound, source = Counter(noted["left out"]), noted.get("sound", []), noted.get("source", [])
-    counts = Counter(noted["counts"])
-    return Made(manifests, counts, noted["hours"], faults, kinds, noted["text"], sound, source)
+    kinds, counts = Counter(noted["left out"]), Counter(noted["counts"])
+    sound, source, shared = (noted.get(key, []) for key in ("sound", "source", "shared"))
+    return Made(manifests, counts, noted["hours"], faults, kinds, noted["text"], sound, source, shared)

@@ -24,7 +24,7 @@ marks = st.sampled_from(["", "\ufeff"])
 
 def sound(path: Path, seconds: float = 0.2, rate: int = 16000, container: str | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.random.default_rng(len(path.name)).standard_normal(round(seconds * rate)) * 0.1
+    samples = np.random.default_rng([*path.name.encode()]).standard_normal(round(seconds * rate)) * 0.1
     soundfile.write(path, samples, rate, format=container)
     return path
 
