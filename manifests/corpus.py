@@ -84,7 +84,7 @@ class Made:
         hours: of each split.
         faults: recordings left out, each with the reason.
         kinds: how many for each reason.
-        text: what normalisation changed, a line for each step.
+        text: what normalisation changed and refused, a line for each rule.
     """
 
     manifests: dict[str, Path]
@@ -200,13 +200,13 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
     kinds: Counter[str] = Counter()
     converted = threaded(sound, found, "converting", options.workers)
     for recording, made in zip(found, converted, strict=True):
-        text = normaliser(recording.text)
+        text, refused = normaliser(recording.text)
         if isinstance(made, str):
             kinds["unreadable recordings"] += 1
             faults.append(made)
-        elif strange := normaliser.unfit(text):
-            kinds["transcripts with characters outside the labels"] += 1
-            faults.append(f"{recording.audio}: characters outside the labels {strange!r}: {recording.text!r:.80}")
+        elif refused:
+            kinds[refused.counted] += 1
+            faults.append(f"{recording.audio}: {refused.of(recording.text)}")
         elif not text:
             kinds["empty transcripts"] += 1
             faults.append(f"{recording.audio}: the transcript is empty or missing.")

@@ -43,7 +43,7 @@ def read_texts(
         labels: characters that a sentence may have.
 
     Returns:
-        sentences, where they came from, and how many lines were left out because of other characters.
+        sentences, where they came from, and how many lines were left out: of other characters, or not understood.
 
     Raises:
         ManifestError: a file is missing or broken.
@@ -59,7 +59,8 @@ def read_texts(
     for path in texts:
         lines = [line for _, line in text_lines(path)]
         found = [normalise(line) for line in progress(lines, f"reading {path.name}", len(lines))]
-        left_out += _take(path, found, labels, sentences, sources)
+        fit = [text for text, refused in found if not refused]
+        left_out += len(found) - len(fit) + _take(path, fit, labels, sentences, sources)
     if not sentences:
         raise LmError(
             f"No sentence is left of {left_out} lines: all have characters outside {labels!r}. Give --labels with the "

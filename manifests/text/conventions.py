@@ -1,7 +1,7 @@
 """The conventions of markup that are known by name, and the words that corpora write in brackets.
 
-Sources: Kaldi's and icefall's recipes; the transcribers' guides of the LDC (Switchboard, Fisher, HUB4, CALLHOME, Babel);
-AMI and ICSI; TED-LIUM; CHiME; CMU Sphinx; GigaSpeech; SubRip, WebVTT and SubStation Alpha.
+Sources: Kaldi's and icefall's recipes; the transcribers' guides of the LDC (Switchboard, Fisher, HUB4, CALLHOME,
+Babel); AMI and ICSI; TED-LIUM; CHiME; CMU Sphinx; GigaSpeech; SubRip, WebVTT and SubStation Alpha.
 """
 
 from __future__ import annotations
@@ -68,6 +68,12 @@ MISSING_WORDS = frozenset(
     mumbling mumbled
     """.split()
 )
+# With one of these, what is in parentheses may be prose: (with music) is read aloud, [with music] is not.
+_PROSE = frozenset("a the of in on and with to some more he she they no only".split())
+# Between stars and underscores other words may be stressed: I love *music*.
+_ACTIONS = frozenset(
+    "laughs chuckles giggles coughs sighs sniffs sniffles sneezes gasps yawns groans moans grunts sobs clears".split()
+)
 FILLERS = frozenset("uh um er erm ah eh hm hmm mm mhm huh uhhuh uhuh oh ew ha hee ach eee aw ay".split())
 MARKS = {"comma": ",", "period": ".", "questionmark": "?", "exclamationpoint": "!"}  # of GigaSpeech
 
@@ -75,8 +81,12 @@ WORDS = re.compile(r"[^\W\d_]+")
 _LONGEST_NOTE = 5  # words; what is longer and in parentheses is prose, whatever words are in it
 
 
-def kind(content: str) -> str:
-    """What the content of brackets is: `event`, `missing`, `filler`, `note` (partly one of them), or `words`.
+def kind(content: str, around: str = "[") -> str:
+    """What the content of brackets is: `event`, `missing`, `filler`, `note` (it may be an event), or `words`.
+
+    Args:
+        content: without the brackets.
+        around: the opening one, or `*` or `_`.
 
     >>> [kind(one) for one in ("audience laughing", "unk", "UM", "laughing at him", "John", "?!")]
     ['event', 'missing', 'filler', 'note', 'words', 'missing']
@@ -92,5 +102,9 @@ def kind(content: str) -> str:
         return "filler"
     if EVENTS.isdisjoint(words):
         return "words"
-    numbered = any(character.isdigit() for character in content)
-    return "event" if not numbered and all(word in EVENTS or word in WITH_EVENTS for word in words) else "note"
+    certain = all(word in EVENTS or word in WITH_EVENTS for word in words) and content.isascii()
+    if around == "(":
+        certain = certain and _PROSE.isdisjoint(words)
+    elif around in ("*", "_"):
+        certain = certain and (content.isupper() or not _ACTIONS.isdisjoint(words))
+    return "event" if certain and not any(character.isdigit() for character in content) else "note"

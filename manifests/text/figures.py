@@ -34,7 +34,7 @@ def year(figures: str) -> str:
 
 
 def integer(figures: str) -> str:
-    """An English number: an amount where it has commas, a code with zeros before it or very long, else a year's words."""
+    """An English number: an amount where it has commas, figures where zeros lead or it is long, else as years are."""
     if "," in figures:
         return amount(figures)
     if len(figures) > 1 and int(figures[0]) == 0 or len(figures) > LONGEST_NUMBER:

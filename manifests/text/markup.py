@@ -1,4 +1,4 @@
-"""Markup: removed, or taken for what was said, by the conventions that are enabled; refused where none understands it."""
+"""Markup: removed, or taken for what was said, by the conventions that are enabled; else the text is refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import html
 import re
 from collections.abc import Callable, Collection
 
-from manifests.text.conventions import EVENTS, FILLERS, MARKS, MISSING_WORDS, WORDS, kind
-from manifests.text.rules import MARKUP, MISSING, NotUnderstood, Rule, Step, refuse
+from manifests.text.conventions import EVENTS, FILLERS, MARKS, MISSING_WORDS, kind
+from manifests.text.rules import MARKUP, MISSING, NotUnderstoodError, Rule, Step, refuse
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,31});")
 _GROUP = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}|\([^()]*\)")
@@ -57,7 +57,7 @@ def _times(match: re.Match[str]) -> str | None:
 
 
 def _event(match: re.Match[str]) -> str | None:
-    return " " if kind(match[0][1:-1]) == "event" else None
+    return " " if kind(match[0][1:-1], match[0][0]) == "event" else None
 
 
 def _filler(match: re.Match[str]) -> str | None:
@@ -95,7 +95,7 @@ def _speaker(match: re.Match[str]) -> str | None:
 
 def _prose(match: re.Match[str]) -> str | None:
     content, text = match[0][1:-1], match.string
-    if match[0][0] != "(" or kind(content) not in ("words", "filler"):
+    if match[0][0] != "(" or kind(content, "(") not in ("words", "filler"):
         return None
     before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
     if before.isalnum() or after.isalpha() or after.isdigit() and not content.isdigit():
@@ -109,28 +109,28 @@ def _brackets(match: re.Match[str]) -> str | None:
 
 
 def _unknown(match: re.Match[str]) -> str | None:
-    raise NotUnderstood(MISSING if kind(match[0][1:-1]) == "missing" else MARKUP, match[0])
+    raise NotUnderstoodError(MISSING if kind(match[0][1:-1]) == "missing" else MARKUP, match[0])
 
 
 def _guess(match: re.Match[str]) -> str:
     if kind(match[1]) not in ("words", "filler"):
-        raise NotUnderstood(MISSING, match[0])
+        raise NotUnderstoodError(MISSING, match[0])
     return f" {match[1]} "
 
 
 def _enclosed(enabled: Collection[str]) -> Callable[[re.Match[str]], str]:
     def spoken(match: re.Match[str]) -> str:
         content = match[1] or match[2] or match[3]
-        found = kind(content)
+        found = kind(content, match[0][0])
         if found == "event" and "events" in enabled:
             return " "
         if found == "missing" and not (match[1] and not content.strip()):  # stars with spaces part chapters
-            raise NotUnderstood(MISSING, match[0])
+            raise NotUnderstoodError(MISSING, match[0])
         if found in ("words", "filler") and "emphasis" in enabled and not match[3]:
             return content.join("  ") if not match[2] or " " in content else content.replace("_", " ").join("  ")
         if found == "missing":
             return match[0]
-        raise NotUnderstood(MARKUP, match[0])
+        raise NotUnderstoodError(MARKUP, match[0])
 
     return spoken
 
@@ -141,7 +141,7 @@ def _percent(match: re.Match[str]) -> str:
         return match[1]
     if word in EVENTS:
         return " "
-    raise NotUnderstood(MISSING if word in MISSING_WORDS or word == "hesitation" else MARKUP, match[0])
+    raise NotUnderstoodError(MISSING if word in MISSING_WORDS or word == "hesitation" else MARKUP, match[0])
 
 
 def _named(text: str) -> re.Match[str] | None:
@@ -155,7 +155,7 @@ def _named(text: str) -> re.Match[str] | None:
 
 def _refuse_names(text: str) -> str:
     if found := _named(text):
-        raise NotUnderstood(MARKUP, found[0])
+        raise NotUnderstoodError(MARKUP, found[0])
     return text
 
 
@@ -191,7 +191,7 @@ def markup(enabled: Collection[str]) -> list[Step]:
 def _in_brackets(enabled: Collection[str]) -> list[Rule]:
     whole = {
         "captions": _sub("captions", r"(?<!\S)>>+|[♩♪♫♬]", " "),
-        "tags": _sub("tags", r"\\[Nnh](?![a-z])", " "),
+        "tags": _sub("tags", r"\\(?:N|[nh](?![a-z]))", " "),
         "variants": _sub("variants", r"(?<=[A-Za-z])(?:\(\d\)|_\d(?!\w))", ""),
         "guesses": _sub("guesses", r"\(\(([^()]*)\)\)", _guess),
     }

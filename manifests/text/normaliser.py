@@ -15,7 +15,7 @@ from manifests.lines import ManifestError
 from manifests.text import numbers, signs
 from manifests.text.markup import entities, markup
 from manifests.text.options import TextOptions
-from manifests.text.rules import NUMBERS, OUTSIDE, SIGNS, NotUnderstood, Refusal, Rule, Step
+from manifests.text.rules import NUMBERS, OUTSIDE, SIGNS, NotUnderstoodError, Refusal, Rule, Step
 from manifests.text.unicode import accents, unicode_forms
 
 _SHOWN = 60  # characters of an example
@@ -84,12 +84,13 @@ class Normaliser:
             ("entities" in chosen.markup, Step("markup", [Rule("entities", entities)], re.compile("&"))),
             (True, Step("unicode", [Rule("characters", unicode_forms)])),
             *((True, step) for step in markup(chosen.markup)),
-            (chosen.abbreviations and chosen.language == "en", signs.abbreviations()),
+            *((chosen.abbreviations and chosen.language == "en", step) for step in signs.abbreviations()),
             (chosen.numbers, numbers.step(chosen.language)),
             (chosen.accents, Step("accents", [Rule("letters", accents)], re.compile(r"[^\x00-\x7f]"))),
             (chosen.case, Step("case", [Rule("letters", str.lower)])),
             (chosen.punctuation, Step("punctuation", [Rule("all", signs.punctuation)])),
-            (True, Step("spaces", [Rule("spaces", lambda text: " ".join(text.split())), Rule("placeholders", signs.placeholders)])),
+            (True, Step("spaces", [Rule("spaces", lambda text: " ".join(text.split()))])),
+            (True, Step("words", [Rule("placeholders", signs.placeholders)])),
         ]
         self._steps = [step for wanted, step in steps if wanted]
         self._labels = frozenset(chosen.labels)
@@ -102,7 +103,7 @@ class Normaliser:
         """The transcript in characters of the labels, or why it cannot be used."""
         self.texts += 1
         lowered = text.lower() if self.options.case else text
-        if self._plain.fullmatch(lowered) and not signs.PLACEHOLDER.search(lowered):
+        if self._plain.fullmatch(lowered) and not signs.placeholder(lowered):
             if lowered != text:
                 self._count("case", "letters", text, lowered)
             return Cleaned(lowered)
@@ -129,7 +130,7 @@ class Normaliser:
                         if after.split() != text.split():
                             fired.append((step.name, rule.name, text, after))
                         text = after
-        except NotUnderstood as error:
+        except NotUnderstoodError as error:
             return "", error.refusal
         if not self._labels.issuperset(text):
             return "", self._outside(text)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MISSING = "words that are not in the transcript"
+MISSING = "missing words"  # said, but not written down
 MARKUP = "markup that is not understood"
 NUMBERS = "numbers that are not understood"
 SIGNS = "signs that are not understood"
@@ -20,8 +20,17 @@ class Refusal(NamedTuple):
     kind: str
     found: str
 
+    @property
+    def counted(self) -> str:
+        """The kind as a count has it: `transcripts with numbers that are not understood`."""
+        return f"transcripts with {self.kind}"
 
-class NotUnderstood(Exception):
+    def of(self, text: str) -> str:
+        """The kind, what was found, and the transcript it was found in."""
+        return f"{self.kind} {self.found!r}: {text!r:.80}"
+
+
+class NotUnderstoodError(Exception):
     """Raised by a rule: the transcript cannot be said with certainty."""
 
     def __init__(self, kind: str, found: str) -> None:
@@ -35,7 +44,7 @@ class Rule:
 
     Args:
         name: as the report has it.
-        apply: the text after it; raises `NotUnderstood`.
+        apply: the text after it; raises `NotUnderstoodError`.
     """
 
     name: str
@@ -72,10 +81,24 @@ def replace(pattern: re.Pattern[str], spoken: Callable[[re.Match[str]], str], te
     return pattern.sub(apart, text)
 
 
-def rule(name: str, pattern: str, spoken: Callable[[re.Match[str]], str], flags: int = 0) -> Rule:
-    """A rule that puts words in place of what matches a pattern."""
-    compiled = re.compile(pattern, flags)
-    return Rule(name, lambda text: replace(compiled, spoken, text))
+def rule(
+    name: str, pattern: str, spoken: Callable[[re.Match[str]], str], flags: int = 0, needs: str | None = None
+) -> Rule:
+    """A rule that puts words in place of what matches a pattern.
+
+    Args:
+        name: as the report has it.
+        pattern: a regular expression.
+        spoken: the words for a match; the match itself where it is not certain.
+        flags: of the expression.
+        needs: an expression that is faster to look for, without which the pattern does not match.
+    """
+    compiled, needed = re.compile(pattern, flags), re.compile(needs) if needs else None
+
+    def apply(text: str) -> str:
+        return text if needed and not needed.search(text) else replace(compiled, spoken, text)
+
+    return Rule(name, apply)
 
 
 def refuse(kind: str, name: str, pattern: str, flags: int = 0) -> Rule:
@@ -84,7 +107,7 @@ def refuse(kind: str, name: str, pattern: str, flags: int = 0) -> Rule:
 
     def apply(text: str) -> str:
         if found := compiled.search(text):
-            raise NotUnderstood(kind, found[0])
+            raise NotUnderstoodError(kind, found[0])
         return text
 
     return Rule(name, apply)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 
-from manifests.text.rules import MISSING, SIGNS, NotUnderstood, Rule, Step, refuse, replace, rule
+from manifests.text.rules import MISSING, SIGNS, NotUnderstoodError, Rule, Step, refuse, replace, rule
 
 _TITLES = {
     "mr": "mister", "mrs": "misses", "ms": "miz", "dr": "doctor", "prof": "professor", "st": "saint", "jr": "junior",
@@ -59,7 +58,7 @@ def _symbol(match: re.Match[str]) -> str:
         opened = not before[-1:].strip() and after.isalpha()  # &x, +word, @name: not what the sign means
         alright = not opened and (not before or after not in ("", sign)) or sign == "+" and after.strip() == ""
     if not alright:
-        raise NotUnderstood(SIGNS, text[max(0, start - 10) : start + 10])
+        raise NotUnderstoodError(SIGNS, text[max(0, start - 10) : start + 10])
     return _SYMBOLS[sign]
 
 
@@ -68,19 +67,30 @@ def _degrees(match: re.Match[str]) -> str:
     return f"{match[1] or ''} degree{scale}" if match[1] else f"degrees{scale}"
 
 
-def abbreviations() -> Step:
+_ENDINGS = tuple(_TITLES)
+
+
+def _titles(text: str) -> str:
+    # Most points end a sentence, and this is faster than to look for all of the titles.
+    if any(piece[-10:].lower().endswith(_ENDINGS) for piece in text.split(".")[:-1]):
+        return replace(_ABBREVIATION, _title, text)
+    return text
+
+
+def abbreviations() -> list[Step]:
     """English titles and common signs in words."""
-    rules = [
-        Rule("titles", lambda text: replace(_ABBREVIATION, _title, text)),
-        rule("addresses", _DOMAIN, lambda match: " dot "),
-        rule("degrees", r"(?:(?<![\w.,/-])(1)\s?|(?<=\d)\s?|(?<=\d\s))°(?:\s?([CF])\b)?", _degrees),
+    points = [Rule("titles", _titles), rule("addresses", _DOMAIN, lambda match: " dot ", needs=r"\.\w")]
+    signs = [
+        rule("degrees", r"(?:(?<![\w.,/-])(1)\s?|(?<=\d)\s?|(?<=\d\s))°(?:\s?([CF])\b)?", _degrees, needs="°"),
         Rule("signs", lambda text: replace(_SYMBOL, _symbol, text)),
-        refuse(SIGNS, "addresses", r"://"),
     ]
-    return Step("abbreviations", rules, re.compile("[.:" + re.escape("".join(_SYMBOLS)) + "]"))
+    return [
+        Step("abbreviations", points, re.compile(r"\.")),
+        Step("abbreviations", signs, _SYMBOL),
+        Step("abbreviations", [refuse(SIGNS, "addresses", "://")], re.compile(":")),
+    ]
 
 
-@functools.lru_cache(4096)
 def _silent(character: str) -> bool:
     kind = unicodedata.category(character)
     if character in _SYMBOLS or character in _SAID or character == "'":
@@ -97,10 +107,24 @@ def is_sign(character: str) -> bool:
     return unicodedata.category(character)[0] in "SP" and character != "\ufffd"
 
 
+class _Spoken(dict[int, str | int]):
+    """For `str.translate`: a space for what is not said. It is filled as characters are met."""
+
+    def __missing__(self, code: int) -> str | int:
+        self[code] = " " if _silent(chr(code)) else code
+        return self[code]
+
+
+_SPOKEN = _Spoken()
+
+
 def punctuation(text: str) -> str:
     """Spaces for punctuation; the apostrophe stays where it is part of a word, and so do signs that people say."""
+    found = text.translate(_SPOKEN).split()
+    if "'" not in text:
+        return " ".join(found)
     words = []
-    for word in "".join(" " if _silent(c) else c for c in text).split():
+    for word in found:
         kept = word.strip("'")
         if word.startswith("'") and kept.lower() in _ELISIONS:
             kept = "'" + kept
@@ -108,11 +132,16 @@ def punctuation(text: str) -> str:
     return " ".join(word for word in words if word)
 
 
-PLACEHOLDER = re.compile(r"\b(?:xxx|yyy)\b", re.I)  # of CHAT, for words that nobody understood
+PLACEHOLDER = re.compile(r"\b(?:xxx|XXX|yyy|YYY)\b")  # of CHAT, for words that nobody understood
+
+
+def placeholder(text: str) -> bool:
+    """Whether a text has a word that stands for others."""
+    return any(letters in text for letters in ("xxx", "XXX", "yyy", "YYY")) and bool(PLACEHOLDER.search(text))
 
 
 def placeholders(text: str) -> str:
     """Refuse a text with placeholders in it."""
-    if found := PLACEHOLDER.search(text):
-        raise NotUnderstood(MISSING, found[0])
+    if placeholder(text):
+        raise NotUnderstoodError(MISSING, "xxx")
     return text

@@ -7,7 +7,9 @@ import unicodedata
 
 # NFKC turns № into the word No, ™ into letters, and a lone accent into a space, so these come first.
 _BEFORE_NFKC = str.maketrans(
-    dict.fromkeys("\u2019\u2018\u201b\u02bb\u02bc\u00b4\u0060\u2032\uff07", "'") | {"№": "#", "\u2044": "/", "\u2215": "/"} | dict.fromkeys("™℠", " ")
+    dict.fromkeys("\u2019\u2018\u201b\u02bb\u02bc\u00b4\u0060\u2032\uff07", "'")
+    | {"№": "#", "\u2044": "/", "\u2215": "/"}
+    | dict.fromkeys("™℠", " ")
 )
 # Before a number the short ones may be a minus; the long ones part sentences.
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-") | dict.fromkeys("\u2014\u2015", " - "))

@@ -10,15 +10,18 @@ _PLAIN = {  # the plural by an s
     "km": "kilometer", "cm": "centimeter", "mm": "millimeter", "nm": "nanometer", "mi": "mile", "yd": "yard",
     "yds": "yard", "kg": "kilogram", "kgs": "kilogram", "mg": "milligram", "lb": "pound", "lbs": "pound",
     "oz": "ounce", "ml": "milliliter", "mL": "milliliter", "cl": "centiliter", "dl": "deciliter", "ms": "millisecond",
-    "sec": "second", "secs": "second", "min": "minute", "mins": "minute", "hr": "hour", "hrs": "hour", "kB": "kilobyte",
+    "sec": "second", "secs": "second", "min": "minute", "mins": "minute", "hr": "hour", "hrs": "hour",
+    "kB": "kilobyte",
     "KB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "kb": "kilobit", "Mb": "megabit",
-    "Gb": "gigabit", "kW": "kilowatt", "MW": "megawatt", "GW": "gigawatt", "kWh": "kilowatt hour", "mAh": "milliamp hour",
+    "Gb": "gigabit", "kW": "kilowatt", "MW": "megawatt", "GW": "gigawatt", "kWh": "kilowatt hour",
+    "mAh": "milliamp hour",
     "dB": "decibel", "px": "pixel", "kcal": "kilocalorie", "kJ": "kilojoule", "kPa": "kilopascal", "mV": "millivolt",
     "kV": "kilovolt", "mW": "milliwatt", "tsp": "teaspoon", "tbsp": "tablespoon",
 }  # fmt: skip
 _OTHER = {
     "ft": ("foot", "feet"), "Hz": ("hertz", "hertz"), "kHz": ("kilohertz", "kilohertz"), "MHz": ("megahertz",) * 2,
-    "GHz": ("gigahertz",) * 2, "mph": ("mile per hour", "miles per hour"), "fps": ("frame per second", "frames per second"),
+    "GHz": ("gigahertz",) * 2, "mph": ("mile per hour", "miles per hour"),
+    "fps": ("frame per second", "frames per second"),
     "kph": ("kilometer per hour", "kilometers per hour"), "kmh": ("kilometer per hour", "kilometers per hour"),
     "km/h": ("kilometer per hour", "kilometers per hour"), "m/s": ("meter per second", "meters per second"),
     "MB/s": ("megabyte per second", "megabytes per second"), "GB/s": ("gigabyte per second", "gigabytes per second"),
@@ -75,15 +78,19 @@ def _of_unit(match: re.Match[str]) -> str:
 _ENDS = r"(?![\w/²³°%'])"
 _NUMBER = r"(?:(?<![\w.,/:-])(?P<one>1)|(?<=[\d½¼¾⅓⅔]))"
 _RATE = rf"(?:/(?P<per>{'|'.join(_PER)}))?{_ENDS}"
+_NEAR = r"[\d½¼¾⅓⅔][\s-]?[A-Za-z]"
 RULES: list[Rule] = [
-    rule("units", rf"(?<![\w/.,-])(?<!\d )(?P<part>\d/\d|[½¼¾⅓⅔])\s?(?P<unit>{_names(UNITS)}){_ENDS}", _of_unit),
-    rule("units", rf"{_NUMBER}(?P<between>\s?|-)(?P<unit>{_names(UNITS)}){_RATE}", _unit),
-    rule("units", rf"{_NUMBER}(?P<between>)(?P<unit>{_names(_GLUED)}){_RATE}", _unit),
+    rule("units", rf"(?<![\w/.,-])(?<!\d )(?P<part>\d/\d|[½¼¾⅓⅔])\s?(?P<unit>{_names(UNITS)}){_ENDS}", _of_unit,
+         needs=r"\d/\d|[½¼¾⅓⅔]"),
+    rule("units", rf"{_NUMBER}(?P<between>\s?|-)(?P<unit>{_names(UNITS)}){_RATE}", _unit, needs=_NEAR),
+    rule("units", rf"{_NUMBER}(?P<between>)(?P<unit>{_names(_GLUED)}){_RATE}", _unit, needs=_NEAR),
     rule(
-        "units", r"(?<=\d) m(?= (?:squared|cubed)\b)",
-        lambda match: " meter" if match.string[max(0, match.start() - 2) : match.start()].lstrip() == "1" else " meters",
+        "units",
+        r"(?<=\d) m(?= (?:squared|cubed)\b)",
+        lambda match: " meter" if match.string[: match.start()][-2:].lstrip() == "1" else " meters",
+        needs=r"\d m ",
     ),
-    rule("units", rf"(?<=\d)/({'|'.join(_PER)})(?![\w/])", lambda match: f" per {_PER[match[1]]}"),
+    rule("units", rf"(?<=\d)/({'|'.join(_PER)})(?![\w/])", lambda match: f" per {_PER[match[1]]}", needs="/"),
     # Meters, minutes or a letter? Times, or by?
     refuse(NUMBERS, "units", r"\d [bcdghklmnpstvwxy](?![\w']|\.m)"),
 ]  # fmt: skip
