@@ -25,7 +25,7 @@ _NAME = re.compile(r"^\s*([^\W\d_][\w.'-]{0,30}(?: [^\W\d_][\w.'-]{0,30})?):\s")
 _NO_NAMES = frozenset(
     "chapter part book section volume act scene lesson question answer note step rule appendix letter canto".split()
 )
-_ID = re.compile(r"(?=[^A-Za-z]*[A-Za-z])(?=\D*\d)[\w.-]{3,100}")
+_ID = re.compile(r"[\w.-]{3,100}")
 _ID_SIGNS = re.compile(r"_|[A-Za-z]\d|\d[A-Za-z]|-0\d|\d{4}|-.*-")
 _SPOKEN_BRACE = re.compile(r"[A-Z]\s+([^{}]*)")
 _LAUGHED = re.compile(r"laughter-([A-Za-z'][A-Za-z' -]*)")
@@ -85,8 +85,11 @@ def _mark(match: re.Match[str]) -> str | None:
 
 
 def _id(match: re.Match[str]) -> str | None:
-    named = match[0][0] == "(" and _ID.fullmatch(match[0][1:-1]) and _ID_SIGNS.search(match[0])
-    return " " if named and not match.string[match.end() :].strip(" \x02\x03.") else None
+    content = match[0][1:-1]
+    named = match[0][0] == "(" and _ID.fullmatch(content) and _ID_SIGNS.search(content)
+    if not named or not any(map(str.isalpha, content)) or not any(map(str.isdigit, content)):
+        return None
+    return None if match.string[match.end() :].strip(" \x02\x03.") else " "
 
 
 def _speaker(match: re.Match[str]) -> str | None:

@@ -54,8 +54,6 @@ _CLOCK = r"\d{1,2}(?::[0-5]\d)?"
 _HALVES = r"(?:[ap]m|[ap]\.m\.)(?!\w)"
 _MAGNITUDE = r"(?:\s?(thousand|million|billion|trillion|bn|mn|tn|[kmbt])(?!\w))?"
 ENGLISH = [
-    # Thousands parted by spaces; a sum, or a range?
-    refuse(NUMBERS, "figures", r"\d{1,9} 0\d{2,9}|\d{1,9}(?:\s?[ap]m| percent)?\s{1,3}-{1,3}\s{1,3}[$£€]?\d{1,9}"),
     rule("sayings", rf"{_START}(\d\d?/\d\d?){_END}", lambda match: _SAYINGS.get(match[1], match[0]), needs="/"),
     rule(
         "telephone numbers",
@@ -68,6 +66,8 @@ ENGLISH = [
         "telephone numbers", rf"(?<=call |dial |ring )(\d{{3}}){_END}", lambda match: digits(match[1]), re.I,
         needs=r"[lgLG] \d{3}",
     ),
+    # Thousands parted by spaces; a sum, or a range?
+    refuse(NUMBERS, "figures", r"\d{1,9} 0\d{2,9}|\d{1,9}(?:\s?[ap]m| percent)?\s{1,3}-{1,3}\s{1,3}[$£€]?\d{1,9}"),
     rule("dates", rf"{_START}(\d{{4}})-(\d\d)-(\d\d){_END}", spoken.date, needs=r"\d-\d"),
     rule(
         "feet and inches",

@@ -51,7 +51,7 @@ def _symbol(match: re.Match[str]) -> str:
         return sign
     near = before[-1:] if before[-1:] != " " else before[:1]
     if sign in _BEHIND_NUMBER:
-        alright = near.isnumeric() or sign in "²³" and near.isalpha() or sign == "°" and near == "s"
+        alright = near.isnumeric() or sign in "²³" and near.isalpha()
     elif sign == "#":
         alright = after.isdigit() or after == " " and text[start + 2 : start + 3].isdigit()
     else:
