@@ -1,5 +1,6 @@
 """A transcript becomes what is said, or is reported; nothing in between."""
 
+import json
 import string
 import time
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import ManifestError
+from manifests.check import Requirements, mend
 from manifests.text import LABELS, Normaliser, TextOptions, options_from, unicode_forms
 from manifests.text.normaliser import Cleaned
 
@@ -329,3 +331,15 @@ def test_a_tower_of_marks(mark):
     text = "a" + mark * 100_000
     assert len(unicode_forms(text)) <= 31
     assert Normaliser()(f"{text} b") == Cleaned("a b") or mark != "\u0301"
+
+
+def test_mending_a_manifest_leaves_out_what_is_refused(tmp_path):
+    rows = [{"audio_filepath": "a.wav", "duration": 1.0, "text": text} for text in ("[noise] Hi 2", "on 3/4/2021")]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "a.wav").touch()
+    mended = mend(tmp_path / "a.jsonl", Requirements(labels=LABELS, decode=False), TextOptions())
+    assert [one.text for one in mended.report.good] == ["hi two"]
+    assert dict(mended.report.kinds) == {"transcripts with numbers that are not understood": 1}
+    assert mended.report.faults == [
+        f"{tmp_path}/a.jsonl:2: {tmp_path}/a.wav: numbers that are not understood '3/4/2021': 'on 3/4/2021'"
+    ]
