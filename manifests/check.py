@@ -250,14 +250,27 @@ def mend(manifest: str | os.PathLike[str], needs: Requirements, text: TextOption
         except ManifestError:
             return utterance.duration  # the check will say what is wrong with it
 
-    before = read_manifest(manifest)
+    report = Report(Path(manifest))
+    before = _normalised(read_manifest(manifest), normaliser, report)
     lasting = threaded(seconds, before, f"measuring {Path(manifest).name}")
-    after = [
-        replace(one, text=normaliser(one.text), duration=lasts) for one, lasts in zip(before, lasting, strict=True)
-    ]
+    after = [replace(one, duration=lasts) for one, lasts in zip(before, lasting, strict=True)]
     corrected = sum(abs(a.duration - b.duration) > 0.01 for a, b in zip(before, after, strict=True))
     changes = list(normaliser.report()) + ([f"durations: {corrected} corrected"] if corrected else [])
-    return Mended(_examine(Report(Path(manifest)), after, needs), changes)
+    return Mended(_examine(report, after, needs), changes)
+
+
+def _normalised(utterances: Iterable[Utterance], normaliser: Normaliser, report: Report) -> list[Utterance]:
+    """Utterances with their transcripts in the labels; those that are refused go to the report."""
+    fit = []
+    for one in utterances:
+        text, refused = normaliser(one.text)
+        if refused:
+            report.kinds[refused.counted] += 1
+            audio = short(str(one.audio), LONGEST_PATH)
+            report.faults.append(f"{report.manifest}:{one.line}: {audio}: {refused.of(one.text)}")
+        else:
+            fit.append(replace(one, text=text))
+    return fit
 
 
 def require(report: Report, on_bad_sample: str) -> None:

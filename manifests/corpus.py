@@ -107,7 +107,7 @@ class Made:
         hours: of each split.
         faults: recordings left out, each with the reason.
         kinds: how many for each reason.
-        text: what normalisation changed, a line for each step.
+        text: what normalisation changed and refused, a line for each rule.
         sound: what was noted of recordings that are used, a line for each kind.
         source: what was understood of the dataset, a line each.
         shared: what is there under two names, and whether two splits have it, a line each.
@@ -228,13 +228,13 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
     groups = _by_audio(found)
     converted = threaded(lambda group: _sounds(group, out, options), groups, "converting", options.workers)
     for recording, made in zip(chain.from_iterable(groups), chain.from_iterable(converted), strict=True):
-        text = normaliser(recording.text)
+        text, refused = normaliser(recording.text)
         if isinstance(made, _Fault):
             kinds[made.kind] += 1
             faults.append(made.said)
-        elif strange := normaliser.unfit(text):
-            kinds["transcripts with characters outside the labels"] += 1
-            faults.append(f"{recording.shown()}: characters outside the labels {strange!r}: {recording.text!r:.80}")
+        elif refused:
+            kinds[refused.counted] += 1
+            faults.append(f"{recording.shown()}: {refused.of(recording.text)}")
         elif not text:
             kinds["empty transcripts"] += 1
             faults.append(f"{recording.shown()}: the transcript is empty or missing.")

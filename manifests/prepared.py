@@ -102,7 +102,8 @@ def prepare(
 
 def _chosen(dataset: str, options: CorpusOptions) -> dict[str, Any]:
     """All that decides what is written, by the keys of the configuration."""
-    text = asdict(options.text) | {"labels": "".join(sorted(options.text.labels))}
+    chosen = options.text
+    text = asdict(chosen) | {"labels": "".join(sorted(chosen.labels)), "markup": sorted(chosen.markup)}
     return {
         "dataset": dataset,
         "sample_rate": options.sample_rate,

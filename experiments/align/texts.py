@@ -68,9 +68,9 @@ def read_transcript(path: Path, normaliser: Normaliser, longest: int = LONGEST) 
     unsayable: list[str] = []
     for number, line in text_lines(path):
         for piece in cut(line, longest):
-            where, text = f"{path}:{number}", normaliser(piece)
-            if strange := normaliser.unfit(text):
-                unsayable.append(f"{where}: characters outside the labels {strange!r}: {piece!r:.80}")
+            where, (text, refused) = f"{path}:{number}", normaliser(piece)
+            if refused:
+                unsayable.append(f"{where}: {refused.of(piece)}")
             elif not text:
                 unsayable.append(f"{where}: nothing in it is said: {piece!r:.80}")
             else:

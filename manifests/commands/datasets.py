@@ -18,7 +18,7 @@ from manifests.lines import ManifestError
 from manifests.prepared import make
 from manifests.segments import recordings as segments
 from manifests.show import from_here, span
-from manifests.text import LABELS, STEPS, TextOptions
+from manifests.text import CONVENTIONS, LABELS, STEPS, USUAL, TextOptions
 
 
 def _corpus_options() -> argparse.ArgumentParser:
@@ -33,6 +33,11 @@ def _corpus_options() -> argparse.ArgumentParser:
     group.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
     group.add_argument("--language", default="en", help="of numbers in words, as num2words calls it (default en)")
     group.add_argument("--without", default="", metavar="STEP,…", help="steps to leave out")
+    group.add_argument(
+        "--markup", default=",".join(USUAL), metavar="NAME,…",
+        help="conventions that the transcripts follow; lines with other markup are left out (default %(default)s; "
+        f"there are also {', '.join(name for name in CONVENTIONS if name not in USUAL)}; docs/data.md explains them)",
+    )  # fmt: skip
     group = shared.add_argument_group("splits", "Where the dataset has no such set of its own.")
     group.add_argument("--validation", type=float, default=0.05, help="share of train (default 0.05)")
     group.add_argument("--test", type=float, default=0.05, help="share of train (default 0.05)")
@@ -44,7 +49,8 @@ def _options(given: argparse.Namespace) -> CorpusOptions:
     if unknown := left_out - set(STEPS):
         raise ManifestError(f"--without: unknown steps {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}.")
     steps: dict[str, Any] = dict.fromkeys(left_out, False)
-    text = TextOptions(labels=given.labels, language=given.language, **steps)
+    markup = tuple(name.strip() for name in given.markup.split(",") if name.strip())
+    text = TextOptions(labels=given.labels, language=given.language, markup=markup, **steps)
     return CorpusOptions(
         given.sample_rate,
         text,

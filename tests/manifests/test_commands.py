@@ -42,7 +42,7 @@ def test_a_folder_becomes_manifests_that_pass_the_check(folder, capsys):
     assert main(["folder", str(folder / "clips"), "--out", str(folder / "made")]) == 0
     shown = capsys.readouterr().out
     assert "train on it:  python train.py data=manifests data.folder=" in shown
-    assert "numbers: 10 of 10 transcripts changed" in shown
+    assert "text: numbers, money: 10 of 10 transcripts changed, such as '$" in shown
     for split, count in (("train", 6), ("validation", 2), ("test", 2)):
         manifest = folder / "made" / f"{split}.jsonl"
         assert len(read_manifest(manifest)) == count
