@@ -23,7 +23,7 @@ def test_an4(recordings, compose_config, tmp_path, capsys, reused):
     data = prepare_data(compose_config(*overrides))
     shown = capsys.readouterr().out
     assert f"{tmp_path}/an4: 20 train, 5 validation, 5 test utterances" in shown
-    assert "text: case: 30 of 30 transcripts changed" in shown
+    assert "text: case, letters: 30 of 30 transcripts changed" in shown
     assert [len(read_manifest(path)) for path in data.named().values()] == [20, 5, 5]
     reused()
     assert prepare_data(compose_config(*overrides)) == data
@@ -37,7 +37,7 @@ def test_an4(recordings, compose_config, tmp_path, capsys, reused):
 def test_ljspeech_and_the_choice_of_its_text(recordings, compose_config, tmp_path, capsys):
     source = f"data.source={recordings / 'ljspeech'}"
     prepare_data(compose_config("data=ljspeech", source, f"data.out={tmp_path / 'a'}", "data.in_place=true"))
-    assert "punctuation: " in capsys.readouterr().out
+    assert "text: punctuation" in capsys.readouterr().out
     overrides = ["data.in_place=true", "data.text.case=false", "data.held_out.validation=0.2", "data.held_out.test=0.2"]
     data = prepare_data(compose_config("data=ljspeech", source, f"data.out={tmp_path / 'b'}", *overrides))
     assert len(read_manifest(data.train)) < 40
