@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 
@@ -100,8 +101,13 @@ class Onward(Sampler):
 
 
 def onward(loader: DataLoader) -> DataLoader:
-    """A loader of the same batches that can begin inside a pass, unless its workers draw them themselves."""
+    """A loader of the same batches that can begin inside a pass, unless its workers draw them themselves.
+
+    Each pass draws a seed for its workers, here from a generator of its own: a pass that is begun twice, by a run that
+    is continued, must not draw from the model's.
+    """
     if isinstance(loader.dataset, IterableDataset):
+        loader.generator = torch.Generator()
         return loader
     return DataLoader(
         loader.dataset,
@@ -109,6 +115,7 @@ def onward(loader: DataLoader) -> DataLoader:
         sampler=Onward(loader.sampler),
         num_workers=loader.num_workers,
         pin_memory=loader.pin_memory,
+        generator=torch.Generator(),
     )
 
 

@@ -122,6 +122,7 @@ class Resumption(Callback):
             "complete": trainer.fit_loop.epoch_loop._num_ready_batches_reached(),
             "closed": self.closed,
             "validated": done,
+            "due": trainer.fit_loop.epoch_loop._should_check_val_fx(None),
             "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
             "order": self.source.order,
             "position": self.source.position(),
@@ -133,10 +134,12 @@ class Resumption(Callback):
         state = checkpoint.get(KEY) or _of_earlier_version(checkpoint)
         if state["order"] not in (None, self.source.order) and not (state["complete"] and state["closed"]):
             _say(trainer, f"Other data or batches than before: epoch {state['epoch']} begins anew.")
-            state = state | {"batch": 0, "complete": False, "position": None}
+            state = state | {"batch": 0, "complete": False, "position": None, "due": False}
         if state["complete"] and state["closed"]:
             state = state | {"epoch": state["epoch"] + 1, "batch": 0, "complete": False}
         self.before, self.place = state, (state["epoch"], state["batch"])
+        loop = trainer.fit_loop.epoch_loop
+        loop.validated, loop.due = state["batches"] if state["validated"] else -1, state["due"]
         self.source.begin_at(*self.place, state["position"])
         _place(checkpoint, state)
         _rates(checkpoint, model)
@@ -163,13 +166,11 @@ class Resumption(Callback):
         """Let the first epoch be like any other."""
         if self.before is None:
             return
-        loop = trainer.fit_loop.epoch_loop
-        loop.validated = self.before["batches"] if self.before["validated"] else -1
         trainer._logger_connector._callback_metrics.update(self.before["metrics"])
         # What Lightning calls restarting leaves out the schedules that wait for a plateau.
         trainer.fit_loop._restarting = False
         if self.place[1] == 0:
-            loop.restarting = False
+            trainer.fit_loop.epoch_loop.restarting = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, model: Any) -> None:
         """After the loaders were begun, which draws: set the random states."""
@@ -195,6 +196,7 @@ def _of_earlier_version(checkpoint: dict[str, Any]) -> dict[str, Any]:
         "complete": batches["is_last_batch"],
         "closed": epochs["processed"] == epochs["ready"],
         "validated": validated(checkpoint),
+        "due": False,  # but for what Lightning finds
         "metrics": {},
         "order": None,
         "position": None,
