@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended 
 
 
 def random_states() -> dict[str, Any]:
-    """States of all generators of this process that training draws from: Python's, NumPy's, torch's and its device's."""
+    """States of the generators that training draws from: Python's, NumPy's, torch's and its device's."""
     states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
@@ -49,7 +49,9 @@ def validated(checkpoint: dict[str, Any]) -> bool:
     """
     if KEY in checkpoint:
         return bool(checkpoint[KEY]["validated"])
-    best = [state.get("best_model_path", "") for state in checkpoint.get("callbacks", {}).values() if "monitor" in state]
+    best = [
+        state.get("best_model_path", "") for state in checkpoint.get("callbacks", {}).values() if "monitor" in state
+    ]
     return any(f"best-step={checkpoint['global_step']}-" in Path(path).name for path in best)
 
 
@@ -57,9 +59,9 @@ class Resumption(Callback):
     """Has checkpoints say where in the run they are, and has a run go on from there.
 
     Written are the batches of the epoch that were trained on, what names their order, whether the validation of the
-    step is done and what it gave, and the random states of every process. Lightning's counters are set right by them: it
-    counts a batch as trained after its checkpoint is written, an epoch that `max_time` or `max_steps` cut off as done,
-    and forgets whether the validation was.
+    step is done and what it gave, and the random states of every process. Lightning's counters are set right by them:
+    it counts a batch as trained after its checkpoint is written, an epoch that `max_time` or `max_steps` cut off as
+    done, and forgets whether the validation was.
     """
 
     def __init__(self) -> None:
@@ -153,14 +155,12 @@ class Resumption(Callback):
         last._last_global_step_saved = checkpoint["global_step"]
         if state["validated"]:
             best._last_global_step_saved = checkpoint["global_step"]
-        if len(state["random"]) != trainer.world_size:
+        if not state["random"]:
             _say(
-                trainer,
-                "The random states of another number of processes do not fit: dropout and perturbation go on with "
-                "others than without the interruption."
-                if state["random"]
-                else "A checkpoint of an earlier version has no random states: dropout and perturbation are drawn anew.",
+                trainer, "A checkpoint of an earlier version, without random states: dropout and perturbation are new."
             )
+        elif len(state["random"]) != trainer.world_size:
+            _say(trainer, "Another number of processes than before: dropout and perturbation are drawn anew.")
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         """Let the first epoch be like any other."""
