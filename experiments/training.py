@@ -234,8 +234,8 @@ def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: 
     padding."""
     arguments = train_loader(cfg, data)
     if arguments.get("use_lhotse"):
-        batches = batch_durations(arguments, None, trainer.world_size)
-        arguments["order"] = fingerprint(batches)
+        batches = batch_durations(arguments, trainer.world_size)
+        arguments["order"] = fingerprint(None if data.shards else batches)
         if data.shards and step:
             arguments = other_shards(arguments, step)
         steps = -(-len(batches) // trainer.accumulate_grad_batches)
@@ -245,7 +245,7 @@ def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: 
         model.setup_training_data(OmegaConf.create(arguments))
     else:
         model.setup_training_data(OmegaConf.create(arguments))
-        batches = batch_durations(arguments, model._train_dl, trainer.world_size)
+        batches = batch_durations(arguments, trainer.world_size)
     print(describe(batches, trainer.world_size))
     try:
         model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))

@@ -276,12 +276,8 @@ def _sounds(group: list[Recording], out: Path, options: CorpusOptions) -> list[_
                 made.append(_Ready(one.audio.absolute(), seconds, found.notes))
             else:
                 target = out / "wavs" / f"{one.name}.wav"
-                made.append(
-                    _Ready(
-                        target,
-                        *convert(segments, target, options.sample_rate, offset=one.offset, duration=one.duration),
-                    )
-                )
+                done = convert(segments, target, options.sample_rate, offset=one.offset, duration=one.duration)
+                made.append(_Ready(target, done.seconds, done.notes))
         except CutError as error:
             made.append(_Fault("cut short recordings", str(error)))
         except ManifestError as error:
