@@ -18,11 +18,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from custom_modules.learning import Learning
-from custom_modules.sampler import EvenBatches, LengthBatches
-from custom_modules.stream import EpochLoader, guard_workers
+from custom_modules.sampler import EvenBatches, LengthBatches, fingerprint
+from custom_modules.stream import EpochLoader, guard_workers, onward
 from custom_modules.utterances import Cuts, Lines, Reader
 
 _MEASURING = threading.Lock()
+OTHER_RANK = 100_000  # between the seeds of two processes, as Lhotse has it
 
 
 class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
@@ -98,10 +99,12 @@ class SpeechModel(Learning, EncDecCTCModel):
         reader = Reader(config.sample_rate, config.channels)
         if config.get("use_lhotse"):
             config = config.copy()
-            batches, _ = config.pop("batches"), config.pop("channels")
+            batches, order, _ = config.pop("batches"), config.pop("order"), config.pop("channels")
+            if config.shard_seed != "randomized":
+                config.shard_seed += OTHER_RANK * self.global_rank * ("shar_path" in config)
             dataset = Cuts(config.labels, reader)
             loader = get_lhotse_dataloader_from_config(config, self.global_rank, self.world_size, dataset)
-            return EpochLoader(guard_workers(loader), batches)
+            return EpochLoader(guard_workers(onward(loader)), batches, fingerprint(order, self.world_size))
         lines = Lines(config.manifest_filepath, config.labels, reader)
         share: dict[str, int] = {"rank": self.global_rank, "ranks": self.world_size}
         training = "length_spread" in config

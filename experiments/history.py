@@ -18,14 +18,16 @@ KEPT = ("val_wer", "val_cer", "val_miss", "val_loss", "train_loss")
 class RunHistory(Callback):
     """Append one line to `history.jsonl` after each validation.
 
+    A run that is continued drops the points of the steps that it trains again.
+
     Args:
         folder: of the run.
     """
 
     def __init__(self, folder: Path):
         self.path = folder / HISTORY
-        earlier = read_history(folder)
-        self.before = earlier[-1]["seconds"] if earlier else 0.0
+        self.earlier: list[dict[str, float]] | None = read_history(folder)
+        self.before = self.earlier[-1]["seconds"] if self.earlier else 0.0
         self.start = time.monotonic()
 
     def seconds(self) -> float:
@@ -48,5 +50,10 @@ class RunHistory(Callback):
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else 0.0,
         }
         point |= {key: round(float(logged[key]), 6) for key in KEPT if key in logged}
+        if self.earlier is not None:
+            kept = [one for one in self.earlier if one["step"] < point["step"]]
+            self.earlier, whole = None, self.path.with_suffix(".part")
+            whole.write_text("".join(json.dumps(one) + "\n" for one in kept))
+            whole.replace(self.path)
         with self.path.open("a") as file:
             file.write(json.dumps(point) + "\n")

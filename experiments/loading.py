@@ -62,7 +62,7 @@ def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
         "seed": cfg.seed,
         # Every worker of every process reads all shards, in an order of its own that is the same on the next run of the
         # same seed. Of a manifest each process takes its share of the batches, so that all must have one order.
-        "shard_seed": "randomized" if data.shards else cfg.seed,
+        "shard_seed": "randomized" if data.shards and cfg.data.num_workers else cfg.seed,
     }  # fmt: skip
 
 
@@ -83,6 +83,20 @@ def _shared(cfg: DictConfig, data: Data) -> dict[str, Any]:
         "num_workers": cfg.data.num_workers,
         "pin_memory": cfg.data.pin_memory,
     }
+
+
+def other_shards(arguments: dict[str, Any], step: int) -> dict[str, Any]:
+    """Arguments of a loader of shards that begins with others than at the start of the run.
+
+    A stream of shards cannot begin inside: it would have to be read again from the first step on.
+
+    Args:
+        arguments: from `train_loader`.
+        step: at which the run goes on.
+    """
+    seed = int(np.random.SeedSequence([arguments["seed"], step]).generate_state(1)[0] >> 8)
+    drawn = arguments["shard_seed"] == "randomized"
+    return arguments | {"seed": seed, "shard_seed": "randomized" if drawn else seed}
 
 
 def batch_durations(arguments: dict[str, Any], ranks: int = 1) -> list[list[float]]:
