@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 from experiments.curve import HISTORY, read_history
+from experiments.diverged import DivergedError
 
 KEPT = ("val_wer", "val_cer", "val_miss", "val_loss", "train_loss")
 
@@ -36,6 +37,11 @@ class RunHistory(Callback):
         """The clock starts with the first step."""
         self.start = time.monotonic()
 
+    def on_exception(self, trainer: pl.Trainer, model: Any, exception: BaseException) -> None:
+        """Write where the run diverged, in place of what it had logged of that step."""
+        if trainer.is_global_zero and isinstance(exception, DivergedError):
+            self._write({"step": exception.step, "seconds": self.seconds(), "diverged": True})
+
     def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
         """Write the point."""
         if not trainer.is_global_zero or trainer.sanity_checking:
@@ -48,5 +54,8 @@ class RunHistory(Callback):
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else 0.0,
         }
         point |= {key: round(float(logged[key]), 6) for key in KEPT if key in logged}
+        self._write(point)
+
+    def _write(self, point: dict[str, float]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(point) + "\n")

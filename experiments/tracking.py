@@ -5,6 +5,7 @@ No failure of a logger ends a training: it is said once, and the run goes on.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from experiments.compare.wandb_runs import records
 from experiments.data import Data
 from experiments.entry import ROOT, ConfigError
 from experiments.forgive import Forgiving, first_line
@@ -46,6 +48,24 @@ def git_state() -> dict[str, Any]:
         return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return {}
+
+
+def earlier_rows(folder: Path) -> dict[int, set[str]]:
+    """What the earlier parts of a run have logged.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        step → keys. Of what is more than a number, by the key it was logged under.
+    """
+    found: dict[int, set[str]] = {}
+    for part in sorted((folder / "wandb").glob("*run-*")):
+        for record in records(part):
+            item = record.get("history", {}).get("item", {})
+            if isinstance(step := item.get("trainer/global_step"), int | float):
+                found.setdefault(int(step), set()).update(key.removesuffix("._type") for key in item)
+    return found
 
 
 def _run_id(folder: Path) -> str:
@@ -104,6 +124,7 @@ class RunLogger(WandbLogger):
         super().__init__(**arguments)
         self.content = content
         self.continued = continued
+        self.earlier = earlier_rows(Path(arguments["save_dir"])) if continued and is_main() else {}
         self.forgive = Forgiving()
         self._logged_checkpoint = ""
         # Lightning passes a setting that W&B has dropped, and W&B warns of it at the start of every run.
@@ -127,14 +148,39 @@ class RunLogger(WandbLogger):
                 else:
                     print(f"W&B cannot be reached ({cause}): the run is kept offline; `wandb sync` uploads it later.")
                     self._offline = True
-                    self._wandb_init |= {"mode": "offline", "resume": None}
+                    self._wandb_init |= {"mode": "offline"}
         return self._experiment
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log figures."""
+        """Log figures: finite ones, since what W&B keeps the least, largest or mean of never recovers from another."""
         with self.forgive("figures"):
-            super().log_metrics(metrics, step)
+            finite = {
+                key: value for key, value in metrics.items() if not isinstance(value, float) or math.isfinite(value)
+            }
+            if new := self.new(finite, step):
+                super().log_metrics(new, step)
+
+    def new(self, row: Mapping[str, Any], step: int | None) -> dict[str, Any]:
+        """What an earlier part of the run has not logged: steps that are trained again after a kill count once.
+
+        Args:
+            row: about to be logged.
+            step: it is of; of None nothing is known, and all is new.
+        """
+        known = self.earlier.get(step, set()) if step is not None else set()
+        return {key: value for key, value in row.items() if key not in known}
+
+    @rank_zero_only
+    def log_row(self, row: Mapping[str, Any], step: int) -> None:
+        """Log what is more than figures.
+
+        Args:
+            row: tables, histograms.
+            step: they are of.
+        """
+        if new := self.new(row, step):
+            self.experiment.log(new | {"trainer/global_step": step})
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
@@ -238,11 +284,15 @@ def log_results(logger: Any, folder: Path, name: str, metrics: Mapping[str, Any]
     logger.finalize("success")
 
 
-def close() -> None:
-    """End the W&B run of this process, if there is one."""
+def close(status: int = 0) -> None:
+    """End the W&B run of this process, if there is one.
+
+    Args:
+        status: that the process will end with; W&B takes any but 0 for a failure.
+    """
     if "wandb" in sys.modules:
         with Forgiving("Its files are in the run's folder.")("the end of the W&B run"):
-            sys.modules["wandb"].finish()
+            sys.modules["wandb"].finish(exit_code=status)
 
 
 def wandb_logger(
@@ -293,7 +343,7 @@ def wandb_logger(
         group=os.environ.get("WANDB_RUN_GROUP") or group,  # that of the sweep
         tags=list(tags),
         job_type=job_type,
-        resume="allow" if mode == "online" else None,
+        resume="allow",  # of an offline run, too: `wandb sync` then puts a continued part behind the one before
         settings=wandb.Settings(init_timeout=INIT_TIMEOUT, finish_timeout=finish_timeout),
     )
 
