@@ -21,7 +21,6 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from experiments.compare.wandb_runs import records
 from experiments.data import Data
 from experiments.entry import ROOT, ConfigError
 from experiments.forgive import Forgiving, first_line
@@ -29,6 +28,7 @@ from experiments.histograms import KINDS, Histograms
 from experiments.lineage import declare_inputs, log_checkpoint, log_model, origin
 from experiments.ranks import is_main
 from experiments.tables import PredictionTable, training_table
+from experiments.wandb_parts import earlier_rows, mend, parts
 from heyjetson.bundle import file_hash
 from manifests import read_manifest
 from manifests.wandb_table import wandb_mode
@@ -48,24 +48,6 @@ def git_state() -> dict[str, Any]:
         return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return {}
-
-
-def earlier_rows(folder: Path) -> dict[int, set[str]]:
-    """What the earlier parts of a run have logged.
-
-    Args:
-        folder: of the run.
-
-    Returns:
-        step → keys. Of what is more than a number, by the key it was logged under.
-    """
-    found: dict[int, set[str]] = {}
-    for part in sorted((folder / "wandb").glob("*run-*")):
-        for record in records(part):
-            item = record.get("history", {}).get("item", {})
-            if isinstance(step := item.get("trainer/global_step"), int | float):
-                found.setdefault(int(step), set()).update(key.removesuffix("._type") for key in item)
-    return found
 
 
 def _run_id(folder: Path) -> str:
@@ -124,7 +106,12 @@ class RunLogger(WandbLogger):
         super().__init__(**arguments)
         self.content = content
         self.continued = continued
-        self.earlier = earlier_rows(Path(arguments["save_dir"])) if continued and is_main() else {}
+        self.earlier: dict[int, set[str]] = {}
+        if continued and is_main():
+            folder = Path(arguments["save_dir"])
+            for part in parts(folder):
+                mend(part)
+            self.earlier = earlier_rows(folder)
         self.forgive = Forgiving()
         self._logged_checkpoint = ""
         # Lightning passes a setting that W&B has dropped, and W&B warns of it at the start of every run.
