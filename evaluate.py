@@ -29,12 +29,12 @@ def main(cfg: DictConfig) -> object:
     path, manifest = local_model(cfg.model), Path(cfg.manifest)
     beside = Path() if is_reference(cfg.model) else path.parent
     if path.is_dir():
-        report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer)
+        report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer, cfg.channels)
         out = Path(cfg.out or beside / f"{path.name}-{manifest.stem}.json")
     else:
         from experiments.restore import restore_model
 
-        report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size)
+        report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, cfg.channels)
         out = Path(cfg.out or beside / f"evaluation-{manifest.stem}.json")
     report.write(out)
     show_worst(report, cfg.worst)

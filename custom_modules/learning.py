@@ -35,6 +35,15 @@ class Learning:
         """Groups by rate; one where all learn alike."""
         self._optimizer_param_groups = parameter_groups(self, **self._rates)
 
+    def on_train_start(self) -> None:
+        """Take the place in the budget before the first step as well, which may be the first of a larger budget."""
+        super().on_train_start()
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, BudgetAnnealing):
+                used = self.budget_used()
+                config.scheduler.follow(used)
+                self.follow_budget(used)
+
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Tell a `BudgetAnnealing` how much of the steps or of the time is gone, then step as usual."""
         if isinstance(scheduler, BudgetAnnealing):

@@ -63,5 +63,12 @@ class BudgetAnnealing(LRScheduler):
         least = self.min_lr / max(self.base_lrs)
         return [rate * (least + (1.0 - least) * share) for rate in self.base_lrs]
 
+    def follow(self, used: float) -> None:
+        """Set the rates of this point of the budget, without a step."""
+        self.budget_used = used
+        self._last_lr = self.get_lr()
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = rate
+
 
 register_scheduler("BudgetAnnealing", BudgetAnnealing, BudgetAnnealingParams)

@@ -10,15 +10,16 @@ import math
 import random
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 import torch
 from scipy import fft
 from torch import Tensor
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au", ".sph")
+from heyjetson.audio import is_recording, open_sound, resample
+from heyjetson.errors import AudioError
+
 MEMORY = 200_000_000  # bytes of recorded noise, as 16-bit samples: 104 minutes at 16 kHz
 SHORTEST_PIECE = 10.0  # seconds; where there are many recordings, more of them are worth more than longer ones
 SILENCE = 1e-10  # power of a recording's pauses, which are not raised to the level of noise
@@ -94,7 +95,8 @@ class NoiseRecordings:
     Of every recording the beginning is kept, so long that all fit; where they cannot, a fixed choice of them is kept.
 
     Args:
-        where: a folder with recordings anywhere below it, or a manifest of JSON lines with `audio_filepath`.
+        where: a folder with recordings anywhere below it, or a manifest of JSON lines with `audio_filepath`, and
+            `offset` and `duration` where a part of a recording is meant.
         sample_rate: hertz; recordings at other rates are resampled.
         memory: bytes.
 
@@ -103,16 +105,16 @@ class NoiseRecordings:
     """
 
     def __init__(self, where: str, sample_rate: int, memory: int = MEMORY):
-        paths = _recordings(Path(where))
-        random.Random(0).shuffle(paths)
+        places = _recordings(Path(where))
+        random.Random(0).shuffle(places)
         budget = memory // 2
-        share = max(budget // len(paths), int(SHORTEST_PIECE * sample_rate))
+        share = max(budget // len(places), int(SHORTEST_PIECE * sample_rate))
         kept, faults = [], []
-        for path in paths:
+        for place in places:
             try:
-                piece = _read(path, sample_rate, min(share, budget))
-            except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
-                faults.append(f"{path} ({str(error).split(': ', 1)[-1].rstrip('.')})")
+                piece = _read(*place, sample_rate, min(share, budget))
+            except (AudioError, OSError, ValueError) as error:
+                faults.append(f"{place[0]} ({str(error).rstrip('.')})")
                 continue
             kept.append(piece)
             budget -= len(piece)
@@ -120,7 +122,7 @@ class NoiseRecordings:
                 break
         if not kept:
             raise ValueError(
-                f"None of {len(paths)} recordings in augment.waveform.noise_recordings={where} can be used; the first "
+                f"None of {len(places)} recordings in augment.waveform.noise_recordings={where} can be used; the first "
                 f"is {faults[0]}."
             )
         if faults:
@@ -139,14 +141,17 @@ class NoiseRecordings:
         return self.samples[index].float() / 32768
 
 
-def _recordings(where: Path) -> list[Path]:
+Place = tuple[Path, float, float | None]  # a recording, and offset and duration of the segment that is meant
+
+
+def _recordings(where: Path) -> list[Place]:
     cure = "Correct augment.waveform.noise_recordings, or set it to null."
     if where.is_dir():
-        found = sorted(path for path in where.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found: list[Place] = [(path, 0.0, None) for path in sorted(where.rglob("*")) if is_recording(path)]
     elif where.is_file():
         try:
             lines = [json.loads(line) for line in where.read_text(encoding="utf-8").splitlines() if line.strip()]
-            found = [where.parent / line["audio_filepath"] for line in lines]
+            found = [_place(where.parent, line) for line in lines]
         except (ValueError, KeyError, TypeError):
             raise ValueError(
                 f'The noise manifest {where} must hold lines like {{"audio_filepath": "a.wav"}}. {cure}'
@@ -158,14 +163,16 @@ def _recordings(where: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path, sample_rate: int, longest: int) -> np.ndarray:
+def _place(folder: Path, line: dict[str, Any]) -> Place:
+    path, offset = folder / line["audio_filepath"], line.get("offset")
+    return (path, 0.0, None) if offset is None else (path, float(offset), float(line["duration"]))
+
+
+def _read(path: Path, offset: float, duration: float | None, sample_rate: int, longest: int) -> np.ndarray:
     """The beginning of a recording as int16 at its full range: levels are drawn later."""
-    with soundfile.SoundFile(path) as source:
-        frames = -(-longest * source.samplerate // sample_rate)
-        samples = source.read(frames, dtype="float32", always_2d=True)[:, 0]
-        rate = source.samplerate
-    if rate != sample_rate:
-        samples = soxr.resample(samples, rate, sample_rate)
+    with open_sound(path, offset=offset, duration=duration) as source:
+        frames = -(-longest * source.rate // sample_rate)
+        samples = resample(next(source.blocks(frames))[:, 0], source.rate, sample_rate)
     peak = float(np.abs(samples).max(initial=0.0))
     if not 1e-4 < peak < np.inf:
         raise ValueError("it holds only silence, or samples that are not numbers")

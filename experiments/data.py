@@ -29,12 +29,14 @@ class Data:
         validation: to choose the best weights by.
         test: to report on, by name.
         shards: folder that is learned from instead of `train`, which then is its index.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
     """
 
     train: Path
     validation: Path
     test: dict[str, Path]
     shards: Path | None = None
+    channels: str = "mix"
 
     def named(self) -> dict[str, Path]:
         """All manifests by what they are for."""
@@ -64,7 +66,9 @@ def prepare_data(cfg: DictConfig) -> Data:
     if cfg.data.prepare:
         from_main("data", lambda: _prepare(cfg.data))
     test = {name: Path(path or cfg.data.validation).absolute() for name, path in cfg.data.test.items()}
-    data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test, shards)
+    converted = cfg.data.prepare and not cfg.data.get("in_place")  # the channel was chosen then, and is the only one
+    channels = "mix" if converted else str(cfg.data.channels)
+    data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test, shards, channels)
     for name, path in data.named().items():
         if not path.is_file():
             raise ManifestError(

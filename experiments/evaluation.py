@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 
 from experiments.report import Report, make_row
 from heyjetson import Bundle, Engine
-from heyjetson.audio import load
 from manifests import read_manifest
+from manifests.convert import sound_of
 from manifests.progress import progress
 
 if TYPE_CHECKING:
     from custom_modules.model import SpeechModel
 
 
-def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16) -> Report:
+def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, channels: str = "mix") -> Report:
     """Transcribe a manifest with a NeMo model.
 
     Args:
         model: in evaluation mode.
         manifest: JSON lines.
         batch_size: utterances at once; like lengths share a batch.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
+
+    Raises:
+        ManifestError: the manifest cannot be read, or a recording of it.
     """
     import torch
 
@@ -33,7 +37,8 @@ def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16) -> R
     spent = 0.0
     device = next(model.parameters()).device
     for batch in progress(batches, f"testing on {manifest.name}", len(batches)):
-        clips = [torch.from_numpy(load(utterances[index].audio, model.preprocessor._sample_rate)) for index in batch]
+        rate = model.preprocessor._sample_rate
+        clips = [torch.from_numpy(sound_of(utterances[index], rate, channels)) for index in batch]
         started = time.perf_counter()
         with torch.inference_mode():
             length = torch.tensor([len(clip) for clip in clips], device=device)
@@ -47,7 +52,9 @@ def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16) -> R
     return Report(str(manifest), type(model).__name__, rows, spent)
 
 
-def evaluate_bundle(folder: Path, manifest: Path, threads: int = 1, scorer: str | None = None) -> Report:
+def evaluate_bundle(
+    folder: Path, manifest: Path, threads: int = 1, scorer: str | None = None, channels: str = "mix"
+) -> Report:
     """Transcribe a manifest with a bundle, one utterance at a time, as the device does.
 
     Args:
@@ -55,13 +62,17 @@ def evaluate_bundle(folder: Path, manifest: Path, threads: int = 1, scorer: str 
         manifest: JSON lines.
         threads: of onnxruntime.
         scorer: language model: a scorer file, `bundle` for the one in the bundle, None for none.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
+
+    Raises:
+        ManifestError: the manifest cannot be read, or a recording of it.
     """
     engine = Engine(Bundle(folder), threads)
     decoder = engine.decoder(scorer)
     rows, spent = [], 0.0
     utterances = read_manifest(manifest)
     for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
-        samples = load(utterance.audio, engine.bundle.sample_rate)
+        samples = sound_of(utterance, engine.bundle.sample_rate, channels)
         started = time.perf_counter()
         result = engine.transcribe(samples, engine.bundle.sample_rate, decoder)
         spent += time.perf_counter() - started

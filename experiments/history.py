@@ -19,14 +19,16 @@ KEPT = ("val_wer", "val_cer", "val_miss", "val_loss", "train_loss")
 class RunHistory(Callback):
     """Append one line to `history.jsonl` after each validation.
 
+    A run that is continued drops the points of the steps that it trains again.
+
     Args:
         folder: of the run.
     """
 
     def __init__(self, folder: Path):
         self.path = folder / HISTORY
-        earlier = read_history(folder)
-        self.before = earlier[-1]["seconds"] if earlier else 0.0
+        self.earlier: list[dict[str, float]] | None = read_history(folder)
+        self.before = self.earlier[-1]["seconds"] if self.earlier else 0.0
         self.start = time.monotonic()
 
     def seconds(self) -> float:
@@ -34,8 +36,11 @@ class RunHistory(Callback):
         return round(self.before + time.monotonic() - self.start, 2)
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
-        """The clock starts with the first step."""
+        """The clock starts with the first step; a run that goes on from before it diverged is none that did."""
         self.start = time.monotonic()
+        if trainer.is_global_zero and self.earlier and "diverged" in self.earlier[-1]:
+            self.earlier = [one for one in self.earlier if "diverged" not in one]
+            self._keep(self.earlier)
 
     def on_exception(self, trainer: pl.Trainer, model: Any, exception: BaseException) -> None:
         """Write where the run diverged, in place of what it had logged of that step."""
@@ -57,5 +62,13 @@ class RunHistory(Callback):
         self._write(point)
 
     def _write(self, point: dict[str, float]) -> None:
+        if self.earlier is not None:
+            self._keep([one for one in self.earlier if one["step"] < point["step"]])
+            self.earlier = None
         with self.path.open("a") as file:
             file.write(json.dumps(point) + "\n")
+
+    def _keep(self, points: list[dict[str, float]]) -> None:
+        whole = self.path.with_suffix(".part")
+        whole.write_text("".join(json.dumps(one) + "\n" for one in points))
+        whole.replace(self.path)

@@ -11,9 +11,9 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from custom_modules.sampler import LengthBatches
+from custom_modules.utterances import LINES, Reader
 from experiments.data import Data
 from experiments.entry import ConfigError
-from heyjetson.audio import load
 from manifests import read_manifest
 from manifests.shard import SHARDS
 
@@ -36,7 +36,7 @@ def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
     if cfg.data.loader == "plain":
         if data.shards:
             raise ConfigError("Shards are read by Lhotse: add data.loader=lhotse.")
-        return _shared(cfg) | {
+        return _shared(cfg, data) | {
             "manifest_filepath": str(data.train),
             "batch_size": cfg.data.batch_size,
             "length_spread": float(cfg.data.length_spread),
@@ -44,8 +44,9 @@ def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
             "seed": cfg.seed,
             "shuffle": True,
         }
-    source = {"shar_path": str(data.shards / SHARDS)} if data.shards else {"manifest_filepath": str(data.train)}
-    return _shared(cfg) | source | {
+    lines = {"input_cfg": [{"type": LINES, "manifest": str(data.train)}]}
+    source = {"shar_path": str(data.shards / SHARDS)} if data.shards else lines
+    return _shared(cfg, data) | source | {
         "use_lhotse": True,
         "batch_duration": cfg.data.batch_duration,
         "use_bucketing": True,
@@ -57,27 +58,41 @@ def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
         "seed": cfg.seed,
         # Every worker of every process reads all shards, in an order of its own that is the same on the next run of the
         # same seed. Of a manifest each process takes its share of the batches, so that all must have one order.
-        "shard_seed": "randomized" if data.shards else cfg.seed,
+        "shard_seed": "randomized" if data.shards and cfg.data.num_workers else cfg.seed,
     }  # fmt: skip
 
 
 def validation_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
     """Arguments of NeMo's validation loader; always plain, so that every utterance counts once."""
-    return _shared(cfg) | {
+    return _shared(cfg, data) | {
         "manifest_filepath": str(data.validation),
         "batch_size": cfg.data.batch_size,
-        "even_batches": True,
         "shuffle": False,
     }
 
 
-def _shared(cfg: DictConfig) -> dict[str, Any]:
+def _shared(cfg: DictConfig, data: Data) -> dict[str, Any]:
     return {
+        "channels": data.channels,
         "sample_rate": cfg.data.sample_rate,
         "labels": list(cfg.labels),
         "num_workers": cfg.data.num_workers,
         "pin_memory": cfg.data.pin_memory,
     }
+
+
+def other_shards(arguments: dict[str, Any], step: int) -> dict[str, Any]:
+    """Arguments of a loader of shards that begins with others than at the start of the run.
+
+    A stream of shards cannot begin inside: it would have to be read again from the first step on.
+
+    Args:
+        arguments: from `train_loader`.
+        step: at which the run goes on.
+    """
+    seed = int(np.random.SeedSequence([arguments["seed"], step]).generate_state(1)[0] >> 8)
+    drawn = arguments["shard_seed"] == "randomized"
+    return arguments | {"seed": seed, "shard_seed": "randomized" if drawn else seed}
 
 
 def batch_durations(arguments: dict[str, Any], loader: Any, ranks: int = 1) -> list[list[float]]:
@@ -95,10 +110,11 @@ def batch_durations(arguments: dict[str, Any], loader: Any, ranks: int = 1) -> l
         )
 
         quiet = OmegaConf.create(arguments | {"metadata_only": True, "force_finite": True})
+        quiet.pop("channels")  # NeMo knows no such key
         sampler, _ = get_lhotse_sampler_from_config(make_structured_with_schema_warnings(quiet), 0, 1)
         batches = list(islice(([cut.duration for cut in cuts] for cuts in sampler), DRY_RUN))
         return batches[::ranks][: max(len(batches) // ranks, 1)]
-    durations = [item.duration for item in loader.dataset.manifest_processor.collection]
+    durations = loader.dataset.durations
     keys = ("batch_size", "length_spread", "shortest_first", "seed")
     size, spread, shortest_first, seed = (arguments[key] for key in keys)
     order = LengthBatches(durations, size, spread, shortest_first, seed, ranks=ranks)
@@ -127,14 +143,15 @@ def describe(batches: list[list[float]], ranks: int = 1) -> str:
 
 
 def drawn_sound(data: Data, sample_rate: int, seed: int) -> Iterator[np.ndarray]:
-    """Recordings of the training set in a drawn order: [S] float32 each, at `sample_rate`."""
+    """Utterances of the training set in a drawn order: [S] float32 each, at `sample_rate`."""
+    reader = Reader(sample_rate, data.channels)
     if data.shards:
         from lhotse import CutSet
 
         for cut in CutSet.from_shar(in_dir=str(data.shards / SHARDS), shuffle_shards=True, seed=seed):
-            yield cut.load_audio()[0]
+            yield reader.cut(cut).numpy()
         return
     utterances = read_manifest(data.train)
     random.Random(seed).shuffle(utterances)
     for utterance in utterances:
-        yield load(utterance.audio, sample_rate)
+        yield reader(utterance.audio, *utterance.segment).numpy()

@@ -26,12 +26,11 @@ class StoppedError(Exception):
     Args:
         number: of the signal.
         step: at which training stopped.
-        saved: whether a checkpoint of this step was written.
     """
 
-    def __init__(self, number: int, step: int, saved: bool):
+    def __init__(self, number: int, step: int):
         super().__init__(f"{signal.Signals(number).name} at step {step}")
-        self.number, self.step, self.saved = number, step, saved
+        self.number, self.step = number, step
 
 
 class Preemption(Callback):
@@ -65,7 +64,16 @@ class Preemption(Callback):
         self.caught = number
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Save and stop, if any process of the run was told to."""
+        """Save and stop after a step, if any process of the run was told to."""
+        if not trainer.fit_loop.epoch_loop._should_accumulate():
+            self._stop(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Save and stop; the run goes on with the whole validation."""
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self._stop(trainer)
+
+    def _stop(self, trainer: pl.Trainer) -> None:
         number = largest(self.caught)
         if not number:
             return
@@ -77,15 +85,7 @@ class Preemption(Callback):
             self.earlier[number](number, None)
         if number == signal.SIGTERM and callable(self.earlier[number]):
             return  # submitit lets SIGTERM pass: the scheduler ends the job and starts it again
-        raise StoppedError(number, trainer.global_step, saved=True)
-
-    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop without saving: a checkpoint from the middle of a validation could not be continued."""
-        if trainer.sanity_checking or trainer.state.fn != "fit":
-            return
-        number = largest(self.caught)
-        if number and not callable(self.earlier[number]):
-            raise StoppedError(number, trainer.global_step, saved=False)
+        raise StoppedError(number, trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
         """Stop listening."""
@@ -101,19 +101,17 @@ class Preemption(Callback):
         self.replaced = {}
 
 
-def leave(stopped: StoppedError, folder: Path, every: int) -> NoReturn:
+def leave(stopped: StoppedError, folder: Path) -> NoReturn:
     """End this process after a training that was stopped, and say how it continues.
 
     Args:
         stopped: what ended it.
         folder: of the run.
-        every: steps between checkpoints.
     """
     if not is_main():  # Lightning ends the first process as soon as one that it started fails
         sys.exit(0)
-    repeated = "" if stopped.saved else f" Up to {every} of its steps will be repeated."
     name = signal.Signals(stopped.number).name
-    print(f"\nStopped by {name} at step {stopped.step}.{repeated} Continue with: python train.py resume={folder}")
+    print(f"\nStopped by {name} at step {stopped.step}. Continue with: python train.py resume={folder}")
     status = 128 + stopped.number
     run = sys.modules["wandb"].run if "wandb" in sys.modules else None
     if run is not None:

@@ -59,6 +59,7 @@ def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> dic
         longest=cfg.data.longest,
         frames=model.output_frames,
         decode=cfg.data.check == "full",
+        channels=data.channels,
     )
     skipped, replaced = 0, {}
     for name, manifest in data.named().items():
@@ -67,6 +68,8 @@ def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> dic
             continue
         report = check(manifest, needs)
         require(report, cfg.data.on_bad_sample)
+        for note in report.notes.lines():
+            print(f"{name}: {note}", file=sys.stderr)
         if not report.faults:
             continue
         print(report.summary(), file=sys.stderr)

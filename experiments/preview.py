@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from experiments.entry import ConfigError, entry, require_keys
 from manifests import read_manifest
+from manifests.convert import sound_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,7 +38,7 @@ def preview(cfg: DictConfig, manifest: Path, out: Path, count: int, seed: int) -
 
     Raises:
         ConfigError: there is nothing to preview, or a part cannot be built.
-        ManifestError: the manifest cannot be read.
+        ManifestError: the manifest cannot be read, or a recording of it.
     """
     if cfg.augment.waveform is None and cfg.augment.spectrogram is None:
         raise ConfigError("This augmentation changes nothing. Choose another: augment=full, for example.")
@@ -45,15 +46,13 @@ def preview(cfg: DictConfig, manifest: Path, out: Path, count: int, seed: int) -
         raise ConfigError(f"count must be at least 1, found {count}.")
     import torch
 
-    from heyjetson.audio import load
-
     utterances = read_manifest(manifest)[:count]
     parts = _build(cfg)
     rate = cfg.data.sample_rate
     out.mkdir(parents=True, exist_ok=True)
     pictures = []
     for number, utterance in enumerate(utterances, 1):
-        before = torch.from_numpy(load(utterance.audio, rate))
+        before = torch.from_numpy(sound_of(utterance, rate, cfg.data.channels))
         torch.manual_seed(seed * 1_000_003 + number)
         after = _perturbed(parts["waveform"], before)
         for name, samples in (("before", before), ("after", after)):

@@ -18,7 +18,8 @@ from manifests import Utterance
 
 @dataclass(frozen=True)
 class Row:
-    """One utterance of a report: its texts and errors, and who spoke, where the manifest says it."""
+    """One utterance of a report: its texts and errors, who spoke, where the manifest says it, and where a segment of a
+    recording begins, seconds."""
 
     audio: str
     duration: float
@@ -30,6 +31,7 @@ class Row:
     characters: int
     cosine: float
     speaker: str | None = None
+    offset: float | None = None
 
 
 @dataclass
@@ -90,6 +92,7 @@ def make_row(utterance: Utterance, hypothesis: str) -> Row:
         characters.total,
         cosine_similarity(utterance.text, hypothesis),
         None if (speaker := utterance.extra.get("speaker")) in (None, "") else str(speaker),
+        utterance.offset,
     )
 
 

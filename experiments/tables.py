@@ -16,12 +16,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from custom_modules.model import SpeechModel
+from custom_modules.utterances import Reader
 from experiments.data import Data
 from experiments.forgive import Forgiving
-from heyjetson.audio import load, resample
+from heyjetson.audio import resample
 from heyjetson.metrics import word_errors
 from manifests import Utterance, read_manifest
-from manifests.convert import decode
+from manifests.convert import sound_of
 from manifests.select import sample
 from manifests.shard import SHARDS
 from manifests.wandb_table import COLUMNS, painted, row
@@ -29,11 +30,14 @@ from manifests.wandb_table import COLUMNS, painted, row
 PREDICTIONS = ("audio", "reference", "hypothesis", "word errors", "seconds")
 
 
-def examples(data: Data, count: int, seed: int, forgive: Forgiving) -> Iterator[tuple[str, np.ndarray, int, str]]:
-    """A drawn part of the training set.
+def examples(
+    data: Data, rate: int, count: int, seed: int, forgive: Forgiving
+) -> Iterator[tuple[str, np.ndarray, int, str]]:
+    """A drawn part of the training set, as the model hears it.
 
     Args:
         data: of the run.
+        rate: hertz.
         count: how many recordings.
         seed: of the draw.
         forgive: recordings that cannot be read are left out.
@@ -45,14 +49,14 @@ def examples(data: Data, count: int, seed: int, forgive: Forgiving) -> Iterator[
         from lhotse import CutSet
 
         for cut in islice(CutSet.from_shar(in_dir=str(data.shards / SHARDS), shuffle_shards=True, seed=seed), count):
-            yield cut.id, cut.load_audio()[0], cut.sampling_rate, cut.supervisions[0].text
+            yield cut.id, Reader(rate, data.channels).cut(cut).numpy(), rate, cut.supervisions[0].text
         return
     for utterance in sample(read_manifest(data.train), count=count, seed=str(seed)):
-        decoded = None
+        sound = None
         with forgive("a recording of the training table"):
-            decoded = decode(utterance.audio)
-        if decoded:
-            yield utterance.audio.name, *decoded, utterance.text
+            sound = sound_of(utterance, rate, data.channels)
+        if sound is not None:
+            yield utterance.audio.name, sound, rate, utterance.text
 
 
 def training_table(model: SpeechModel, data: Data, rows: int, seed: int, forgive: Forgiving) -> Any:
@@ -68,7 +72,7 @@ def training_table(model: SpeechModel, data: Data, rows: int, seed: int, forgive
     import wandb
 
     table = wandb.Table(columns=[*COLUMNS, "features"])
-    for name, samples, rate, text in examples(data, rows, seed, forgive):
+    for name, samples, rate, text in examples(data, model.preprocessor._sample_rate, rows, seed, forgive):
         picture = feature_picture(model.preprocessor, samples, rate)
         table.add_data(*row(name, samples, rate, text), wandb.Image(picture))
     return table
@@ -95,9 +99,11 @@ class PredictionTable(Callback):
         utterances: of the validation manifest.
         rows: how many to show.
         seed: of the draw.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
     """
 
-    def __init__(self, utterances: list[Utterance], rows: int, seed: int = 1):
+    def __init__(self, utterances: list[Utterance], rows: int, seed: int = 1, channels: str = "mix"):
+        self.channels = channels
         self.utterances = sample(utterances, count=rows, seed=str(seed)) if rows > 0 else []
         self.forgive = Forgiving()
         self.sounds: dict[int, Any] = {}
@@ -135,7 +141,9 @@ class PredictionTable(Callback):
             self.sounds[utterance.line] = None
             with self.forgive("the sound of a prediction"):
                 self.folder = self.folder or tempfile.TemporaryDirectory(prefix="predictions-")
-                path = compressed(load(utterance.audio, rate), rate, Path(self.folder.name, str(utterance.line)))
+                path = compressed(
+                    sound_of(utterance, rate, self.channels), rate, Path(self.folder.name, str(utterance.line))
+                )
                 self.sounds[utterance.line] = wandb.Audio(str(path), caption=utterance.text)
         return self.sounds[utterance.line]
 
@@ -147,7 +155,7 @@ class PredictionTable(Callback):
             if utterance.line not in self.sounds:
                 self.sounds[utterance.line] = True
                 with self.forgive("the sound of a prediction"):
-                    sound = torch.from_numpy(load(utterance.audio, rate))[None]
+                    sound = torch.from_numpy(sound_of(utterance, rate, self.channels))[None]
                     writer.add_audio(f"predictions/{utterance.text}", sound, step, sample_rate=rate)
         writer.add_text("predictions", "\n".join(lines), step)
 

@@ -234,7 +234,7 @@ def tracking_callbacks(logger: Any, data: Data, name: str, seed: int, table_rows
         if logger.content.watch:
             found.append(Histograms(logger.content.watch, logger.content.watch_every, logger.forgive))
     if table_rows:
-        found.append(PredictionTable(read_manifest(data.validation), table_rows, seed))
+        found.append(PredictionTable(read_manifest(data.validation), table_rows, seed, data.channels))
     return found
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
 from custom_modules.fine_tuning import Freezing
 from custom_modules.model import SpeechModel
+from custom_modules.sampler import fingerprint
 from experiments import initialise, parallel
 from experiments.callbacks import BarWithErrors, LatestBest, PlainProgress
 from experiments.data import Data
@@ -28,12 +29,21 @@ from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_nemo
 from experiments.history import RunHistory
 from experiments.hush import hush
-from experiments.loading import batch_durations, describe, drawn_sound, train_loader, validation_loader
+from experiments.loading import (
+    batch_durations,
+    describe,
+    drawn_sound,
+    other_shards,
+    train_loader,
+    validation_loader,
+)
+from experiments.loops import make_resumable
 from experiments.outcome import best_weights, end, shown, so_far
 from experiments.preemption import Preemption, StoppedError, leave
 from experiments.preflight import run_dir
 from experiments.ranks import from_main, is_main
 from experiments.report import summarise
+from experiments.resumption import Resumption, validated
 from experiments.sources import origin
 from experiments.tracking import git_state, log_results, tracking_callbacks, wandb_origin
 from heyjetson.bundle import file_hash
@@ -112,6 +122,7 @@ def make_trainer(
             monitor=monitor,
             mode="min",
             save_top_k=1,
+            save_on_train_epoch_end=False,  # but at each validation
         ),
         # Two, since a kill while the newer one is written leaves the older.
         ModelCheckpoint(
@@ -122,6 +133,7 @@ def make_trainer(
             save_top_k=2,
             every_n_train_steps=cfg.checkpoint.every_n_steps,
         ),
+        Resumption(),
         RunHistory(folder),
         Divergence(folder, cfg.divergence.tolerate, manifest),
         Preemption(folder),
@@ -129,9 +141,14 @@ def make_trainer(
     ]
     if cfg.early_stopping.patience is not None:
         callbacks.append(
-            EarlyStopping(monitor, min_delta=cfg.early_stopping.min_delta, patience=cfg.early_stopping.patience)
+            EarlyStopping(
+                monitor,
+                min_delta=cfg.early_stopping.min_delta,
+                patience=cfg.early_stopping.patience,
+                check_on_train_epoch_end=False,
+            )
         )
-    return _built(
+    trainer = _built(
         "trainer",
         cfg.trainer,
         logger=logger,
@@ -143,6 +160,8 @@ def make_trainer(
         use_distributed_sampler=False,
         strategy=parallel.strategy(cfg),
     )
+    make_resumable(trainer)
+    return trainer
 
 
 def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
@@ -159,7 +178,7 @@ def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
     checkpoint = start_from(cfg)
-    set_up_data(cfg, model, trainer, data)
+    set_up_data(cfg, model, trainer, data, step_of(checkpoint) if checkpoint else 0)
     if cfg.init_from and cfg.resume and is_main():
         if checkpoint is None:
             initialise.load(cfg, model)
@@ -199,12 +218,14 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
     if checkpoint:
         print(f"Continuing from {checkpoint.name}.")
+    resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
+    resumption.follow(loaders.get("train_dataloaders", model._train_dl))
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
     try:
         trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **loaders)
     except StoppedError as stopped:
-        leave(stopped, folder, cfg.checkpoint.every_n_steps)
+        leave(stopped, folder)
     except DivergedError:  # `finish` saves what there is of it
         if not is_main():  # Lightning ends the first process as soon as one that it started fails
             sys.exit(0)
@@ -220,11 +241,15 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     parallel.part()
 
 
-def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
-    """Give the model its loaders and say how much of the batches is padding."""
+def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data, step: int = 0) -> None:
+    """Give the model its loaders, for a run that begins or goes on at a step, and say how much of the batches is
+    padding."""
     arguments = train_loader(cfg, data)
     if arguments.get("use_lhotse"):
         batches = batch_durations(arguments, None, trainer.world_size)
+        arguments["order"] = fingerprint(batches)
+        if data.shards and step:
+            arguments = other_shards(arguments, step)
         steps = -(-len(batches) // trainer.accumulate_grad_batches)
         arguments["batches"] = len(batches)
         with open_dict(model.cfg):  # NeMo would count the samples of the loader, and there are none to count
@@ -241,18 +266,28 @@ def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: 
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that can be read; one cut short by the kill is passed over."""
-    found = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in found:
+    """The checkpoint of the latest step that can be read; one cut short by the kill is passed over.
+
+    Of one step, that after its validation; the times of files say nothing after copying.
+    """
+    found: list[tuple[int, bool, float, Path]] = []
+    for path in sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime):
         try:
             state = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-            if name := spoilt_weight(state["state_dict"]):
-                print(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
-                continue
-            return path
+            found.append((state["global_step"], validated(state), path.stat().st_mtime, path))
         except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
             print(f"{path.name} cannot be read ({str(error).splitlines()[0]:.80}); trying the one before.")
+    for _, _, _, path in sorted(found, reverse=True):
+        if name := spoilt_weight(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["state_dict"]):
+            print(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
+            continue
+        return path
     return None
+
+
+def step_of(checkpoint: Path) -> int:
+    """Optimiser steps before a checkpoint."""
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)["global_step"])
 
 
 def fit_statistics(model: SpeechModel, data: Data, utterances: int, seed: int) -> None:
@@ -290,7 +325,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     nemo = folder / "model.nemo"
     model.save_to(str(nemo))
     for name, manifest in data.test.items():
-        report = evaluate_nemo(model, manifest, cfg.data.batch_size)
+        report = evaluate_nemo(model, manifest, cfg.data.batch_size, data.channels)
         report.write(folder / f"test_{name}.json")
         metrics["test"][name] = report.totals()
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))

@@ -9,16 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from manifests.convert import duration
+from heyjetson.audio import measure, read_sound
+from heyjetson.audio.channels import channel_number
+from heyjetson.errors import AudioError
+from manifests.convert import SLACK, duration
 from manifests.lines import ManifestError, Utterance, read_manifest
+from manifests.notes import Notes
 from manifests.progress import progress, threaded
 from manifests.show import LONGEST_PATH, short
 from manifests.text import Normaliser, TextOptions
 
 SILENCE = 1e-4  # peak; 16-bit sound that never leaves its lowest three steps holds no speech
 SHOWN = 8
+UNREADABLE = "unreadable files"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Requirements:
         longest: seconds.
         frames: output frames of the model for a duration in seconds; None leaves out the CTC check.
         decode: read every recording to its end; otherwise only the manifest and the file's presence are checked.
+        channels: of recordings that have several, as training reads them; see `heyjetson.audio.to_mono`.
     """
 
     labels: Sequence[str]
@@ -38,6 +43,13 @@ class Requirements:
     longest: float = 20.0
     frames: Callable[[float], int] | None = None
     decode: bool = True
+    channels: str = "mix"
+
+    def __post_init__(self) -> None:
+        try:
+            channel_number(self.channels)
+        except AudioError as error:
+            raise ManifestError(str(error)) from None
 
 
 @dataclass
@@ -49,12 +61,14 @@ class Report:
         good: utterances without a fault.
         faults: one sentence for each bad utterance, with file and line.
         kinds: how many faults of each kind.
+        notes: what was noted of the sound of good utterances.
     """
 
     manifest: Path
     good: list[Utterance] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
+    notes: Notes = field(default_factory=Notes)
 
     def summary(self) -> str:
         """All kinds with their counts, and the first faults in full."""
@@ -71,13 +85,21 @@ def frames_needed(text: str) -> int:
     return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
 
 
-def _fault(utterance: Utterance, needs: Requirements) -> tuple[str, str] | None:
-    """Kind and sentence of the first thing wrong with an utterance; None when it is good."""
+@dataclass(frozen=True)
+class _Finding:
+    """Kind and sentence of the first thing wrong with an utterance, empty when it is good; and what was noted of it."""
+
+    kind: str = ""
+    said: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def _examined(utterance: Utterance, needs: Requirements) -> _Finding:
     if not utterance.text.strip():
-        return "empty transcripts", "the transcript is empty. Write what is said, or remove the line."
+        return _Finding("empty transcripts", "the transcript is empty. Write what is said, or remove the line.")
     if strange := sorted(set(utterance.text) - set(needs.labels)):
         listed = " ".join(repr(character) for character in strange)
-        return (
+        return _Finding(
             "transcripts with characters outside the labels",
             f"characters outside the labels: {listed:.200}. Normalise the text (lower case, numbers as words), or add "
             "them to labels.",
@@ -85,47 +107,77 @@ def _fault(utterance: Utterance, needs: Requirements) -> tuple[str, str] | None:
     try:
         there = utterance.audio.is_file()
     except OSError as error:  # a name too long, a folder that may not be entered
-        return "unreadable files", f"cannot be read ({error.strerror}). Correct the path, or remove the line."
+        return _Finding(UNREADABLE, f"cannot be read ({error.strerror}). Correct the path, or remove the line.")
     if not there:
-        return "missing files", "the audio file does not exist. Correct the path; it is relative to the manifest."
-    seconds = utterance.duration
-    if needs.decode:
-        try:
-            samples, rate = soundfile.read(utterance.audio, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-            reason = str(error).split(": ", 1)[-1].rstrip(".")
-            return "unreadable files", f"cannot be decoded ({reason}). Fetch or convert it again, or remove the line."
-        length = len(samples) / rate
-        if length == 0 or not np.isfinite(samples).all():
-            return (
-                "unreadable files",
-                "holds no samples, or samples that are not numbers. Record it again or remove it.",
-            )
-        if abs(length - seconds) > max(0.1, 0.02 * length):
-            return (
-                "wrong durations",
-                f"the manifest says {seconds:.2f} s, the file lasts {length:.2f} s. Is it cut short? "
-                "Otherwise correct the duration.",
-            )
-        if float(np.abs(samples).max()) < SILENCE:
-            return "silent files", "is silent. Record it again, or remove the line."
-        seconds = length
+        return _Finding(
+            "missing files", "the audio file does not exist. Correct the path; it is relative to the manifest."
+        )
+    heard = _heard(utterance, needs) if needs.decode else (utterance.duration, ())
+    if isinstance(heard, _Finding):
+        return heard
+    seconds, notes = heard
     if seconds < needs.shortest:
-        return "too short files", f"{seconds:.3f} s is shorter than one frame of {needs.shortest:.3f} s. Remove it."
+        return _Finding(
+            "too short files", f"{seconds:.3f} s is shorter than one frame of {needs.shortest:.3f} s. Remove it."
+        )
     if seconds > needs.longest:
-        return (
+        return _Finding(
             "too long files",
             f"{seconds:.1f} s is longer than the limit of {needs.longest:.1f} s. Cut it, or raise data.longest.",
         )
     if needs.frames is not None:
         frames, needed = needs.frames(seconds), frames_needed(utterance.text)
         if frames < needed:
-            return (
+            return _Finding(
                 "transcripts too long for their sound",
                 f"the transcript needs {needed} output frames but the model gives {frames} for {seconds:.2f} s. "
                 "Is the text right? Otherwise use an encoder with less stride.",
             )
-    return None
+    return _Finding(notes=notes)
+
+
+def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str, ...]] | _Finding:
+    """Seconds of an utterance that were read, and what was noted of them."""
+    offset, wanted = utterance.segment
+    try:
+        sound = read_sound(utterance.audio, channels=needs.channels, offset=offset, duration=wanted)
+    except AudioError as error:
+        return _outside(utterance) or _Finding(UNREADABLE, str(error).replace(f"{utterance.audio} ", "", 1))
+    seconds = sound.seconds
+    if wanted is None and sound.missing:
+        return _Finding(
+            "cut short files",
+            f"is cut short: {seconds:.2f} s are there of {seconds + sound.missing:.2f}. Fetch it again, or remove the "
+            "line.",
+        )
+    if abs(seconds - utterance.duration) > max(0.1, 0.02 * seconds):
+        return _Finding(
+            "wrong durations",
+            f"the manifest says {utterance.duration:.2f} s, the file lasts {seconds:.2f} s. Correct the duration; a "
+            'part of a file has an "offset" too.',
+        )
+    if float(np.abs(sound.samples).max(initial=0.0)) < SILENCE:
+        return _Finding("silent files", "is silent. Record it again, or remove the line.")
+    return seconds, sound.notes
+
+
+def _outside(utterance: Utterance) -> _Finding | None:
+    """What is wrong with a segment that could not be read, where the recording itself can be."""
+    offset, wanted = utterance.segment
+    if wanted is None:
+        return None
+    try:
+        length = measure(utterance.audio)
+    except AudioError:
+        return None
+    if offset < length.seconds and offset + wanted <= length.seconds + SLACK:
+        return None
+    cut = f" It is cut short: {length.missing:.2f} s are missing." if length.missing else ""
+    return _Finding(
+        "segments outside their files",
+        f"the segment of {offset:.2f} to {offset + wanted:.2f} s is not within the file, which lasts "
+        f"{length.seconds:.2f} s.{cut} Correct its offset and duration.",
+    )
 
 
 def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
@@ -142,18 +194,20 @@ def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
 
 
 def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirements) -> Report:
-    found: Iterable[tuple[str, str] | None]
+    found: Iterable[_Finding]
     if needs.decode:
-        found = threaded(lambda utterance: _fault(utterance, needs), utterances, f"checking {report.manifest.name}")
+        found = threaded(lambda utterance: _examined(utterance, needs), utterances, f"checking {report.manifest.name}")
     else:  # microseconds each: threads would cost more than they save
-        found = progress((_fault(one, needs) for one in utterances), "checking", len(utterances))
-    for utterance, fault in zip(utterances, found, strict=True):
-        if fault is None:
+        found = progress((_examined(one, needs) for one in utterances), "checking", len(utterances))
+    for utterance, finding in zip(utterances, found, strict=True):
+        audio = short(str(utterance.audio), LONGEST_PATH)
+        where = f"{report.manifest}:{utterance.line}: {audio}"
+        if not finding.kind:
             report.good.append(utterance)
+            report.notes.add(where, finding.notes)
         else:
-            report.kinds[fault[0]] += 1
-            audio = short(str(utterance.audio), LONGEST_PATH)
-            report.faults.append(f"{report.manifest}:{utterance.line}: {audio}: {fault[1]}")
+            report.kinds[finding.kind] += 1
+            report.faults.append(f"{where}: {finding.said}")
     return report
 
 
@@ -171,7 +225,9 @@ class Mended:
 
 
 def mend(manifest: str | os.PathLike[str], needs: Requirements, text: TextOptions) -> Mended:
-    """Normalise transcripts and correct durations, then check what came of it.
+    """Normalise transcripts and correct the durations of whole recordings, then check what came of it.
+
+    A segment keeps its offset and its duration: what they should be is not in the recording.
 
     Args:
         manifest: JSON lines; it is not changed.
@@ -183,15 +239,19 @@ def mend(manifest: str | os.PathLike[str], needs: Requirements, text: TextOption
     """
     normaliser = Normaliser(text)
 
-    def mended(utterance: Utterance) -> Utterance:
+    def seconds(utterance: Utterance) -> float:
+        if utterance.offset is not None:
+            return utterance.duration
         try:
-            seconds = duration(utterance.audio)
+            return duration(utterance.audio)
         except ManifestError:
-            seconds = utterance.duration  # the check will say what is wrong with it
-        return replace(utterance, text=normaliser(utterance.text), duration=seconds)
+            return utterance.duration  # the check will say what is wrong with it
 
     before = read_manifest(manifest)
-    after = [mended(utterance) for utterance in before]
+    lasting = threaded(seconds, before, f"measuring {Path(manifest).name}")
+    after = [
+        replace(one, text=normaliser(one.text), duration=lasts) for one, lasts in zip(before, lasting, strict=True)
+    ]
     corrected = sum(abs(a.duration - b.duration) > 0.01 for a, b in zip(before, after, strict=True))
     changes = list(normaliser.report()) + ([f"durations: {corrected} corrected"] if corrected else [])
     return Mended(_examine(Report(Path(manifest)), after, needs), changes)

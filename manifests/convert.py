@@ -1,36 +1,33 @@
-"""Any recording → 16-bit mono wav at one rate. The source is never written to."""
+"""Any recording, or a segment of one → 16-bit mono wav at one rate. The source is never written to."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
-import re
-import shutil
-import subprocess
 import threading
-import wave
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 
-from manifests.lines import ManifestError
+from heyjetson.audio import Length, Sound, is_recording, measure, read_sound, resample
+from heyjetson.errors import AudioError
+from manifests.lines import ManifestError, Utterance
 from manifests.show import LONGEST_PATH, short
 
-AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".sph", ".m4a", ".aac", ".aiff", ".aif", ".au", ".webm", ".wma")
-BLOCK = 1 << 20
 SHORTEST = 0.001  # seconds; less is as good as nothing, and a manifest would say 0.0
-_UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError, TypeError, ValueError)  # .raw is a TypeError
-_UNKNOWN = 1 << 62  # frames of a stream whose header does not say how many
-# libsndfile reads what is there of a file that was cut short, and says so in its log only.
-_CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_STREAMED = 0x7FFFF000  # sizes from here on are placeholders of programs that write to a pipe
-_PLACE = re.compile(r"^(?:\[.*?\] )+")  # ffmpeg's own, with addresses
-_PROGRAMS = {
-    "ffmpeg": ("-v error -xerror -i", "-f au -c:a pcm_f32be -ac 1 -"),
-    "sox": ("-V1", "-t au -e floating-point -b 32 -c 1 -"),
-}
+SLACK = 0.01  # seconds that a segment may end after its recording: times are rounded
+SEEKABLE = (".wav", ".flac")  # a segment of others is decoded from the beginning of the recording
+_UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError)
+
+
+class CutError(ManifestError):
+    """A recording ends before its own header says, or before the segment that is wanted."""
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -62,100 +59,154 @@ def sounds(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in files(folder):
-        if path.suffix.lower() in AUDIO:
+        if is_recording(path):
             first = found.setdefault(path.stem, path)
             if first.parent != path.parent:
                 raise ManifestError(f"{first} and {path} have one name: which is meant? Move one of them elsewhere.")
     return found
 
 
-def decode(path: Path) -> tuple[np.ndarray, int]:
-    """Read a recording: libsndfile first, then ffmpeg or sox where they are installed.
+def decode(path: Path, channels: str = "mix", offset: float = 0.0, duration: float | None = None) -> Sound:
+    """Read a recording, or a segment of it, as mono at its own rate: all of it, or not at all.
 
-    Returns:
-        samples: [S] float32, the mean of the channels.
-        sample_rate: hertz.
+    Args:
+        path: of the recording.
+        channels: see `heyjetson.audio.to_mono`.
+        offset: seconds before the segment that is wanted.
+        duration: seconds of it; to the end when None.
 
     Raises:
-        ManifestError: nothing here can read it whole; the message has the reasons.
+        CutError: what is there is not all.
+        ManifestError: nothing here can read it, or it holds nothing; the message has the reasons.
     """
-    _require_file(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate, promised = file.samplerate, _promised(file)
-            samples = _samples(file)
-    except _UNREADABLE as error:
-        return _decode_elsewhere(path, _reason(error))
-    _refuse_cut(path, len(samples) / rate, promised)
-    return samples, rate
+    return Segments(path, channels).read(offset, duration)
 
 
-def _samples(file: soundfile.SoundFile) -> np.ndarray:
-    mono = [np.zeros(0, np.float32)]
-    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-        mono.append(block.mean(axis=1) if block.shape[1] > 1 else block[:, 0])
-    return np.concatenate(mono)
+def sound_of(utterance: Utterance, sample_rate: int, channels: str = "mix") -> np.ndarray:
+    """Sound of an utterance at a sample rate, [S] float32; see `decode`."""
+    sound = decode(utterance.audio, channels, *utterance.segment)
+    return resample(sound.samples, sound.rate, sample_rate)
 
 
-def _decode_elsewhere(path: Path, reason: str) -> tuple[np.ndarray, int]:
-    for program, (before, after) in _PROGRAMS.items():
-        if shutil.which(program) is None:
-            continue
-        # An absolute path begins neither with an option's dash nor with the bar of a command for sox.
-        command = [program, *before.split(), str(path.absolute()), *after.split()]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        said = done.stderr.decode(errors="replace").strip()
-        # Both write what they could read of a broken file, and sox then reports success.
-        if done.returncode == 0 and not said and len(done.stdout) > 24:
-            start, rate = (int.from_bytes(done.stdout[at : at + 4], "big") for at in (4, 16))  # Sun's .au header
-            count = (len(done.stdout) - start) // 4
-            return np.frombuffer(done.stdout, ">f4", count, start).astype(np.float32), rate
-        reason += f"; {program}: {_PLACE.sub('', said.splitlines()[0]):.120}" if said else ""
-    cure = "" if shutil.which("ffmpeg") else " Convert it to wav, or install ffmpeg, which reads more formats."
-    raise ManifestError(f"{path} cannot be decoded ({reason}).{cure}")
+class Segments:
+    """A recording of which segments are wanted.
+
+    Args:
+        path: of the recording.
+        channels: see `heyjetson.audio.to_mono`.
+        keep: hold all of it in memory from the first `read` on, where each would begin to decode at its beginning.
+    """
+
+    def __init__(self, path: Path, channels: str = "mix", keep: bool = False):
+        self.path, self.channels = path, channels
+        self.keep = keep and path.suffix.lower() not in SEEKABLE
+        self._all: Sound | None = None
+
+    def read(self, offset: float, duration: float | None) -> Sound:
+        """A segment as mono; see `decode`."""
+        with _named(self.path):
+            if self.keep:
+                self._all = self._all or read_sound(self.path)
+                sound = _cut_out(self.path, self._all, offset, duration).mono(self.channels)
+            else:
+                sound = read_sound(self.path, channels=self.channels, offset=offset, duration=duration)
+        if sound.missing and duration is None:
+            raise _cut(self.path, offset + sound.seconds, sound.missing)
+        _lasting(self.path, sound.seconds)
+        return sound
 
 
-def convert(source: Path, target: Path, sample_rate: int) -> float:
-    """Write `source` to `target` as 16-bit mono wav; a target of the same rate with the time of its source is kept.
+def _cut_out(path: Path, sound: Sound, offset: float, duration: float | None) -> Sound:
+    inside(path, Length(sound.seconds, sound.rate, sound.channels, sound.missing), offset, duration)
+    start = round(offset * sound.rate)
+    stop = None if duration is None else start + round(duration * sound.rate)
+    return replace(sound, samples=sound.samples[start:stop])
+
+
+def inside(path: Path, length: Length, offset: float, duration: float | None) -> float:
+    """Seconds of a segment.
+
+    Args:
+        path: of the recording, for messages.
+        length: of all of it.
+        offset: seconds before the segment.
+        duration: seconds of it; to the end when None.
+
+    Raises:
+        CutError: it may have been there before the recording was cut short.
+        ManifestError: it is not within the recording.
+    """
+    if duration is None and length.missing:
+        raise _cut(path, length.seconds, length.missing)
+    end = length.seconds if duration is None else offset + duration
+    if 0 <= offset < length.seconds and end <= length.seconds + SLACK:
+        return end - offset
+    if length.missing:
+        raise _cut(path, length.seconds, length.missing)
+    raise ManifestError(
+        f"{path}: the segment of {offset:.2f} to {end:.2f} s is not within the recording, which lasts "
+        f"{length.seconds:.2f} s. Correct its offset and duration."
+    )
+
+
+def convert(
+    source: Path | Segments,
+    target: Path,
+    sample_rate: int,
+    channels: str = "mix",
+    offset: float | None = None,
+    duration: float | None = None,
+) -> tuple[float, tuple[str, ...]]:
+    """Write a recording, or a segment of it, as 16-bit mono wav.
+
+    A target that was made of the same, with the time of its source, is kept.
 
     Args:
         source: the recording.
         target: where to; its folder is made.
         sample_rate: hertz.
+        channels: see `heyjetson.audio.to_mono`.
+        offset: seconds before the segment; None where all of the recording is wanted.
+        duration: seconds of the segment; to the end when None.
 
     Returns:
-        duration in seconds.
+        duration in seconds, and what a user should know of the recording, a sentence each.
 
     Raises:
+        CutError: the source ends too early.
         ManifestError: the source cannot be read, holds nothing, or is the target itself.
         OSError: the target cannot be written.
     """
-    _require_file(source)
-    original = source.stat()
-    finished = _finished(source, original, target, sample_rate)
+    segments = source if isinstance(source, Segments) else Segments(source, channels)
+    path = segments.path
+    _require_file(path)
+    original = path.stat()
+    recipe = {"channels": segments.channels, "offset": offset, "duration": duration}
+    finished = _finished(path, original, target, sample_rate, recipe)
     if finished is not None:
         return finished
-    samples, rate = decode(source)
-    if not np.isfinite(samples).all():
-        raise ManifestError(f"{source} holds samples that are not numbers. Record it again, or remove it.")
-    if rate != sample_rate:
-        samples = soxr.resample(samples, rate, sample_rate)
-    seconds = _lasting(source, len(samples) / sample_rate)
+    sound = segments.read(offset or 0.0, duration)
+    samples = resample(sound.samples, sound.rate, sample_rate)
+    seconds = _lasting(path, len(samples) / sample_rate)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{os.getpid()}-{threading.get_ident()}.part")  # a kill leaves no half of a wav behind
+    written = io.BytesIO()  # of a full disk libsndfile would not say that it is full
+    with soundfile.SoundFile(written, "w", sample_rate, 1, "PCM_16", format="WAV") as out:
+        out.comment = json.dumps(recipe | {"notes": sound.notes})  # what it was made of, for the next time
+        # By 32768, as it was read: what is 16-bit mono at this rate already stays as it is, bit for bit.
+        out.write(np.rint(samples * 32768).clip(-32768, 32767).astype(np.int16))
     try:
-        with wave.open(str(partial), "wb") as out:
-            out.setparams((1, 2, sample_rate, len(samples), "NONE", ""))
-            # By 32768, as it was read: what is 16-bit mono at this rate already stays as it is, bit for bit.
-            out.writeframes(np.rint(samples * 32768).clip(-32768, 32767).astype("<i2").tobytes())
+        partial.write_bytes(written.getbuffer())
         os.utime(partial, ns=(original.st_atime_ns, original.st_mtime_ns))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return seconds
+    return seconds, sound.notes
 
 
-def _finished(source: Path, original: os.stat_result, target: Path, sample_rate: int) -> float | None:
+def _finished(
+    source: Path, original: os.stat_result, target: Path, sample_rate: int, recipe: dict[str, Any]
+) -> tuple[float, tuple[str, ...]] | None:
     try:
         there = target.stat()
     except FileNotFoundError:
@@ -164,32 +215,47 @@ def _finished(source: Path, original: os.stat_result, target: Path, sample_rate:
         raise ManifestError(f"{source} would be overwritten by its own conversion: give another --out.")
     if abs(there.st_mtime - original.st_mtime) > 2:  # exFAT counts in steps of two seconds
         return None
-    try:
-        header = soundfile.info(target)
-    except _UNREADABLE:
-        return None  # a power cut may leave an empty file under a finished name
-    return header.frames / sample_rate if header.frames and header.samplerate == sample_rate else None
+    # A power cut may leave an empty file under a finished name; one without a recipe was made by another reader.
+    with suppress(ValueError, TypeError, KeyError, *_UNREADABLE), soundfile.SoundFile(target) as file:
+        made = dict(json.loads(file.comment))
+        notes = tuple(made.pop("notes"))
+        if made == recipe and file.frames and file.samplerate == sample_rate:
+            return file.frames / sample_rate, notes
+    return None
+
+
+def length(path: Path) -> Length:
+    """How long a recording is in truth: from its header where that can be trusted, else decoded.
+
+    Raises:
+        ManifestError: the file is missing, unreadable or empty.
+    """
+    _require_file(path)
+    with _named(path):
+        found = measure(path)
+    _lasting(path, found.seconds)
+    return found
 
 
 def duration(path: Path) -> float:
-    """Seconds, from the file's header; counted where the header does not say.
+    """Seconds of a recording that is whole; see `length`.
 
     Raises:
-        ManifestError: the file is missing, cut short, unreadable or empty.
+        CutError: it is cut short.
+        ManifestError: the file is missing, unreadable or empty.
     """
+    return inside(path, length(path), 0.0, None)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What cannot be read is a `ManifestError` that names the recording."""
     _require_file(path)
     try:
-        with soundfile.SoundFile(path) as file:
-            promised = _promised(file)
-            rate, frames = file.samplerate, file.frames
-    except _UNREADABLE as error:
-        raise ManifestError(f"{path} cannot be read ({_reason(error)}). Convert it to wav.") from None
-    if frames >= _UNKNOWN:
-        samples, rate = decode(path)
-        frames = len(samples)
-    seconds = frames / rate
-    _refuse_cut(path, seconds, promised)
-    return _lasting(path, seconds)
+        yield
+    except AudioError as error:
+        said = str(error)
+        raise ManifestError(said if str(path) in said else f"{path}: {said}") from None
 
 
 def _require_file(path: Path) -> None:
@@ -200,27 +266,11 @@ def _require_file(path: Path) -> None:
         raise ManifestError(f"{short(str(path), LONGEST_PATH)} cannot be read ({error.strerror}).") from None
 
 
-def _promised(file: soundfile.SoundFile) -> float:
-    """Seconds that the header says there are; 0 where it does not."""
-    if file.frames >= _UNKNOWN:
-        return 0.0
-    seconds = file.frames / file.samplerate
-    if (cut := _CUT.search(file.extra_info)) and int(cut[1]) < _STREAMED and int(cut[2]):
-        return seconds * int(cut[1]) / int(cut[2])
-    return seconds
-
-
-def _refuse_cut(path: Path, seconds: float, promised: float) -> None:
-    if promised - seconds > max(0.1, 0.02 * promised):
-        raise ManifestError(f"{path} is cut short: {seconds:.2f} s are there of {promised:.2f}. Fetch it again.")
+def _cut(path: Path, there: float, missing: float) -> CutError:
+    return CutError(f"{path} is cut short: {there:.2f} s are there of {there + missing:.2f}. Fetch it again.")
 
 
 def _lasting(path: Path, seconds: float) -> float:
     if seconds < SHORTEST:
         raise ManifestError(f"{path} holds no samples. Record it again, or remove it.")
     return seconds
-
-
-def _reason(error: Exception) -> str:
-    said = getattr(error, "error_string", str(error))
-    return said.removeprefix("Error : ").rstrip(".")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from manifests.convert import convert, duration
+from heyjetson.audio.channels import channel_number
+from heyjetson.errors import AudioError
+from manifests.convert import CutError, Segments, convert, inside, length
 from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.notes import Notes
 from manifests.progress import threaded
 from manifests.show import from_here
 from manifests.text import Normaliser, TextOptions, options_from
 
 SHOWN = 8
 SKIPPED = "skipped.txt"
+UNREADABLE = "unreadable recordings"
 SPLITS = ("train", "validation", "test")  # in the order they are shown in, before others
 
 
@@ -43,6 +49,13 @@ class Recording:
     offset: float | None = None
     duration: float | None = None
 
+    def shown(self) -> str:
+        """Its path and its segment, for messages."""
+        if self.offset is None:
+            return str(self.audio)
+        end = "its end" if self.duration is None else f"{self.offset + self.duration:.2f} s"
+        return f"{self.audio} ({self.offset:.2f} s to {end})"
+
 
 @dataclass(frozen=True)
 class CorpusOptions:
@@ -55,6 +68,7 @@ class CorpusOptions:
         validation: share of `train` kept for validation, where the dataset has none of its own.
         test: share of `train` kept for testing, where the dataset has none of its own.
         workers: threads; all cores when None.
+        channels: of recordings that have several: mix, first, second or the number of one.
     """
 
     sample_rate: int = 16000
@@ -63,6 +77,13 @@ class CorpusOptions:
     validation: float = 0.05
     test: float = 0.05
     workers: int | None = None
+    channels: str = "mix"
+
+    def __post_init__(self) -> None:
+        try:
+            channel_number(self.channels)
+        except AudioError as error:
+            raise ManifestError(str(error)) from None
 
     @staticmethod
     def from_config(given: Mapping[str, Any]) -> CorpusOptions:
@@ -85,6 +106,7 @@ class Made:
         faults: recordings left out, each with the reason.
         kinds: how many for each reason.
         text: what normalisation changed, a line for each step.
+        sound: what was noted of recordings that are used, a line for each kind.
     """
 
     manifests: dict[str, Path]
@@ -93,11 +115,14 @@ class Made:
     faults: list[str]
     kinds: Counter[str]
     text: list[str]
+    sound: list[str] = field(default_factory=list)
 
     def notes(self) -> Iterator[str]:
-        """What normalisation changed, and what was left out and why, a line each."""
+        """What normalisation changed, what was noted of the sound, and what was left out and why, a line each."""
         for line in self.text:
             yield f"text: {line}"
+        for line in self.sound:
+            yield f"sound: {line}"
         if self.faults:
             counts = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
             listed = from_here(next(iter(self.manifests.values())).with_name(SKIPPED))
@@ -114,7 +139,8 @@ def share(key: str, seed: str = "") -> float:
 def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Recording]:
     """Move a share of `train` to `validation` and `test` where there are none, and out of all other splits.
 
-    Speakers are moved as a whole where there are ten, else recordings by their names.
+    Speakers are moved as a whole where there are ten, else recordings by their names, with all of their segments where
+    there are ten recordings.
 
     Args:
         recordings: of one dataset.
@@ -133,8 +159,11 @@ def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Record
     trained = [recording for recording in recordings if "train" in recording.splits]
     by_speaker = len({recording.extra.get("speaker") for recording in trained} - {None, ""}) >= 10
 
+    by_file = len({recording.audio for recording in trained}) >= 10
+
     def key(recording: Recording) -> str:
-        return str(by_speaker and recording.extra.get("speaker") or recording.name)
+        whole = recording.audio.name if by_file and recording.offset is not None else recording.name
+        return str(by_speaker and recording.extra.get("speaker") or whole)
 
     places = sorted((share(one), one) for one in {key(recording) for recording in trained})
     moved: dict[str, str] = {}
@@ -168,51 +197,35 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         ManifestError: there is no recording, two have one name, none could be used, or `out` cannot be written to.
     """
     out = out.absolute()
-    found = hold_out(list(recordings), options)
+    found = hold_out(_distinct(list(recordings)), options)
     if not found:
         raise ManifestError("The dataset holds no recordings. Is this the right folder?")
     _refuse_clashes(found)
     if not options.in_place:
         _refuse_own_sources(found, out / "wavs")
     normaliser = Normaliser(options.text)
-
-    def sound(recording: Recording) -> tuple[Path, float] | str:
-        try:
-            if (shown := _shown(recording.audio)) != str(recording.audio):
-                return f"{shown}: the name is not UTF-8. Rename it."
-            if options.in_place:
-                return recording.audio.absolute(), duration(recording.audio)
-            target = out / "wavs" / f"{recording.name}.wav"
-            return target, convert(recording.audio, target, options.sample_rate)
-        except ManifestError as error:
-            return str(error)
-        except OSError as error:  # a full disk is no fault of the recordings
-            raise ManifestError(
-                f"{error.filename or out} cannot be written ({error.strerror or error}). Make room or give another "
-                "--out; the same command goes on from here."
-            ) from None
-        except Exception as error:  # of a quarter of a million files one may do what no other does
-            return f"{recording.audio} cannot be converted ({type(error).__name__}: {error})."
-
     out.mkdir(parents=True, exist_ok=True)
     lines: dict[str, list[Utterance]] = {}
     faults: list[str] = []
     kinds: Counter[str] = Counter()
-    converted = threaded(sound, found, "converting", options.workers)
-    for recording, made in zip(found, converted, strict=True):
+    notes = Notes()
+    groups = _by_audio(found)
+    converted = threaded(lambda group: _sounds(group, out, options), groups, "converting", options.workers)
+    for recording, made in zip(chain.from_iterable(groups), chain.from_iterable(converted), strict=True):
         text = normaliser(recording.text)
-        if isinstance(made, str):
-            kinds["unreadable recordings"] += 1
-            faults.append(made)
+        if isinstance(made, _Fault):
+            kinds[made.kind] += 1
+            faults.append(made.said)
         elif strange := normaliser.unfit(text):
             kinds["transcripts with characters outside the labels"] += 1
-            faults.append(f"{recording.audio}: characters outside the labels {strange!r}: {recording.text!r:.80}")
+            faults.append(f"{recording.shown()}: characters outside the labels {strange!r}: {recording.text!r:.80}")
         elif not text:
             kinds["empty transcripts"] += 1
-            faults.append(f"{recording.audio}: the transcript is empty or missing.")
+            faults.append(f"{recording.shown()}: the transcript is empty or missing.")
         else:
-            path, seconds = made
-            utterance = Utterance(path, seconds, text, extra=recording.extra)
+            notes.add(recording.shown(), made.notes)
+            offset = recording.offset if options.in_place else None
+            utterance = Utterance(made.path, made.seconds, text, extra=recording.extra, offset=offset)
             for split in recording.splits:
                 lines.setdefault(split, []).append(utterance)
     _list_skipped(out / SKIPPED, faults)
@@ -225,7 +238,75 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         write_manifest(manifests[split], utterances)
     counts = Counter({split: len(utterances) for split, utterances in lines.items()})
     hours = {split: sum(one.duration for one in utterances) / 3600 for split, utterances in lines.items()}
-    return Made(manifests, counts, hours, faults, kinds, list(normaliser.report()))
+    return Made(manifests, counts, hours, faults, kinds, list(normaliser.report()), list(notes.lines()))
+
+
+@dataclass(frozen=True)
+class _Ready:
+    path: Path
+    seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Fault:
+    kind: str
+    said: str
+
+
+def _by_audio(recordings: list[Recording]) -> list[list[Recording]]:
+    """Segments of one recording that follow each other belong together: what has no index is decoded once for all."""
+    return [list(group) for _, group in groupby(recordings, key=lambda one: (one.audio, one.offset is None))]
+
+
+def _sounds(group: list[Recording], out: Path, options: CorpusOptions) -> list[_Ready | _Fault]:
+    """What a manifest says of recordings of one file, converted unless they are listed in place."""
+    segments = Segments(group[0].audio, options.channels, keep=len(group) > 1)
+    measured = functools.cache(length)
+    made: list[_Ready | _Fault] = []
+    for one in group:
+        try:
+            if (shown := _shown(one.audio)) != str(one.audio):
+                made.append(_Fault(UNREADABLE, f"{shown}: the name is not UTF-8. Rename it."))
+            elif options.in_place:
+                found = measured(one.audio)
+                if channel_number(options.channels) > found.channels:
+                    raise ManifestError(f"{one.audio} has no channel {options.channels}, it has {found.channels}.")
+                seconds = inside(one.audio, found, one.offset or 0.0, one.duration)
+                made.append(_Ready(one.audio.absolute(), seconds, found.notes))
+            else:
+                target = out / "wavs" / f"{one.name}.wav"
+                made.append(
+                    _Ready(
+                        target,
+                        *convert(segments, target, options.sample_rate, offset=one.offset, duration=one.duration),
+                    )
+                )
+        except CutError as error:
+            made.append(_Fault("cut short recordings", str(error)))
+        except ManifestError as error:
+            made.append(_Fault(UNREADABLE, str(error)))
+        except OSError as error:  # a full disk is no fault of the recordings
+            raise ManifestError(
+                f"{error.filename or out} cannot be written ({error.strerror or error}). Make room or give another "
+                "--out; the same command goes on from here."
+            ) from None
+        except Exception as error:  # of a quarter of a million files one may do what no other does
+            made.append(_Fault(UNREADABLE, f"{one.audio} cannot be converted ({type(error).__name__}: {error})."))
+    return made
+
+
+def _distinct(recordings: list[Recording]) -> list[Recording]:
+    """Segments of one recording that share its name get their times into theirs."""
+    often = Counter(recording.name for recording in recordings if recording.offset is not None)
+
+    def distinct(one: Recording) -> Recording:
+        if one.offset is None or often[one.name] < 2:
+            return one
+        end = "end" if one.duration is None else f"{round((one.offset + one.duration) * 1000):07d}"
+        return replace(one, name=f"{one.name}-{round(one.offset * 1000):07d}-{end}")
+
+    return [distinct(recording) for recording in recordings]
 
 
 def _refuse_clashes(recordings: list[Recording]) -> None:

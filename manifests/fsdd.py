@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 
+from heyjetson.audio import resample
 from manifests.acoustics import add_noise, coloured_noise
+from manifests.convert import decode
 from manifests.download import fetch_archive
 from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.progress import progress
@@ -91,8 +92,8 @@ def find_recordings(source: Path) -> dict[tuple[str, int], list[tuple[int, Path]
 
 
 def _load(path: Path, sample_rate: int) -> np.ndarray:
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return soxr.resample(samples.mean(axis=1), rate, sample_rate)
+    sound = decode(path)
+    return resample(sound.samples, sound.rate, sample_rate)
 
 
 def build(source: Path, out: Path, options: DigitOptions) -> dict[str, Path]:

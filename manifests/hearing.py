@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 
+from heyjetson.audio import choose, open_sound
+from heyjetson.errors import AudioError
 from manifests.check import SILENCE
 from manifests.distribution import Distribution
 from manifests.lines import Utterance
@@ -134,17 +134,16 @@ class _Clip:
 
 def _listen(utterance: Utterance) -> _Clip | str:
     """What a recording sounds like, or the reason why it cannot be read."""
+    audio = short(str(utterance.audio), LONGEST_PATH)
+    offset, duration = utterance.segment
     try:
-        with soundfile.SoundFile(utterance.audio) as file:
-            rate = file.samplerate
-            samples = file.read(LISTENED * rate, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:  # a name that cannot be is the last
-        there = os.path.exists(utterance.audio)
-        reason = str(error).split(": ", 1)[-1].rstrip(".") if there else "it does not exist"
-        return f"line {utterance.line}: {short(str(utterance.audio), LONGEST_PATH)} cannot be read ({reason})."
+        with open_sound(utterance.audio, offset=offset, duration=duration) as stream:
+            rate = stream.rate
+            samples = next(stream.blocks(LISTENED * rate), np.zeros((0, stream.channels), np.float32))
+    except (AudioError, OSError, ValueError) as error:  # a name that cannot be is the last
+        return f"line {utterance.line}: {error if audio in str(error) else f'{audio}: {error}'}"
     if not len(samples) or not np.isfinite(samples).all():
-        audio = short(str(utterance.audio), LONGEST_PATH)
         return f"line {utterance.line}: {audio} holds no samples, or samples that are not numbers."
     peak = float(np.abs(samples).max())
-    snr = estimate_snr(samples.mean(axis=1), rate) if peak >= SILENCE else None
+    snr = estimate_snr(choose(samples)[0], rate) if peak >= SILENCE else None
     return _Clip(rate, samples.shape[1], peak, snr, is_clipped(samples))

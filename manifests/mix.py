@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
-import soxr
 
+from heyjetson.audio import is_recording, measure, read_sound, resample
+from heyjetson.errors import AudioError
 from manifests.acoustics import add_noise, add_room, coloured_noise, room
-from manifests.convert import AUDIO, decode
+from manifests.convert import decode
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.progress import progress
 
@@ -29,7 +30,7 @@ WINDOW = 4096  # clips in flight: a quarter of a million futures would take a gi
 TRIES = 20  # draws of a noise or a room, when those before could not be used
 SILENCE = 1e-5  # root mean square; there is no ratio to what cannot be heard
 DIRECT = 0.0025  # seconds around the strongest sample that count as the direct sound (Zahorik, 2002)
-VERSION = 1  # raised when the same options would give other sound
+VERSION = 2  # raised when the same options would give other sound
 T = TypeVar("T")
 
 
@@ -46,6 +47,7 @@ class MixOptions:
         noise_probability: share of the clips with noise.
         copies: how many clips become of each utterance.
         seed: of everything drawn, at least 0.
+        channels: of recordings of speech that have several; see `heyjetson.audio.to_mono`.
 
     Raises:
         ManifestError: a value cannot be; the message names it.
@@ -59,6 +61,7 @@ class MixOptions:
     noise_probability: float = 1.0
     copies: int = 1
     seed: int = 1
+    channels: str = "mix"
 
     def __post_init__(self) -> None:
         for name in ("room_probability", "noise_probability"):
@@ -126,7 +129,7 @@ def noise_piece(path: Path, rng: np.random.Generator, samples: int, sample_rate:
     """Cut noise from a drawn place of a recording; one that is too short is repeated.
 
     Args:
-        path: anything libsndfile reads; only what is needed of it is read.
+        path: of the recording.
         rng: the source of chance.
         samples: length of the piece.
         sample_rate: hertz of the piece.
@@ -135,27 +138,28 @@ def noise_piece(path: Path, rng: np.random.Generator, samples: int, sample_rate:
         [samples] float32, the first channel.
 
     Raises:
-        ManifestError: it holds nothing, or what are not numbers.
+        AudioError: it cannot be read, holds nothing, or what are not numbers.
     """
-    with soundfile.SoundFile(path) as source:
-        wanted = math.ceil(samples * source.samplerate / sample_rate) + 1
-        if source.frames > wanted:
-            source.seek(int(rng.integers(source.frames - wanted + 1)))
-        found, rate = source.read(wanted, dtype="float32", always_2d=True)[:, 0], source.samplerate
-    if rate != sample_rate:
-        found = soxr.resample(found, rate, sample_rate)
-    if not len(found) or not np.isfinite(found).all():
-        raise ManifestError(f"{path} holds no samples, or samples that are not numbers.")
+    length = measure(path)
+    frames, wanted = round(length.seconds * length.rate), math.ceil(samples * length.rate / sample_rate) + 1
+    start = int(rng.integers(frames - wanted + 1)) if frames > wanted else 0
+    duration = wanted / length.rate if frames > wanted else None
+    found = _first_channel(path, sample_rate, start / length.rate, duration)
     if len(found) < samples:
         found = np.resize(np.roll(found, -int(rng.integers(len(found)))), samples)
     return found[:samples]
+
+
+def _first_channel(path: Path, sample_rate: int, offset: float = 0.0, duration: float | None = None) -> np.ndarray:
+    sound = read_sound(path, channels="first", offset=offset, duration=duration)
+    return resample(sound.samples, sound.rate, sample_rate)
 
 
 def room_response(path: Path, sample_rate: int) -> tuple[np.ndarray, int]:
     """Read a room impulse response; what is heard in it keeps the level of the direct sound.
 
     Args:
-        path: anything libsndfile reads.
+        path: of the recording.
         sample_rate: hertz of the sound to be heard in the room.
 
     Returns:
@@ -163,12 +167,12 @@ def room_response(path: Path, sample_rate: int) -> tuple[np.ndarray, int]:
         lead: samples before the direct sound's peak, by which what is heard has to be advanced.
 
     Raises:
-        ManifestError: it is silent, or holds what are not numbers.
+        AudioError: it cannot be read, or holds what are not numbers.
+        ManifestError: it is silent.
     """
-    response, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    response = response[:, 0] if rate == sample_rate else soxr.resample(response[:, 0], rate, sample_rate)
-    if not len(response) or not np.isfinite(response).all() or not response.any():
-        raise ManifestError(f"{path} is silent, or holds samples that are not numbers.")
+    response = _first_channel(path, sample_rate)
+    if not response.any():
+        raise ManifestError(f"{path} is silent.")
     peak, around = int(np.abs(response).argmax()), round(DIRECT * sample_rate)
     response = response[max(peak - around, 0) :]
     lead = min(peak, around)
@@ -182,7 +186,7 @@ class _Sounds:
     def __init__(self, where: Path, kind: str, pool: ThreadPoolExecutor):
         paths, folder = [where], where.parent
         if where.is_dir():
-            paths, folder = sorted(path for path in where.rglob("*") if path.suffix.lower() in AUDIO), where
+            paths, folder = sorted(path for path in where.rglob("*") if is_recording(path)), where
         found = list(zip(paths, pool.map(_header, paths), strict=True))
         self.kind = kind
         self.faults = {header for _path, header in found if isinstance(header, str)}
@@ -199,8 +203,8 @@ class _Sounds:
             path, name, _header = self.sounds[int(rng.integers(len(self.sounds)))]
             try:
                 sound = read(path)
-            except (soundfile.LibsndfileError, RuntimeError, OSError, ManifestError) as error:
-                self.faults.add(str(error) if isinstance(error, ManifestError) else f"{path} cannot be decoded.")
+            except (AudioError, ManifestError) as error:
+                self.faults.add(str(error) if str(path) in str(error) else f"{path}: {error}")
             else:
                 if sound is not None:
                     return sound, name
@@ -220,9 +224,10 @@ class _Mixer:
         """Write one clip; a sentence instead where that cannot be done."""
         rng = np.random.default_rng([self.options.seed, index, copy])
         try:
-            clean, rate = decode(utterance.audio)
+            sound = decode(utterance.audio, self.options.channels, *utterance.segment)
+            clean, rate = sound.samples, sound.rate
             if not _audible(clean):
-                return f"{utterance.audio} is silent, or holds samples that are not numbers."
+                return f"{utterance.audio} is silent."
             samples, extra = self.surround(clean, rate, rng)
         except ManifestError as error:
             return str(error)
@@ -231,7 +236,7 @@ class _Mixer:
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")  # a kill leaves no half of a wav behind
         soundfile.write(unfinished, samples, rate, subtype="PCM_16", format="WAV")
         unfinished.replace(path)
-        return replace(utterance, audio=path, duration=len(samples) / rate, extra=utterance.extra | extra)
+        return replace(utterance, audio=path, duration=len(samples) / rate, offset=None, extra=utterance.extra | extra)
 
     def surround(self, clean: np.ndarray, rate: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:
         """A clip [S] in its room and its noise, and what the manifest says of them."""
@@ -271,10 +276,10 @@ def _audible(samples: np.ndarray) -> bool:
 def _header(path: Path) -> tuple[int, int] | str:
     """Frames and hertz; a sentence where there are none."""
     try:
-        header = soundfile.info(path)
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
-        return f"{path} cannot be read." if path.exists() else f"{path} does not exist."
-    return (header.frames, header.samplerate)
+        length = measure(path)
+    except AudioError as error:
+        return str(error)
+    return (round(length.seconds * length.rate), length.rate)
 
 
 def _each(pool: ThreadPoolExecutor, mixer: _Mixer, jobs: list[tuple[Utterance, int, int]]) -> Iterator[Utterance | str]:
@@ -286,7 +291,7 @@ def _fingerprint(utterances: list[Utterance], options: MixOptions, *folders: _So
     """Twelve hexadecimal digits that change whenever the mix would."""
     chosen = replace(options, noise=None, rir=None)
     sounds = [[found[1:] for found in folder.sounds] if folder else None for folder in folders]
-    sources = [(one.audio.name, one.duration, one.text, one.extra) for one in utterances]
+    sources = [(one.audio.name, one.offset, one.duration, one.text, one.extra) for one in utterances]
     described = json.dumps([VERSION, asdict(chosen), sources, sounds])
     return hashlib.sha256(described.encode()).hexdigest()[:12]
 

@@ -47,6 +47,7 @@ def make(dataset: str, recordings: Sequence[Recording], out: Path, options: Corp
             "hours": made.hours,
             "left out": made.kinds,
             "text": made.text,
+            "sound": made.sound,
         },
     )
     return made
@@ -95,6 +96,7 @@ def _chosen(dataset: str, options: CorpusOptions) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "sample_rate": options.sample_rate,
+        "channels": options.channels,
         "in_place": options.in_place,
         "held_out.validation": options.validation,
         "held_out.test": options.test,
@@ -104,7 +106,7 @@ def _chosen(dataset: str, options: CorpusOptions) -> dict[str, Any]:
 
 def _listing(recordings: Sequence[Recording]) -> str:
     """A hash of what there is to be made; without the sound, which nobody could read at every start."""
-    return _hash(sorted((one.name, one.text, *one.splits) for one in recordings))
+    return _hash(sorted((one.name, one.text, str(one.offset), str(one.duration), *one.splits) for one in recordings))
 
 
 def _hash(described: Any) -> str:
@@ -133,4 +135,5 @@ def _made(folder: Path, noted: dict[str, Any]) -> Made:
     skipped = folder / SKIPPED
     faults = skipped.read_text(encoding="utf-8").splitlines() if skipped.exists() else []
     manifests = {split: folder / f"{split}.jsonl" for split in noted["counts"]}
-    return Made(manifests, Counter(noted["counts"]), noted["hours"], faults, Counter(noted["left out"]), noted["text"])
+    kinds, sound = Counter(noted["left out"]), noted.get("sound", [])
+    return Made(manifests, Counter(noted["counts"]), noted["hours"], faults, kinds, noted["text"], sound)

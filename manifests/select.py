@@ -52,7 +52,7 @@ def split(
 
 
 def merge(manifests: Iterable[Path]) -> tuple[list[Utterance], int]:
-    """Utterances of several manifests, each recording once.
+    """Utterances of several manifests, each recording, or each segment of one, once.
 
     Returns:
         the utterances in their order, and how many came again and were left out.
@@ -60,11 +60,11 @@ def merge(manifests: Iterable[Path]) -> tuple[list[Utterance], int]:
     Raises:
         ManifestError: one recording has two transcripts.
     """
-    kept: dict[Path, tuple[Utterance, Path]] = {}
+    kept: dict[tuple[Path, float, float | None], tuple[Utterance, Path]] = {}
     again = 0
     for manifest in manifests:
         for utterance in read_manifest(manifest):
-            first = kept.setdefault(utterance.audio, (utterance, manifest))
+            first = kept.setdefault((utterance.audio, *utterance.segment), (utterance, manifest))
             if first[0] is utterance:
                 continue
             if first[0].text != utterance.text:

@@ -10,9 +10,16 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import soundfile
+
+from heyjetson.audio import read_sound
+from heyjetson.errors import AudioError
 from manifests.check import Requirements, check, require
+from manifests.convert import length
 from manifests.corpus import share
 from manifests.lines import ManifestError, Utterance
 from manifests.progress import progress
@@ -107,25 +114,46 @@ def shard(
 
 
 def _write(utterances: Sequence[Utterance], folder: Path, size: int) -> set[int]:
-    from lhotse import Recording, SupervisionSegment
-    from lhotse.shar import SharWriter
+    from lhotse import MonoCut, SupervisionSegment
+    from lhotse.audio import AudioSource, Recording
+    from lhotse.shar.utils import to_shar_placeholder
+    from lhotse.shar.writers.cut import JsonlShardWriter
+    from lhotse.shar.writers.tar import TarWriter
 
     rates = set()
-    # The bytes of the files as they are: nothing is encoded a second time.
-    with SharWriter(str(folder), fields={"recording": "original"}, shard_size=size) as writer:
+    with (
+        JsonlShardWriter(f"{folder}/cuts.%06d.jsonl.gz", shard_size=size) as cuts,
+        # Not Lhotse's writer of recordings, which decodes them and encodes them again.
+        TarWriter(f"{folder}/recording.%06d.tar", shard_size=size) as recordings,
+    ):
         for number, utterance in enumerate(progress(utterances, "sharding", len(utterances))):
-            recording = Recording.from_file(utterance.audio, recording_id=f"{number:09d}")
-            rates.add(recording.sampling_rate)
-            cut = recording.to_cut()
-            cut.supervisions = [
-                SupervisionSegment(
-                    id=cut.id,
-                    recording_id=recording.id,
-                    start=0.0,
-                    duration=cut.duration,
-                    text=utterance.text,
-                    speaker=utterance.extra.get("speaker"),
-                )
-            ]
-            writer.write(cut)
+            name, (suffix, data, rate) = f"{number:09d}", _encoded(utterance)
+            rates.add(rate)
+            samples = round(utterance.duration * rate)
+            recording = Recording(name, [AudioSource("memory", [0], "")], rate, samples, samples / rate, [0])
+            said = SupervisionSegment(name, name, 0.0, samples / rate, text=utterance.text)
+            said.speaker = utterance.extra.get("speaker")
+            placeholder = to_shar_placeholder(recording)
+            cuts.write(MonoCut(name, 0.0, samples / rate, 0, [said], recording=placeholder))
+            recordings.write(f"{name}{suffix}", BytesIO(data))
+            described = json.dumps(placeholder.to_dict()).encode()
+            recordings.write(f"{name}.json", BytesIO(described), count=False)
     return rates
+
+
+def _encoded(utterance: Utterance) -> tuple[str, bytes, int]:
+    """Suffix, bytes and hertz of an utterance: the file as it is, or all channels of a segment without a loss."""
+    if utterance.offset is None:
+        return utterance.audio.suffix or ".wav", utterance.audio.read_bytes(), length(utterance.audio).rate
+    try:
+        sound = read_sound(utterance.audio, offset=utterance.offset, duration=utterance.duration)
+    except AudioError as error:
+        raise ManifestError(str(error)) from None
+    whole = np.rint(sound.samples * 32768)
+    exact = np.array_equal(whole, sound.samples * 32768) and whole.min() >= -32768 and whole.max() <= 32767
+    written = BytesIO()
+    if exact and sound.channels <= 8:
+        soundfile.write(written, whole.astype(np.int16), sound.rate, "PCM_16", format="FLAC")
+        return ".flac", written.getvalue(), sound.rate
+    soundfile.write(written, sound.samples, sound.rate, "FLOAT", format="WAV")
+    return ".wav", written.getvalue(), sound.rate

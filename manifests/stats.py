@@ -141,6 +141,7 @@ def measure(manifest: str | os.PathLike[str], sound: int = 500, workers: int | N
         utterance = parse_line(raw, f"{path}:{number}", folder, number)
         # By the path below the folder the sample stays the same when the corpus is moved or its lines are reordered.
         key = ascii(str(utterance.audio).removeprefix(str(folder)))
+        key += "" if utterance.offset is None else f"@{utterance.offset}"
         tally.add(utterance, share(key) if sound else 0.0)
     if not tally.durations:
         raise ManifestError(f"The manifest {path} is empty: it must hold at least one utterance.")

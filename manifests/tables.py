@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import mimetypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from manifests.convert import AUDIO, files
+from heyjetson.audio import is_recording
+from manifests.convert import files
 from manifests.corpus import Recording
 from manifests.lines import ManifestError, json_object, text_lines
 
@@ -119,29 +121,49 @@ def from_table(
 def from_folder(folder: Path) -> list[Recording]:
     """Recordings with a text file beside them: `clip.wav` and `clip.txt`. Folders named train, dev, test are splits.
 
+    What has a text beside it and a name that no recording known here has is listed too: where it cannot be read, it is
+    counted, not overlooked.
+
     Raises:
         ManifestError: the folder is missing or has no such pair.
     """
     if not folder.is_dir():
         raise ManifestError(f"The folder {folder} does not exist.")
-    found = []
     below = list(files(folder))
-    transcripts = {path for path in below if path.suffix == ".txt"}
-    with_text = {
-        path.parent for path in below if path.suffix.lower() in AUDIO and path.with_suffix(".txt") in transcripts
-    }
+    transcripts = {path.with_suffix(""): path for path in below if path.suffix.lower() == ".txt"}
+    folded = {_folded(path): path for path in transcripts.values()}
+
+    def transcript(path: Path) -> Path | None:
+        return transcripts.get(path.with_suffix("")) or folded.get(_folded(path))
+
+    recordings = [path for path in below if is_recording(path)]
+    known = {_folded(path) for path in recordings}
+    other = [path for path in below if _folded(path) not in known and transcript(path) and _may_be_sound(path)]
+    paired = [path for path in recordings if transcript(path)] + other
+    with_text = {path.parent for path in paired}
+    found = []
+    listed = {*recordings, *other}
     for path in below:
-        if path.suffix.lower() not in AUDIO or path.parent not in with_text:
+        if path not in listed or path.parent not in with_text:
             continue
         parts = path.relative_to(folder).parts
         split = SPLITS.get(parts[0].lower(), "train") if len(parts) > 1 else "train"
-        transcript = path.with_suffix(".txt")
         # Without a transcript among others that have one: it is counted as such, not overlooked.
-        text = _read(transcript) if transcript in transcripts else ""
+        text = _read(beside) if (beside := transcript(path)) else ""
         found.append(Recording(path, text, (split,), _name(path, folder)))
     if not found:
         raise ManifestError(f"{folder} holds no sound with a .txt of the same name beside it.")
     return found
+
+
+def _folded(path: Path) -> tuple[Path, str]:
+    """Where a file lies and what it is called, whatever its suffix and its capitals."""
+    return path.parent, path.stem.casefold()
+
+
+def _may_be_sound(path: Path) -> bool:
+    kind, _ = mimetypes.guess_type(path.name)
+    return path.suffix != "" and path.suffix.lower() != ".txt" and (kind or "audio/").startswith(("audio/", "video/"))
 
 
 def _read(transcript: Path) -> str:
@@ -155,7 +177,7 @@ def _read(transcript: Path) -> str:
 def _name(path: Path, base: Path) -> str:
     """A name that is the path below `base`, or the stem and a hash of the way to where it lies elsewhere."""
     way = Path(os.path.relpath(path, base))
-    name = way.with_suffix("") if way.suffix.lower() in AUDIO else way
+    name = way.with_suffix("") if is_recording(way) else way
     if ".." not in way.parts:
         return str(name)
     return f"{name.name}-{hashlib.sha256(os.fsencode(way)).hexdigest()[:8]}"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from manifests.convert import decode
-from manifests.lines import ManifestError, read_manifest
+from manifests.lines import read_manifest
 from manifests.progress import progress
 from manifests.select import sample
 
@@ -77,7 +77,7 @@ def row(file: str, samples: np.ndarray, sample_rate: int, text: str) -> list[Any
     return [file, sound, round(len(samples) / sample_rate, 2), text, *images]
 
 
-def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str = "") -> str:
+def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str = "", channels: str = "mix") -> str:
     """Log a drawn part of a manifest as the table `recordings` of a W&B run.
 
     Args:
@@ -86,6 +86,7 @@ def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str =
         rows: at most this many, in the manifest's order.
         folder: where an offline run is kept.
         seed: of the sample.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
 
     Returns:
         where it is: the run's address, or the folder of an offline run.
@@ -104,10 +105,8 @@ def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str =
     try:
         table = wandb.Table(columns=list(COLUMNS))
         for utterance in progress(utterances, "logging", len(utterances)):
-            samples, rate = decode(utterance.audio)
-            if not len(samples):
-                raise ManifestError(f"{manifest}:{utterance.line}: {utterance.audio} holds no samples. Remove it.")
-            table.add_data(*row(utterance.audio.name, samples, rate, utterance.text))
+            sound = decode(utterance.audio, channels, *utterance.segment)
+            table.add_data(*row(utterance.audio.name, sound.samples, sound.rate, utterance.text))
         run.log({"recordings": table})
         return run.url if mode == "online" else str(Path(run.dir).parent)
     finally:

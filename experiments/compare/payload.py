@@ -117,6 +117,9 @@ def _points(comparison: Comparison, index: int) -> list[dict[str, Any]]:
     ]
 
 
+Place = tuple[str, float | None, float | None]  # a recording; offset and duration of a segment
+
+
 class Texts:
     """The utterances of the best runs and of the one they are compared with.
 
@@ -132,16 +135,16 @@ class Texts:
         if pooled and reference in pooled.rows and reference not in self.runs:
             self.runs[-1] = reference
         self.sounds: list[str] = []
-        self.sound_of: dict[str, int] = {}
+        self.sound_of: dict[Place, int] = {}
         wanted = [
-            (self._interest(judged, at), row.audio)
+            (self._interest(judged, at), _place(row))
             for judged in comparison.tests.values()
             for at, row in enumerate(judged.rows[self.runs[0]] if self.runs else ())
         ]
-        chosen = [path for _, path in sorted(wanted)[:audio]]
-        for path in progress(chosen, "adding sound", len(chosen)):
-            if path not in self.sound_of and (url := data_url(Path(path))):
-                self.sound_of[path] = len(self.sounds)
+        chosen = [place for _, place in sorted(wanted, key=lambda one: (one[0], str(one[1])))[:audio]]
+        for place in progress(chosen, "adding sound", len(chosen)):
+            if place not in self.sound_of and (url := data_url(Path(place[0]), *place[1:])):
+                self.sound_of[place] = len(self.sounds)
                 self.sounds.append(url)
 
     def _interest(self, judged: Judged, at: int) -> tuple[int, int, int]:
@@ -160,7 +163,7 @@ class Texts:
         }
 
     def _utterance(self, row: Row) -> list[Any]:
-        sound = self.sound_of.get(row.audio, -1)
+        sound = self.sound_of.get(_place(row), -1)
         return [row.reference, round(row.duration, 2), row.speaker, Path(row.audio).name, sound]
 
     def pairs(self, judged: Judged) -> list[list[Any]]:
@@ -173,6 +176,11 @@ class Texts:
                 figures_of = [round(value, 6) for value in (one.delta, one.low, one.high, one.p_value)]
                 found.append([first, second, *figures_of, one.significant])
         return found
+
+
+def _place(row: Row) -> Place:
+    """The sound of an utterance: a recording, or a segment of one."""
+    return row.audio, row.offset, None if row.offset is None else row.duration
 
 
 def _written(row: Row) -> int | list[str]:

@@ -16,6 +16,7 @@ from heyjetson.decode import Decoder, GreedyDecoder, Hypothesis, Word, make_deco
 from heyjetson.metrics import Errors, character_errors, pooled, word_errors
 from heyjetson.scorer import Scorer
 from manifests import Utterance
+from manifests.convert import sound_of
 from manifests.progress import progress
 
 ALPHA, BETA = (0.0, 2.5), (-3.0, 5.0)  # where weights are looked for
@@ -63,7 +64,8 @@ def emissions(engine: Engine, utterances: Sequence[Utterance]) -> list[Emissions
     kept = []
     for utterance in progress(utterances, "running the acoustic model", len(utterances)):
         recorder = Recorder()
-        engine.transcribe_file(utterance.audio, recorder)
+        rate = engine.bundle.sample_rate
+        engine.transcribe(sound_of(utterance, rate), rate, recorder)
         kept.append(Emissions(utterance.text, [np.concatenate(piece) for piece in recorder.pieces if piece]))
     return kept
 

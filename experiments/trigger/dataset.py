@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from custom_modules.sampler import fingerprint
 from custom_modules.trigger import TriggerModel
 from manifests.trigger.clips import Clip, Clips
 
@@ -49,10 +50,20 @@ class EpochSampler(Sampler[int]):
 
     Args:
         size: clips in an epoch.
+        batch_size: in which they are taken.
     """
 
-    def __init__(self, size: int):
-        self.size, self.epoch = size, 0
+    def __init__(self, size: int, batch_size: int):
+        self.size, self.batch_size, self.epoch = size, batch_size, 0
+        self.order = fingerprint(size, batch_size)
+        self._start = (0, 0)
+
+    def position(self) -> None:
+        """Nothing: epoch and batch say it all."""
+
+    def begin_at(self, epoch: int, batch: int, position: object = None) -> None:
+        """Leave out the first batches of one epoch, which were trained on before."""
+        self.epoch, self._start = epoch, (epoch, batch)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each."""
@@ -62,7 +73,9 @@ class EpochSampler(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.epoch * self.size, (self.epoch + 1) * self.size))
+        epoch, batch = self._start
+        before = batch * self.batch_size if self.epoch == epoch else 0
+        return iter(range(self.epoch * self.size + before, (self.epoch + 1) * self.size))
 
 
 class ClipDataset(Dataset):

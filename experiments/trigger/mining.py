@@ -37,13 +37,23 @@ class Mining(Callback):
         self.rate = cfg.data.sample_rate
         self.folder = folder / FOLDER
         self.known = list(pools.negatives)
-        self.mined = [Sound(samples, 0, len(samples), path.name) for path, samples in self._earlier()]
-        self.heard = len(self.mined) * 1000  # another run of clips than the one before the kill
+        self.mined = self._read(sorted(self.folder.glob("*.wav"))[-self.cfg.most :])
+        self.heard = len(self.mined) * 1000  # another run of clips, where no checkpoint says how many were heard
         self._offer()
 
-    def _earlier(self) -> list[tuple[Path, np.ndarray]]:
-        paths = sorted(self.folder.glob("*.wav"))[-self.cfg.most :]
-        return [(path, soundfile.read(path, dtype="float32")[0]) for path in paths]
+    def state_dict(self) -> dict[str, Any]:
+        """What was heard and kept until now."""
+        return {"heard": self.heard, "mined": [sound.name for sound in self.mined]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there; what a lost part of the run mined is mined again."""
+        paths = [self.folder / name for name in state_dict["mined"]]
+        self.heard, self.mined = state_dict["heard"], self._read([path for path in paths if path.exists()])
+        self._offer()
+
+    def _read(self, paths: list[Path]) -> list[Sound]:
+        read = [(path, soundfile.read(path, dtype="float32")[0]) for path in paths]
+        return [Sound(samples, 0, len(samples), path.name) for path, samples in read]
 
     def _offer(self) -> None:
         """Repeat the mined ones until they have their share of the draws."""
@@ -73,7 +83,7 @@ class Mining(Callback):
             self.folder.mkdir(exist_ok=True)
             path = self.folder / f"{trainer.global_step:07d}-{len(self.mined):04d}.wav"
             soundfile.write(path, samples, self.rate, "PCM_16")
-            self.mined.append(Sound(samples, 0, len(samples), path.name))
+            self.mined += self._read([path])  # as a run that is continued finds it
         self.mined = self.mined[-self.cfg.most :]
         self._offer()
         print(f"  mined: {len(found)} of {self.cfg.clips} clips without the words score {self.cfg.score:g} or more")

@@ -69,7 +69,6 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     checkpoint = start_from(cfg)
     if checkpoint is None:
         _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
-    parts.sampler.epoch = torch.load(checkpoint, map_location="cpu", weights_only=False)["epoch"] if checkpoint else 0
     with open_dict(model.cfg):
         model.cfg.optim.sched.max_steps = len(parts.loader) * trainer.max_epochs
     learn(
@@ -85,7 +84,7 @@ class _Parts:
     def __init__(self, cfg: DictConfig, model: TriggerModel, sounds: Sounds):
         self.cfg, self.sounds = cfg, sounds
         dataset = ClipDataset(self.clips(0), model, Targets(**cfg.targets))
-        self.sampler = EpochSampler(cfg.clips.epoch)
+        self.sampler = EpochSampler(cfg.clips.epoch, cfg.data.batch_size)
         self.loader = guard_workers(
             DataLoader(
                 dataset,

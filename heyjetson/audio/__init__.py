@@ -3,8 +3,26 @@
 It gives all of the sound, or an error that names the file and the cure; what is known to be missing is said.
 """
 
-from heyjetson.audio.channels import CHANNELS, to_mono
+from heyjetson.audio.channels import CHANNELS, choose, to_mono
 from heyjetson.audio.rates import resample
-from heyjetson.audio.reading import Sound, load, read, read_sound
+from heyjetson.audio.reading import SoundStream, load, measure, open_sound, read, read_sound
+from heyjetson.audio.sound import Length, Sound, Source
+from heyjetson.audio.suffixes import AUDIO, is_recording
 
-__all__ = ["CHANNELS", "Sound", "load", "read", "read_sound", "resample", "to_mono"]
+__all__ = [
+    "AUDIO",
+    "CHANNELS",
+    "Length",
+    "Sound",
+    "SoundStream",
+    "Source",
+    "choose",
+    "is_recording",
+    "load",
+    "measure",
+    "open_sound",
+    "read",
+    "read_sound",
+    "resample",
+    "to_mono",
+]

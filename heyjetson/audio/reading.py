@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 
-from heyjetson.audio.channels import to_mono
 from heyjetson.audio.rates import resample
+from heyjetson.audio.sound import Length, Sound, Source
 from heyjetson.errors import AudioError
 
-Source = str | os.PathLike[str] | BinaryIO
+LOG = logging.getLogger(__name__)
+BLOCK = 1 << 16  # samples
 
 
-@dataclass(frozen=True)
-class Sound:
-    """What a file holds, or a segment of it.
-
-    Args:
-        samples: [S, C] float32, full scale is 1.
-        rate: hertz.
-        reader: libsndfile, PyAV or ffmpeg.
-        missing: seconds that the file says it has and that are not there; 0 where it is whole.
-        notes: sentences a user should read: what is missing, what a header said wrongly, what was mended.
-    """
-
-    samples: np.ndarray
-    rate: int
-    reader: str = "libsndfile"
-    missing: float = 0.0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def seconds(self) -> float:
-        """Its length."""
-        return len(self.samples) / self.rate
-
-
-def read_sound(source: Source, *, offset: float = 0.0, duration: float | None = None) -> Sound:
-    """Read a recording with all its channels at its own sample rate.
+def read_sound(
+    source: Source, *, channels: str | None = None, offset: float = 0.0, duration: float | None = None
+) -> Sound:
+    """Read a recording at its own sample rate: all of it, or what is there with what is missing said.
 
     Args:
-        source: wav, flac, ogg, mp3, … by path, or opened.
+        source: wav, flac, ogg, mp3, m4a, … by path, as bytes, or opened.
+        channels: None keeps them all, [S, C]; otherwise see `to_mono`, [S].
         offset: seconds before the segment that is wanted.
         duration: seconds of it; to the end when None.
 
@@ -70,25 +50,32 @@ def read_sound(source: Source, *, offset: float = 0.0, duration: float | None = 
             f"{name} lasts {len(samples) / rate:.2f} s and has no segment of {start / rate:.2f} to {end / rate:.2f} s. "
             "Correct its offset and duration."
         )
-    return Sound(samples[start:end], rate)
+    sound = Sound(samples[start:end], rate)
+    return sound if channels is None else sound.mono(channels)
 
 
 def read(
     source: Source, *, channels: str = "mix", offset: float = 0.0, duration: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """Read a recording as mono at its own sample rate; see `read_sound`.
+    """Read a recording as mono at its own sample rate; what `read_sound` notes is a warning in the log.
 
     Args:
-        source: wav, flac, ogg, mp3, … by path, or opened.
+        source: see `read_sound`.
         channels: see `to_mono`.
         offset: seconds before the segment that is wanted.
         duration: seconds of it; to the end when None.
 
     Returns:
         samples [S] float32 and their rate, hertz.
+
+    Raises:
+        AudioError: see `read_sound`.
     """
-    sound = read_sound(source, offset=offset, duration=duration)
-    return to_mono(sound.samples, channels), sound.rate
+    sound = read_sound(source, channels=channels, offset=offset, duration=duration)
+    name = str(source) if isinstance(source, str | os.PathLike) else "standard input"
+    for note in sound.notes:
+        LOG.warning("%s: %s", name, note)
+    return sound.samples, sound.rate
 
 
 def load(
@@ -97,3 +84,52 @@ def load(
     """Read a recording as mono at a sample rate, [S] float32; see `read`."""
     samples, rate = read(source, channels=channels, offset=offset, duration=duration)
     return resample(samples, rate, sample_rate)
+
+
+def measure(source: Source) -> Length:
+    """How long is a recording in truth? From the header where that can be trusted, else by decoding it.
+
+    Args:
+        source: see `read_sound`.
+
+    Raises:
+        AudioError: see `read_sound`.
+    """
+    sound = read_sound(source)
+    return Length(sound.seconds, sound.rate, sound.channels, sound.missing, sound.notes)
+
+
+class SoundStream:
+    """A recording that is read block by block, for what is too long to be held; made by `open_sound`.
+
+    Attributes:
+        rate: hertz.
+        channels: how many.
+        missing: see `Sound`; known once the blocks are through.
+        notes: see `Sound`; complete once the blocks are through.
+    """
+
+    def __init__(self, source: Source, offset: float, duration: float | None):
+        self._sound = read_sound(source, offset=offset, duration=duration)
+        self.rate, self.channels = self._sound.rate, self._sound.channels
+        self.missing, self.notes = self._sound.missing, self._sound.notes
+
+    def __enter__(self) -> SoundStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def blocks(self, size: int = BLOCK) -> Iterator[np.ndarray]:
+        """Blocks [at most `size`, C] float32, none of them empty.
+
+        Raises:
+            AudioError: what follows cannot be decoded.
+        """
+        for start in range(0, len(self._sound.samples), size):
+            yield self._sound.samples[start : start + size]
+
+
+def open_sound(source: Source, *, offset: float = 0.0, duration: float | None = None) -> SoundStream:
+    """Open a recording to read it block by block; a context manager. Arguments and errors are those of `read_sound`."""
+    return SoundStream(source, offset, duration)

@@ -52,6 +52,15 @@ def add_fields(parser: argparse.ArgumentParser, options: type, texts: dict[str, 
         )
 
 
+def add_channels(parser: Any) -> None:
+    """The option that says which channel of a recording is meant."""
+    parser.add_argument(
+        "--channels",
+        default="mix",
+        help="of recordings that have several: mix, first, second or a number (default mix)",
+    )
+
+
 def from_fields(options: type, given: argparse.Namespace) -> Any:
     """The dataclass from what was given."""
     return options(**{field.name: getattr(given, field.name) for field in fields(options)})

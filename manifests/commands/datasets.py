@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests import an4, commonvoice, fsdd, librispeech, ljspeech, synthetic, tables
-from manifests.commands import add, add_fields, count_lines, from_fields
+from manifests.commands import add, add_channels, add_fields, count_lines, from_fields
 from manifests.corpus import CorpusOptions, Made, Recording
 from manifests.lines import ManifestError
 from manifests.prepared import make
@@ -24,6 +24,7 @@ def _corpus_options() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     group = shared.add_argument_group("sound")
     group.add_argument("--sample-rate", type=int, default=16000, help="hertz (default 16000)")
+    add_channels(group)
     group.add_argument("--in-place", action="store_true", help="list the recordings where they lie, convert nothing")
     group.add_argument("--workers", type=int, default=None, help="threads (default: all cores)")
     group = shared.add_argument_group("text", "Steps: " + ", ".join(STEPS) + ".")
@@ -42,7 +43,15 @@ def _options(given: argparse.Namespace) -> CorpusOptions:
         raise ManifestError(f"--without: unknown steps {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}.")
     steps: dict[str, Any] = dict.fromkeys(left_out, False)
     text = TextOptions(labels=given.labels, language=given.language, **steps)
-    return CorpusOptions(given.sample_rate, text, given.in_place, given.validation, given.test, given.workers)
+    return CorpusOptions(
+        given.sample_rate,
+        text,
+        given.in_place,
+        given.validation,
+        given.test,
+        given.workers,
+        channels=given.channels,
+    )
 
 
 def show(made: Made, out: Path) -> int:

@@ -13,14 +13,14 @@ from rich.console import Console
 
 from manifests import select
 from manifests.check import Report, Requirements, check, mend
-from manifests.commands import add
+from manifests.commands import add, add_channels
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.show import span
 from manifests.text import LABELS, TextOptions
 
 
 def _check(given: argparse.Namespace) -> int:
-    needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast)
+    needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast, channels=given.channels)
     if given.fix:
         _refuse_sources([given.fix], [given.manifest])
         mended = mend(given.manifest, needs, TextOptions(labels=given.labels))
@@ -41,9 +41,11 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _show(report: Report) -> int:
-    """Print every fault; how many there are."""
+    """Print every fault, and what was noted of the sound; how many faults there are."""
     for fault in report.faults:
         print(fault)
+    for note in report.notes.lines():
+        print(f"sound: {note}")
     return len(report.faults)
 
 
@@ -135,6 +137,7 @@ def register(commands: Any) -> None:
     one.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
     one.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
     one.add_argument("--fast", action="store_true", help="trust the durations, do not decode the sound")
+    add_channels(one)
     one.add_argument("--fix", type=Path, metavar="OUT", help="write what is good, with texts and durations mended")
     one = add(commands, "stats", _stats, "hours, durations, words, characters, speakers, noise and clipping",
               ["data/an4/train.jsonl", "data/an4/train.jsonl --html stats.html"])  # fmt: skip

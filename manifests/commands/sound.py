@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.check import Requirements
-from manifests.commands import add, count_lines
+from manifests.commands import add, add_channels, count_lines
 from manifests.lines import ManifestError
 from manifests.show import span
 from manifests.text import LABELS
@@ -27,7 +27,7 @@ def _mix(given: argparse.Namespace) -> int:
     low, high = _range(given.snr)
     options = MixOptions(
         noise=given.noise, rir=given.rir, snr_low=low, snr_high=high, copies=given.copies, seed=given.seed,
-        room_probability=given.room_probability, noise_probability=given.noise_probability,
+        room_probability=given.room_probability, noise_probability=given.noise_probability, channels=given.channels,
     )  # fmt: skip
     mixed = mix(given.manifest, given.out, options)
     print(f"{mixed}: {count_lines(mixed):,} utterances")
@@ -39,7 +39,7 @@ def _mix(given: argparse.Namespace) -> int:
 def _shard(given: argparse.Namespace) -> int:
     from manifests.shard import shard
 
-    needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast)
+    needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast, channels=given.channels)
     index = shard(given.manifest, given.out, given.shards, needs, given.seed, given.on_bad_sample)
     print(f"{given.out}: {index.utterances:,} utterances, {span(index.hours)} in {index.shards} shards")
     print(
@@ -52,7 +52,7 @@ def _shard(given: argparse.Namespace) -> int:
 def _wandb(given: argparse.Namespace) -> int:
     from manifests.wandb_table import log_table
 
-    where = log_table(given.manifest, given.project, given.rows, given.out, given.seed)
+    where = log_table(given.manifest, given.project, given.rows, given.out, given.seed, given.channels)
     print(f"W&B run {where}")
     if not where.startswith("http"):
         print(f"look at it:  wandb leet {where}\nupload it:   wandb sync {where}")
@@ -73,6 +73,7 @@ def register(commands: Any) -> None:
     one.add_argument("--noise-probability", type=float, default=1.0, help="share heard in noise (default 1)")
     one.add_argument("--copies", type=int, default=1, help="mixtures of each utterance (default 1)")
     one.add_argument("--seed", type=int, default=1, help="of everything drawn")
+    add_channels(one)
     one = add(commands, "shard", _shard, "pack a manifest into Lhotse Shar shards, for network storage and clusters",
               ["data/libri/train.jsonl --out data/libri/shards --shards 64"])  # fmt: skip
     one.add_argument("manifest", type=Path)
@@ -81,6 +82,7 @@ def register(commands: Any) -> None:
     one.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
     one.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
     one.add_argument("--fast", action="store_true", help="trust the durations, do not decode the sound")
+    add_channels(one)
     one.add_argument("--seed", default="", help="of the order")
     one.add_argument("--on-bad-sample", choices=("fail", "skip"), default="fail", help="default fail")
     one = add(commands, "wandb", _wandb, "a W&B table: file, playable sound, duration, text, two spectrograms",
@@ -92,3 +94,4 @@ def register(commands: Any) -> None:
         "--out", type=Path, default=Path("runs/tables"), help="folder of an offline run (default runs/tables)"
     )
     one.add_argument("--seed", default="", help="another seed, another sample")
+    add_channels(one)

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soxr
 
+from heyjetson.audio import AUDIO, is_recording, resample
 from heyjetson.takes import LONGEST, TakeError, take, trim
-from manifests.convert import AUDIO, decode, files
+from manifests.convert import decode, files
 from manifests.lines import ManifestError, read_manifest
 from manifests.progress import threaded
 
@@ -168,16 +168,17 @@ def read_backgrounds(
             )
         source = Path(folder)
         if source.suffix == ".jsonl":
-            paths = list(_without(source, without, part, made.faults))
+            places = list(_without(source, without, part, made.faults))
         else:
-            paths = _recordings(source, part)
+            places = [(path, 0.0, None) for path in _recordings(source, part)]
         faults: list[str] = []
         recordings: list[np.ndarray] = []
-        for path, read in zip(paths, threaded(_read_background, paths, f"reading {source.name}", workers), strict=True):
-            if isinstance(read, str):
-                faults.append(read)
+        read = threaded(_read_background, places, f"reading {source.name}", workers)
+        for (path, *_), found in zip(places, read, strict=True):
+            if isinstance(found, str):
+                faults.append(found)
             else:
-                recordings.append(read)
+                recordings.append(found)
                 made.names.append(str(path))
         made.faults.extend(faults)
         if not recordings:
@@ -205,7 +206,7 @@ def folder_of(folder: Path, word: str) -> Path:
 def _recordings(folder: Path, part: str | None) -> list[Path]:
     if not folder.is_dir():
         raise ManifestError(f"The folder {folder} does not exist. Correct the path.")
-    found = [path for path in files(folder) if path.suffix.lower() in AUDIO]
+    found = [path for path in files(folder) if is_recording(path)]
     if not found:
         raise ManifestError(
             f"The folder {folder} holds no recordings ({', '.join(AUDIO[:4])}, …). Is it the right one?"
@@ -219,8 +220,11 @@ def _recordings(folder: Path, part: str | None) -> list[Path]:
     return chosen
 
 
-def _without(manifest: Path, words: Sequence[str], part: str | None, faults: list[str]) -> Iterator[Path]:
-    """Recordings of a manifest in which none of the words is said."""
+Place = tuple[Path, float, float | None]  # a recording, and offset and duration of the segment that is meant
+
+
+def _without(manifest: Path, words: Sequence[str], part: str | None, faults: list[str]) -> Iterator[Place]:
+    """Utterances of a manifest in which none of the words is said."""
     for utterance in read_manifest(manifest):
         said = f" {utterance.text.lower()} "
         if part is not None and part_of(utterance.audio.name) != part:
@@ -228,14 +232,12 @@ def _without(manifest: Path, words: Sequence[str], part: str | None, faults: lis
         if word := next((word for word in words if f" {word.lower()} " in said), None):
             faults.append(f"{manifest}:{utterance.line}: {word!r} is said in it. It cannot be a background.")
         else:
-            yield utterance.audio
+            yield (utterance.audio, *utterance.segment)
 
 
-def _decode(path: Path) -> np.ndarray:
-    samples, rate = decode(path)
-    if not np.isfinite(samples).all():
-        raise ManifestError("the samples are not numbers")
-    return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
+def _decode(path: Path, offset: float = 0.0, duration: float | None = None) -> np.ndarray:
+    sound = decode(path, offset=offset, duration=duration)
+    return resample(sound.samples, sound.rate, SAMPLE_RATE)
 
 
 def _read_word(path: Path, longest: float) -> Sound | str:
@@ -265,9 +267,10 @@ def faded(samples: np.ndarray, seconds: float) -> np.ndarray:
     return samples
 
 
-def _read_background(path: Path) -> np.ndarray | str:
+def _read_background(place: Place) -> np.ndarray | str:
+    path = place[0]
     try:
-        samples = _decode(path)
+        samples = _decode(*place)
     except ManifestError as error:
         return str(error) if str(path) in str(error) else f"{path}: {error}"
     if len(samples) < SHORTEST * SAMPLE_RATE:

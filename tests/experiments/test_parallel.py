@@ -1,7 +1,5 @@
 """Several processes in one run: what is refused before they start, how they connect, and how a signal stops them."""
 
-import os
-import signal
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -11,7 +9,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from experiments import parallel, training
 from experiments.data import Data
 from experiments.entry import ConfigError
-from experiments.preemption import Preemption, StoppedError, leave
 from tests.conftest import SMALL
 
 TWO = [*SMALL, "trainer.accelerator=cpu", "trainer.devices=2"]
@@ -62,21 +59,3 @@ def test_runs_of_several_processes_need_a_launcher_that_starts_them(built, monke
     monkeypatch.setattr(parallel, "HydraConfig", hydra)
     with pytest.raises(ConfigError, match="Add launcher=local_parallel or launcher=slurm"):
         built(*TWO)
-
-
-def test_a_signal_during_validation_stops_without_a_checkpoint(tmp_path, capsys):
-    trainer = SimpleNamespace(sanity_checking=False, state=SimpleNamespace(fn="fit"), global_step=7)
-    earlier = signal.getsignal(signal.SIGTERM)
-    preemption = Preemption(tmp_path)
-    preemption.on_train_start(trainer, None)
-    preemption.on_validation_batch_end(trainer)
-    os.kill(os.getpid(), signal.SIGTERM)
-    with pytest.raises(StoppedError) as stopped:
-        preemption.on_validation_batch_end(trainer)
-    preemption.on_exception(trainer, None, stopped.value)
-    assert signal.getsignal(signal.SIGTERM) == earlier
-    with pytest.raises(SystemExit) as ended:
-        leave(stopped.value, tmp_path, every=100)
-    assert ended.value.code == 128 + signal.SIGTERM
-    said = capsys.readouterr().out
-    assert f"Up to 100 of its steps will be repeated. Continue with: python train.py resume={tmp_path}\n" in said

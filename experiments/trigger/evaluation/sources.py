@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from experiments.entry import ConfigError
-from heyjetson.audio import load
+from heyjetson.audio import AUDIO, is_recording, load, measure
 from heyjetson.errors import AudioError
 from heyjetson.takes import take
 from manifests import read_manifest
 from manifests.acoustics import coloured_noise
-from manifests.convert import AUDIO, files
+from manifests.convert import files
 from manifests.trigger.sounds import folder_of, part_of
 
 RATE = 16000
@@ -31,6 +30,7 @@ class Recording:
     Args:
         path: of the file.
         samples: its length at 16 kHz.
+        offset: seconds of the file before it, where it is a segment.
         word: that is said in it; None in a background.
         start: sample at which the word starts.
         end: sample at which it is over.
@@ -41,10 +41,12 @@ class Recording:
     word: str | None = None
     start: int = 0
     end: int = 0
+    offset: float | None = None
 
     def read(self) -> np.ndarray:
         """Its sound at 16 kHz, peak 1 unless silent [S] float32."""
-        sound = load(self.path, RATE)[: self.samples]
+        duration = None if self.offset is None else self.samples / RATE
+        sound = load(self.path, RATE, offset=self.offset or 0.0, duration=duration)[: self.samples]
         sound = np.pad(sound, (0, self.samples - len(sound)))
         return sound / max(float(np.abs(sound).max(initial=0.0)), 1e-9)
 
@@ -57,7 +59,7 @@ def audio_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ConfigError(f"There is no folder {folder}.")
-    found = sorted(path for path in files(folder) if path.suffix.lower() in AUDIO)
+    found = sorted(path for path in files(folder) if is_recording(path))
     if not found:
         raise ConfigError(f"{folder} holds no recordings ({', '.join(AUDIO[:4])}, …), nor do its subfolders.")
     return found
@@ -136,35 +138,39 @@ def backgrounds(folders: Sequence[Path], part: str, without: Sequence[str] = ())
     """
     kept, left_out = [], []
     for folder in folders:
-        listed = folder.suffix == ".jsonl"
-        paths = [utterance.audio for utterance in read_manifest(folder)] if listed else audio_files(folder)
-        texts = transcripts(folder) if without else {}
-        for path in of_part(paths, part):
-            if said := [word for word in without if _says(texts.get(path.stem, ""), word)]:
+        for path, text, offset, seconds in _places(folder, part):
+            if said := [word for word in without if _says(text, word)]:
                 left_out.append(f"{path}: its transcript has the word {said[0]}")
                 continue
             try:
-                info = soundfile.info(path)
-            except (soundfile.LibsndfileError, RuntimeError) as error:
-                left_out.append(f"{path}: cannot be read ({str(error).split(': ', 1)[-1]})")
+                samples = round((seconds or measure(path).seconds) * RATE)
+            except AudioError as error:
+                left_out.append(f"{path}: {error}")
                 continue
-            if samples := round(info.frames * RATE / info.samplerate):
-                kept.append(Recording(path, samples))
+            if samples:
+                kept.append(Recording(path, samples, offset=offset))
     if not kept:
         where = ", ".join(map(str, folders)) or "data.backgrounds=[]"
         raise ConfigError(f"There is no background to put between the words: {where} (data.part={part}). Give folders.")
     return kept, left_out
 
 
+def _places(place: Path, part: str) -> list[tuple[Path, str, float | None, float | None]]:
+    """Files of a part below a folder or in a manifest: their paths, texts, and offset and duration of segments."""
+    if place.suffix == ".jsonl":
+        lines = read_manifest(place)
+        chosen = set(of_part([line.audio for line in lines], part))
+        return [(line.audio, line.text, line.offset, line.segment[1]) for line in lines if line.audio in chosen]
+    texts = transcripts(place)
+    return [(path, texts.get(path.stem, ""), None, None) for path in of_part(audio_files(place), part)]
+
+
 def transcripts(place: Path) -> dict[str, str]:
     """Texts of recordings by file name without ending.
 
     Args:
-        place: a manifest; or a folder, of which metadata.csv (LJSpeech, beside `wavs` as well) and *.trans.txt
-            (LibriSpeech) are read.
+        place: a folder, of which metadata.csv (LJSpeech, beside `wavs` as well) and *.trans.txt (LibriSpeech) are read.
     """
-    if place.suffix == ".jsonl":
-        return {utterance.audio.stem: utterance.text for utterance in read_manifest(place)}
     texts: dict[str, str] = {}
     for path in [place / "metadata.csv", place.parent / "metadata.csv", *sorted(place.rglob("*.trans.txt"))]:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():

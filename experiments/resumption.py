@@ -1,0 +1,240 @@
+"""What makes a run that is continued the same run: its place in the epoch, its random states, its validations."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+KEY = "resumption"
+RATES_SO_FAR = {"last_epoch", "_step_count", "_last_lr", "budget_used", "best", "num_bad_epochs", "cooldown_counter"}
+PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
+COUNTS = ("ready", "started", "processed", "completed")
+
+warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
+
+
+def random_states() -> dict[str, Any]:
+    """States of the generators that training draws from: Python's, NumPy's, torch's and its device's."""
+    states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Put the generators of this process where they were.
+
+    Args:
+        states: from `random_states`.
+    """
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def validated(checkpoint: dict[str, Any]) -> bool:
+    """Whether a checkpoint was written after the validation of its step, if there was to be one.
+
+    Args:
+        checkpoint: Lightning's; those of earlier versions of this project say so by the name of their best weights.
+    """
+    if KEY in checkpoint:
+        return bool(checkpoint[KEY]["validated"])
+    best = [
+        state.get("best_model_path", "") for state in checkpoint.get("callbacks", {}).values() if "monitor" in state
+    ]
+    return any(f"best-step={checkpoint['global_step']}-" in Path(path).name for path in best)
+
+
+class Resumption(Callback):
+    """Has checkpoints say where in the run they are, and has a run go on from there.
+
+    Written are the batches of the epoch that were trained on, what names their order, whether the validation of the
+    step is done and what it gave, and the random states of every process. Lightning's counters are set right by them:
+    it counts a batch as trained after its checkpoint is written, an epoch that `max_time` or `max_steps` cut off as
+    done, and forgets whether the validation was.
+    """
+
+    def __init__(self) -> None:
+        self.source: Any = None
+        self.place = (0, 0)  # epoch, and batches of it that were trained on
+        self.states: dict[str, Any] | None = None
+        self.before: dict[str, Any] | None = None  # what the checkpoint says, until training goes on
+        self.closed = False
+
+    def follow(self, loader: Any) -> None:
+        """Take part in the order of the batches.
+
+        Args:
+            loader: of training: an `EpochLoader`, or a DataLoader with a sampler that has `order`, `position()` and
+                `begin_at()`.
+        """
+        self.source = loader if hasattr(loader, "begin_at") else loader.sampler
+
+    def on_train_batch_end(self, trainer: pl.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Note the place after each step."""
+        if not trainer.fit_loop.epoch_loop._should_accumulate():
+            self.place = (trainer.current_epoch, batch_idx + 1)
+            self.states = random_states()
+
+    def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
+        """Note that the validation after this batch is done."""
+        if not trainer.sanity_checking:
+            loop = trainer.fit_loop.epoch_loop
+            loop.validated = loop.batch_progress.total.ready
+
+    def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
+        """Keep the last step, from which a run that gets a larger budget goes on."""
+        best, last = trainer.checkpoint_callbacks[:2]
+        self.closed = True
+        if self.states is None or self._is_validated(trainer) and best._last_global_step_saved == trainer.global_step:
+            return
+        if last._last_global_step_saved == trainer.global_step:
+            trainer.save_checkpoint(last.best_model_path)
+        else:
+            last._save_topk_checkpoint(trainer, last._monitor_candidates(trainer))
+
+    def _is_validated(self, trainer: pl.Trainer) -> bool:
+        loop = trainer.fit_loop.epoch_loop
+        return loop.validated == loop.batch_progress.total.ready
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, model: Any, checkpoint: dict[str, Any]) -> None:
+        """Add what this checkpoint is to be continued by."""
+        done = self._is_validated(trainer)
+        # A validation draws, too: one that is cut off begins again with what was there before it.
+        mine = random_states() if done or self.states is None else self.states
+        states = [mine]
+        if trainer.world_size > 1:
+            states = [mine] * trainer.world_size
+            torch.distributed.all_gather_object(states, mine)
+        epoch, batch = self.place
+        checkpoint[KEY] = {
+            "epoch": epoch,
+            "batch": batch,
+            "batches": trainer.fit_loop.epoch_loop.batch_progress.total.ready,
+            "complete": trainer.fit_loop.epoch_loop._num_ready_batches_reached(),
+            "closed": self.closed,
+            "validated": done,
+            "due": trainer.fit_loop.epoch_loop._should_check_val_fx(None),
+            "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
+            "order": self.source.order,
+            "position": self.source.position(),
+            "random": states,
+        }
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, model: Any, checkpoint: dict[str, Any]) -> None:
+        """Set right what Lightning is about to restore."""
+        state = checkpoint.get(KEY) or _of_earlier_version(checkpoint)
+        if state["order"] not in (None, self.source.order) and not (state["complete"] and state["closed"]):
+            _say(trainer, f"Other data or batches than before: epoch {state['epoch']} begins anew.")
+            state = state | {"batch": 0, "complete": False, "position": None, "due": False}
+        if state["complete"] and state["closed"]:
+            state = state | {"epoch": state["epoch"] + 1, "batch": 0, "complete": False}
+        self.before, self.place = state, (state["epoch"], state["batch"])
+        loop = trainer.fit_loop.epoch_loop
+        loop.validated, loop.due = state["batches"] if state["validated"] else -1, state["due"]
+        self.source.begin_at(*self.place, state["position"])
+        _place(checkpoint, state)
+        _rates(checkpoint, model)
+        for callback in trainer.callbacks:
+            saved = checkpoint["callbacks"].get(callback.state_key)
+            if saved and isinstance(callback, EarlyStopping):
+                saved["patience"] = callback.patience  # of the configuration: the run may have been given more
+            if saved and isinstance(callback, ModelCheckpoint):
+                _move(saved, str(callback.dirpath))
+        best, last = trainer.checkpoint_callbacks[:2]
+        last._last_global_step_saved = checkpoint["global_step"]
+        if state["validated"]:
+            best._last_global_step_saved = checkpoint["global_step"]
+        if not state["random"]:
+            _say(
+                trainer, "A checkpoint of an earlier version, without random states: dropout and perturbation are new."
+            )
+        elif len(state["random"]) != trainer.world_size:
+            _say(trainer, "Another number of processes than before: dropout and perturbation are drawn anew.")
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        """Let the first epoch be like any other."""
+        if self.before is None:
+            return
+        trainer._logger_connector._callback_metrics.update(self.before["metrics"])
+        # What Lightning calls restarting leaves out the schedules that wait for a plateau.
+        trainer.fit_loop._restarting = False
+        if self.place[1] == 0:
+            trainer.fit_loop.epoch_loop.restarting = False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, model: Any) -> None:
+        """After the loaders were begun, which draws: set the random states."""
+        if self.before is not None and len(self.before["random"]) == trainer.world_size:
+            self.states = self.before["random"][trainer.global_rank]
+            set_random_states(self.states)
+        self.before = None
+
+
+def _say(trainer: pl.Trainer, text: str) -> None:
+    if trainer.is_global_zero:
+        print(text, flush=True)
+
+
+def _of_earlier_version(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The state of a checkpoint that has none of ours, from Lightning's counters."""
+    loops = checkpoint["loops"]["fit_loop"]
+    epochs, batches = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]
+    return {
+        "epoch": max(epochs["ready"] - 1, 0),
+        "batch": batches["current"]["processed"],
+        "batches": batches["total"]["processed"],
+        "complete": batches["is_last_batch"],
+        "closed": epochs["processed"] == epochs["ready"],
+        "validated": validated(checkpoint),
+        "due": False,  # but for what Lightning finds
+        "metrics": {},
+        "order": None,
+        "position": None,
+        "random": [],
+    }
+
+
+def _place(checkpoint: dict[str, Any], state: dict[str, Any]) -> None:
+    """Lightning's counters, as they are between two steps."""
+    loops = checkpoint["loops"]["fit_loop"]
+    inside = state["batch"] > 0
+    epochs = dict.fromkeys(COUNTS, state["epoch"]) | ({"ready": state["epoch"] + 1} if inside else {})
+    loops["epoch_progress"] = {"total": dict(epochs), "current": epochs}
+    loops["epoch_loop.batch_progress"] = {
+        "total": dict.fromkeys(COUNTS, state["batches"]),
+        "current": dict.fromkeys(COUNTS, state["batch"]),
+        "is_last_batch": state["complete"],
+    }
+    none = dict.fromkeys(COUNTS, 0)
+    loops["epoch_loop.val_loop.batch_progress"] = {"total": none, "current": dict(none), "is_last_batch": False}
+    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
+
+
+def _rates(checkpoint: dict[str, Any], model: Any) -> None:
+    """Rates and budget of the present configuration; only how far they have come is the checkpoint's.
+
+    Schedules keep the number of steps that they were made for: beyond it, those of NeMo give a rate of zero.
+    """
+    for saved, fresh in zip(checkpoint["optimizer_states"], [model._optimizer], strict=False):
+        for group, made in zip(saved["param_groups"], fresh.param_groups, strict=False):
+            group.update({key: value for key, value in made.items() if key not in ("params", "lr")})
+    schedules = [model._scheduler["scheduler"]] if model._scheduler else []
+    for saved, fresh in zip(checkpoint["lr_schedulers"], schedules, strict=False):
+        saved.update({key: value for key, value in fresh.state_dict().items() if key not in RATES_SO_FAR})
+
+
+def _move(saved: dict[str, Any], folder: str) -> None:
+    """Let a run that was moved, or begun on another machine, find its best weights."""
+    here = {key: str(Path(folder) / Path(path).name) if (path := saved.get(key)) else "" for key in PATHS}
+    kept = {str(Path(folder) / Path(path).name): score for path, score in saved.get("best_k_models", {}).items()}
+    saved.update(here | {"dirpath": folder, "best_k_models": kept})

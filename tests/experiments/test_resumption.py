@@ -1,0 +1,233 @@
+"""A run that is continued is the same run: its utterances in their order, whole validations, the same weights."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from lightning.pytorch.callbacks import Callback
+
+from custom_modules.sampler import LengthBatches
+from custom_modules.stream import EpochLoader
+from experiments.data import Data
+from tests.conftest import SMALL
+
+RUN = [
+    *SMALL, "data.batch_size=2", "augment=full", "augment.waveform.ramp=0.5", "trainer.max_time=null", "threads=1",
+    "+trainer.enable_progress_bar=false", "statistics_utterances=4", "trainer.max_steps=9",
+    "checkpoint.every_n_steps=5",
+]  # fmt: skip
+TRAIN, VALIDATION = 12, 4
+
+
+class Copies(Callback):
+    """Keeps a checkpoint of every step, and one of after its validation: what a kill at that moment leaves."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer, *_):
+        if not trainer.fit_loop.epoch_loop._should_accumulate():
+            trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+    def on_validation_end(self, trainer, model):
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}-validated.ckpt")
+
+
+class Stop(Callback):
+    """Tells the process to end, in its first validation."""
+
+    def on_validation_batch_start(self, *_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def train(corpus, compose_config, tmp_path_factory):
+    """Train, or go on from a checkpoint that is copied into a folder of its own."""
+    from custom_modules import utterances
+    from experiments import training
+
+    heard: list[list[int]] = []
+
+    def train(*overrides: str, start: Path | None = None, folder: Path | None = None, callbacks=()):
+        folder = folder or tmp_path_factory.mktemp("run")
+        if start:
+            (folder / "checkpoints").mkdir()
+            shutil.copy(start, folder / "checkpoints")
+        heard.clear()
+        cfg = compose_config(*RUN, *overrides)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "run_dir", lambda: folder)
+            data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
+            model, trainer = training.build(cfg, data)
+            trainer.callbacks.extend(callbacks)
+            training.fit(cfg, model, trainer, data)
+        history = folder / "history.jsonl"
+        lines = history.read_text().splitlines() if history.exists() else []
+        points = [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+        weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        return SimpleNamespace(
+            folder=folder, trainer=trainer, weights=weights, heard=list(heard), points=points,
+            trained=[batch for batch in heard if len(batch) and batch[0] < 100],
+            validated=[index for batch in heard for index in batch if index >= 100],
+        )  # fmt: skip
+
+    lines, cuts = utterances.Lines.__getitem__, utterances.Cuts.__getitem__
+
+    def line_items(self, indices):
+        heard.append([index + (100 if len(self) == VALIDATION else 0) for index in indices])
+        return lines(self, indices)
+
+    def cut_items(self, chosen):
+        heard.append([int(cut.id[:9]) - 1 for cut in chosen])
+        return cuts(self, chosen)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utterances.Lines, "__getitem__", line_items)
+        patch.setattr(utterances.Cuts, "__getitem__", cut_items)
+        yield train
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+def whole(run) -> bool:
+    """Each validation heard every utterance once."""
+    return sorted(run.validated) == sorted([100, 101, 102, 103] * (len(run.validated) // VALIDATION))
+
+
+@pytest.fixture(scope="module")
+def plain(train, tmp_path_factory):
+    """A run of one and a half epochs with a validation every half, and what it left at each step."""
+    copies = tmp_path_factory.mktemp("copies")
+    return train("trainer.val_check_interval=0.5", callbacks=[Copies(copies)]), copies
+
+
+@pytest.mark.parametrize("place", ["2", "3", "3-validated", "6", "6-validated", "7"])
+def test_killed_at_any_step_it_gives_the_same_weights_from_the_same_utterances(plain, train, place):
+    reference, copies = plain
+    assert sorted(sum(reference.trained[:6], [])) == list(range(TRAIN))
+    assert [point["step"] for point in reference.points] == [3, 6, 9]
+    run = train("trainer.val_check_interval=0.5", start=copies / f"{place}.ckpt")
+    assert run.heard == reference.heard[-len(run.heard) :]
+    assert len(run.trained) == 9 - int(place[0])
+    assert run.points == reference.points[-len(run.points) :]
+    assert len(run.points) == sum(point["step"] >= int(place[0]) + ("validated" in place) for point in reference.points)
+    assert whole(run) and same(run, reference)
+
+
+def test_other_loaders_and_accumulated_gradients_go_on_as_well(train, tmp_path):
+    lhotse = [
+        "data.loader=lhotse", "data.batch_duration=6", "data.buckets=2", "trainer.accumulate_grad_batches=2",
+        "trainer.val_check_interval=3", "trainer.max_steps=5",
+    ]  # fmt: skip
+    reference = train(*lhotse, callbacks=[Copies(tmp_path)])
+    for place in ("1", "3-validated", "4"):
+        run = train(*lhotse, start=tmp_path / f"{place}.ckpt")
+        assert run.heard == reference.heard[-len(run.heard) :]
+        assert run.points == reference.points[-len(run.points) :]
+        assert whole(run) and same(run, reference)
+    run = train(*lhotse, "data.num_workers=2", start=tmp_path / "2.ckpt")  # batches are drawn ahead of training
+    assert same(run, reference)
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget(plain, train, tmp_path):
+    reference, _ = plain
+    shutil.copytree(reference.folder, tmp_path / "moved")
+    for path in (tmp_path / "moved" / "checkpoints").iterdir():
+        os.utime(path, (1, 1))  # as copies that were made in any order
+    run = train("trainer.val_check_interval=0.5", "trainer.max_steps=12", folder=tmp_path / "moved")
+    assert sorted(sum(reference.trained[6:] + run.trained, [])) == list(range(TRAIN))
+    assert [point["step"] for point in run.points] == [3, 6, 9, 12]
+    assert run.points[:3] == reference.points
+    assert len(run.validated) == VALIDATION and whole(run)
+    best = run.trainer.checkpoint_callbacks[0]
+    assert Path(best.best_model_path).parent == tmp_path / "moved" / "checkpoints"
+    assert Path(best.best_model_path).exists()
+
+
+@pytest.mark.parametrize("schedule", ["BudgetAnnealing", "CosineAnnealing", "PolynomialDecayAnnealing"])
+def test_the_rate_follows_the_larger_budget(train, tmp_path, schedule):
+    chosen = [f"optim.sched.name={schedule}", "trainer.limit_val_batches=0"]
+    if schedule != "BudgetAnnealing":
+        chosen += ["~optim.sched.warmup_ratio", "+optim.sched.warmup_steps=0"]
+    run = train(*chosen, "trainer.max_steps=2", folder=tmp_path)
+    first = run.trainer.optimizers[0].param_groups[0]["lr"]
+    rates = []
+
+    class Rates(Callback):
+        def on_train_batch_end(self, trainer, *_):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    train(*chosen, "trainer.max_steps=6", "optim.weight_decay=0.5", folder=tmp_path, callbacks=[Rates()])
+    assert len(rates) == 4 and rates[0] > 2 * first
+    assert all(after < before for before, after in zip(rates, rates[1:], strict=False))
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(train, tmp_path):
+    early = ["optim.lr=1e-9", "optim.sched.min_lr=0", "trainer.max_steps=40", "trainer.val_check_interval=2"]
+    run = train(*early, "early_stopping.patience=1", folder=tmp_path)
+    assert [point["step"] for point in run.points] == [2, 4]
+    more = train(*early, "early_stopping.patience=2", folder=tmp_path)
+    assert sorted(sum(run.trained + more.trained, [])) == list(range(TRAIN))
+    assert [point["step"] for point in more.points] == [2, 4, 6]
+    assert whole(more)
+
+
+def test_a_signal_during_a_validation_loses_nothing(train, plain, tmp_path, capsys):
+    reference, _ = plain
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        train("trainer.val_check_interval=0.5", folder=tmp_path, callbacks=[Stop()])
+    assert ended.value.code == 128 + signal.SIGTERM and signal.getsignal(signal.SIGTERM) == handler
+    said = capsys.readouterr().out
+    assert f"Stopped by SIGTERM at step 3. Continue with: python train.py resume={tmp_path}\n" in said
+    run = train("trainer.val_check_interval=0.5", folder=tmp_path)
+    assert run.points == reference.points
+    assert whole(run) and same(run, reference)
+
+
+def test_checkpoints_of_earlier_versions_and_of_other_data(train, plain, tmp_path, capsys):
+    reference, copies = plain
+    for name in ("4", "6-validated"):
+        state = torch.load(copies / f"{name}.ckpt", weights_only=False)
+        del state["resumption"]
+        torch.save(state, tmp_path / f"{name}.ckpt")
+    run = train("trainer.val_check_interval=0.5", start=tmp_path / "4.ckpt")
+    assert run.trained == reference.trained[4:] and whole(run)
+    assert "without random states" in capsys.readouterr().out
+    run = train("trainer.val_check_interval=0.5", start=tmp_path / "6-validated.ckpt")
+    assert run.heard == reference.heard[-len(run.heard) :] and [point["step"] for point in run.points] == [9]
+    run = train("data.batch_size=3", start=copies / "4.ckpt")
+    assert "Other data or batches than before: epoch 0 begins anew." in capsys.readouterr().out
+    assert sorted(sum(run.trained[:4], [])) == list(range(TRAIN)) and whole(run)
+
+
+@given(st.lists(st.floats(0.1, 20), min_size=1, max_size=30), st.integers(1, 4), st.integers(1, 3), st.data())
+def test_each_process_of_a_run_begins_in_the_middle_of_an_epoch(durations, size, ranks, data):
+    epoch, of = data.draw(st.integers(0, 2)), len(LengthBatches(durations, size, 0.2, ranks=ranks))
+    batch = data.draw(st.integers(0, of))
+    for rank in range(ranks):
+        sampler = LengthBatches(durations, size, 0.2, True, 1, rank, ranks)
+        sampler.set_epoch(epoch)
+        before = list(sampler)
+        later = LengthBatches(durations, size, 0.2, True, 1, rank, ranks)
+        later.begin_at(epoch, batch)
+        assert list(later) == before[batch:]
+        later.set_epoch(epoch + 1)
+        assert len(list(later)) == len(later) == of
+
+
+@given(st.integers(1, 7), st.integers(1, 9), st.integers(0, 8))
+def test_a_stream_without_a_place_to_begin_at_still_ends_its_epoch(length, batches, batch):
+    loader = EpochLoader(list(range(length)), batches)
+    loader.begin_at(3, min(batch, batches))
+    assert len(list(loader)) == batches - min(batch, batches)
+    assert len(list(loader)) == batches
