@@ -1,23 +1,23 @@
 """An offline run that was killed and continued: what `wandb sync` makes of its parts, as a stand-in server sees it."""
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch.callbacks import Callback
 
-from experiments.wandb_parts import BEGIN, BLOCK, FIRST, FULL, HEADER, LAST, MIDDLE, whole_length
-from tests.conftest import ROOT, SMALL
+from experiments.artifacts import main
+from experiments.entry import guarded
+from experiments.wandb_parts import BEGIN, BLOCK, FIRST, FULL, HEADER, LAST, MIDDLE, parts, whole_length
+from tests.conftest import SMALL
 from tests.experiments.wandb_server import Server
 
-PATIENCE = 240  # seconds a training may take
 OVERRIDES = [
     *SMALL[:-1],
     "trainer.max_time=null",
@@ -34,42 +34,50 @@ OVERRIDES = [
 ]
 
 
-def train(folder: str, corpus: str, killed_at: int | None) -> None:
-    """A training in a process of its own; it is killed at a step, or begins where the one before was."""
-    from hydra import compose
-    from lightning.pytorch.callbacks import Callback
+class KilledError(Exception):
+    """In place of SIGKILL, which would take the tests along."""
 
-    from experiments import outcome, training
+
+class Kill(Callback):
+    """Ends a training at a step.
+
+    Args:
+        step: at which; None lets it go on.
+    """
+
+    def __init__(self, step: int | None):
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Leave what a kill leaves."""
+        if trainer.global_step == self.step:
+            raise KilledError
+
+
+@pytest.fixture
+def train(compose_config, corpus, tmp_path, monkeypatch):
+    """Trains in a folder until a step, or from there to the end."""
+    from experiments import outcome, tracking, training
     from experiments.data import Data
-    from experiments.entry import composing
 
-    class Kill(Callback):
-        def on_train_batch_end(self, trainer, *_):
-            if trainer.global_step == killed_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
-    os.environ.pop("WANDB_DATA_DIR", None)
     for module in (training, outcome):
-        module.run_dir = lambda: Path(folder)
-    data = Data(
-        *(Path(corpus, f"{name}.jsonl") for name in ("train", "validation")), {"test": Path(corpus, "test.jsonl")}
-    )
-    with composing():
-        cfg = compose("train", OVERRIDES if killed_at else [*OVERRIDES, f"resume={folder}"])
-    model, trainer = training.build(cfg, data)
-    trainer.callbacks.insert(0, Kill())
-    training.fit(cfg, model, trainer, data)
-    training.finish(cfg, model, trainer, data)
+        monkeypatch.setattr(module, "run_dir", lambda: tmp_path)
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb"))
+    data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {"test": corpus / "test.jsonl"})
 
+    def trained(killed_at: int | None) -> None:
+        cfg = compose_config(*OVERRIDES, *([] if killed_at else [f"resume={tmp_path}"]))
+        model, trainer = training.build(cfg, data)
+        trainer.callbacks.insert(0, Kill(killed_at))
+        try:
+            training.fit(cfg, model, trainer, data)
+            training.finish(cfg, model, trainer, data)
+        except KilledError:
+            tracking.close()
+            (part,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+            os.truncate(part, part.stat().st_size // BLOCK * BLOCK)  # W&B writes block by block
 
-def in_a_process(*arguments) -> int | None:
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["experiments.training"])
-    process = context.Process(target=train, args=arguments)
-    process.start()
-    process.join(PATIENCE)
-    return process.exitcode
+    return trained
 
 
 @pytest.fixture
@@ -81,24 +89,30 @@ def server():
     server.server_close()
 
 
-def sync(server: Server, folder: Path) -> str:
-    """As docs/wandb.md says."""
-    environment = os.environ | {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server.address, "WANDB_SILENT": "false"}
-    command = [sys.executable, "-m", "experiments.artifacts", "sync", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def sync(server: Server, folder: Path, monkeypatch, capfd) -> str:
+    """As docs/wandb.md says; what it printed."""
+    for name, value in {"API_KEY": "0" * 40, "BASE_URL": server.address, "SILENT": "false"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        main(["sync", str(folder)])
+    said = "".join(capfd.readouterr())
+    assert ended.value.code == 0, said
+    return said
 
 
-def test_each_step_is_there_once_after_a_kill_a_continuation_and_syncing_three_times(corpus, tmp_path, server):
-    assert in_a_process(str(tmp_path), str(corpus), 5) == -signal.SIGKILL
-    sync(server, tmp_path)
+def test_each_step_is_there_once_after_a_kill_a_continuation_and_syncing_three_times(
+    train, tmp_path, server, monkeypatch, capfd
+):
+    train(5)
+    sync(server, tmp_path, monkeypatch, capfd)
     identity = (tmp_path / "wandb-id").read_text()
-    assert 0 < len(server.rows[identity]) < 15
-    assert in_a_process(str(tmp_path), str(corpus), None) == 0
-    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
-    sync(server, tmp_path)
-    assert "Skipped 2 synced run(s)" in sync(server, tmp_path)
+    (first,) = parts(tmp_path)
+    assert 3 < len(server.rows[identity]) < 20
+    train(None)
+    sync(server, tmp_path, monkeypatch, capfd)
+    assert "Skipped 2 synced run(s)" in sync(server, tmp_path, monkeypatch, capfd)
+    assert parts(tmp_path)[0] == first
+    assert len(parts(tmp_path)) == 2
 
     rows = [row for _, row in sorted(server.rows[identity].items())]
     assert [row["_step"] for row in rows] == list(range(len(rows)))
@@ -140,9 +154,6 @@ def test_a_part_is_cut_after_its_last_whole_record(sizes, length):
 
 
 def test_what_cannot_be_synced_is_a_sentence(tmp_path, capsys):
-    from experiments.artifacts import main
-    from experiments.entry import guarded
-
     with pytest.raises(SystemExit):
         guarded(main)(["sync", str(tmp_path)])
     assert "There is no offline W&B run in" in capsys.readouterr().err
