@@ -180,9 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command `python -m experiments.artifacts`."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.artifacts",
-        description="Models in W&B: fetch one, or mark the best of an experiment.",
+        description="Models in W&B: fetch one, or mark the best of an experiment; upload a run that was kept offline.",
         epilog="  python -m experiments.artifacts fetch wandb:me/hey-jetson/synthetic:v3\n"
-        "  python -m experiments.artifacts best me/hey-jetson/synthetic",
+        "  python -m experiments.artifacts best me/hey-jetson/synthetic\n"
+        "  python -m experiments.artifacts sync runs/synthetic/2026-01-31_12-00-00",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
@@ -190,7 +191,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one.add_argument("address", metavar="wandb:ENTITY/PROJECT/NAME:ALIAS")
     one = commands.add_parser("best", help="give `best` to the version with the lowest validation WER")
     one.add_argument("address", metavar="ENTITY/PROJECT/NAME")
-    given = parser.parse_args(arguments)
+    one = commands.add_parser("sync", help="upload a run that was kept offline, all its parts where it was continued")
+    one.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")
+    given, further = parser.parse_known_args(arguments)
+    if further and given.command != "sync":
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    if given.command == "sync":
+        from experiments.wandb_parts import sync
+
+        sys.exit(sync(given.folder, further))
     if given.command == "fetch":
         print(fetch_model(given.address))
         return

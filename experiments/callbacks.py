@@ -15,10 +15,13 @@ RATES = {"val_wer": "WER", "val_cer": "CER", "val_miss": "missed"}  # shown at e
 class LatestBest(ModelCheckpoint):
     """Keeps the best weights, and of equally good ones the later, which learned at lower rates.
 
-    Small validation sets are full of ties. Lightning keeps the first.
+    Small validation sets are full of ties. Lightning keeps the first, and what is no number where there is no
+    other.
     """
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: torch.Tensor | None = None) -> bool:
+        if current is not None and not trainer.strategy.reduce_boolean_decision(bool(torch.isfinite(current))):
+            return False
         equal = current is not None and self.kth_value is not None and bool(current == self.kth_value)
         return super().check_monitor_top_k(trainer, current) or trainer.strategy.reduce_boolean_decision(equal)
 

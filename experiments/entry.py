@@ -30,6 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments import ranks
+from experiments.diverged import DivergedError
 from experiments.sweep.relaunch import trial_arguments, trial_folder
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
@@ -44,17 +45,12 @@ class ConfigError(ValueError):
     """A choice that cannot work, in a sentence with the cause and the cure."""
 
 
-EXPECTED = (ConfigError, ManifestError, HeyJetsonError, ranks.MainGoneError)
+EXPECTED = (ConfigError, ManifestError, HeyJetsonError, ranks.MainGoneError, DivergedError)
 
 
 def run_folder(runs: str, name: str, resume: str | None) -> str:
     """Hydra's run folder: a new one by the clock, the one to continue, or that of a sweep's trial."""
-    return str(resume or trial_folder(runs) or f"{runs}/{name}/{ranks.from_main('started', _now)}")
-
-
-@functools.cache
-def _now() -> str:
-    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    return str(resume or trial_folder(runs) or f"{runs}/{name}/{datetime.now():%Y-%m-%d_%H-%M-%S}")
 
 
 def share_of_cores(runs: int | None) -> int:
@@ -264,7 +260,7 @@ def quiet() -> None:
 
 
 def guarded(task: Callable[..., object]) -> Callable[..., None]:
-    """Run `task`; an expected error becomes a paragraph on standard error and exit status 1."""
+    """Run `task`; an expected error becomes a paragraph on standard error and exit status 1, or one of its own."""
 
     @functools.wraps(task)
     def run(*arguments: object) -> None:
@@ -274,7 +270,7 @@ def guarded(task: Callable[..., object]) -> Callable[..., None]:
             if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise CompactHydraException(str(error)) from error  # Hydra goes on with the other runs, then says so
             print(f"\nError: {error}", file=sys.stderr)
-            sys.exit(1)
+            sys.exit(getattr(error, "status", 1))
 
     return run
 
@@ -287,6 +283,10 @@ def _as_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
         quiet()
         job = HydraConfig.get().job
         ranks.settle(0 if OmegaConf.is_missing(job, "num") else job.num)
+        if ranks.is_main() and "folders" in HydraConfig.get().callbacks:
+            from experiments import folders
+
+            folders.hold(Path(HydraConfig.get().runtime.output_dir), folders.PATIENCE)
         task(cfg)
 
     return run

@@ -58,4 +58,4 @@ class Histograms(Callback):
                 if self.kind in ("parameters", "all") and parameter.requires_grad:
                     found[f"parameters/{name}"] = histogram(parameter)
             found = {name: value for name, value in found.items() if value is not None}
-            trainer.logger.experiment.log(found | {"trainer/global_step": trainer.global_step})  # type: ignore[attr-defined]
+            trainer.logger.log_row(found, trainer.global_step)  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 from experiments.curve import HISTORY, read_history
+from experiments.diverged import DivergedError
 
 KEPT = ("val_wer", "val_cer", "val_miss", "val_loss", "train_loss")
 
@@ -35,8 +36,16 @@ class RunHistory(Callback):
         return round(self.before + time.monotonic() - self.start, 2)
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
-        """The clock starts with the first step."""
+        """The clock starts with the first step; a run that goes on from before it diverged is none that did."""
         self.start = time.monotonic()
+        if trainer.is_global_zero and self.earlier and "diverged" in self.earlier[-1]:
+            self.earlier = [one for one in self.earlier if "diverged" not in one]
+            self._keep(self.earlier)
+
+    def on_exception(self, trainer: pl.Trainer, model: Any, exception: BaseException) -> None:
+        """Write where the run diverged, in place of what it had logged of that step."""
+        if trainer.is_global_zero and isinstance(exception, DivergedError):
+            self._write({"step": exception.step, "seconds": self.seconds(), "diverged": True})
 
     def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
         """Write the point."""
@@ -50,10 +59,16 @@ class RunHistory(Callback):
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else 0.0,
         }
         point |= {key: round(float(logged[key]), 6) for key in KEPT if key in logged}
+        self._write(point)
+
+    def _write(self, point: dict[str, float]) -> None:
         if self.earlier is not None:
-            kept = [one for one in self.earlier if one["step"] < point["step"]]
-            self.earlier, whole = None, self.path.with_suffix(".part")
-            whole.write_text("".join(json.dumps(one) + "\n" for one in kept))
-            whole.replace(self.path)
+            self._keep([one for one in self.earlier if one["step"] < point["step"]])
+            self.earlier = None
         with self.path.open("a") as file:
             file.write(json.dumps(point) + "\n")
+
+    def _keep(self, points: list[dict[str, float]]) -> None:
+        whole = self.path.with_suffix(".part")
+        whole.write_text("".join(json.dumps(one) + "\n" for one in points))
+        whole.replace(self.path)

@@ -86,8 +86,13 @@ def lost(error: BaseException) -> bool:
     return connected and (isinstance(error, dist.DistError) or "gloo" in text or "NCCL" in text)
 
 
-def part() -> None:
-    """End the connection: from here on each process goes its own way, and none waits for another."""
+def part(wait: bool = True) -> None:
+    """End the connection: from here on each process goes its own way, and none waits for another.
+
+    Args:
+        wait: for the others to be here; they must be on their way.
+    """
     if dist.is_available() and dist.is_initialized():
-        dist.barrier()
+        if wait:
+            dist.barrier()
         dist.destroy_process_group()

@@ -115,7 +115,7 @@ class PredictionTable(Callback):
             return
         with self.forgive("the table of predictions"):
             log = self._tensorboard if isinstance(trainer.logger, TensorBoardLogger) else self._wandb
-            log(trainer.logger.experiment, self.written(model), model.preprocessor._sample_rate, trainer.global_step)
+            log(trainer.logger, self.written(model), model.preprocessor._sample_rate, trainer.global_step)
 
     def written(self, model: SpeechModel) -> list[tuple[Utterance, str]]:
         """The utterances that this process validated, and what the model wrote for them."""
@@ -124,14 +124,14 @@ class PredictionTable(Callback):
             (utterance, hypotheses[utterance.text]) for utterance in self.utterances if utterance.text in hypotheses
         ]
 
-    def _wandb(self, run: Any, written: list[tuple[Utterance, str]], rate: int, step: int) -> None:
+    def _wandb(self, logger: Any, written: list[tuple[Utterance, str]], rate: int, step: int) -> None:
         import wandb
 
         table = wandb.Table(columns=list(PREDICTIONS))
         for utterance, text in written:
             errors = word_errors(utterance.text, text).count
             table.add_data(self._sound(utterance, rate), utterance.text, text, errors, round(utterance.duration, 2))
-        run.log({"predictions": table, "trainer/global_step": step})
+        logger.log_row({"predictions": table}, step)
 
     def _sound(self, utterance: Utterance, rate: int) -> Any:
         """The recording, compressed once: W&B keeps a copy for each validation. None where it cannot be read."""
@@ -147,7 +147,8 @@ class PredictionTable(Callback):
                 self.sounds[utterance.line] = wandb.Audio(str(path), caption=utterance.text)
         return self.sounds[utterance.line]
 
-    def _tensorboard(self, writer: Any, written: list[tuple[Utterance, str]], rate: int, step: int) -> None:
+    def _tensorboard(self, logger: Any, written: list[tuple[Utterance, str]], rate: int, step: int) -> None:
+        writer = logger.experiment
         lines = ["| errors | reference | hypothesis |", "|---|---|---|"]
         for utterance, text in written:
             lines.append(f"| {word_errors(utterance.text, text).count} | {utterance.text} | {text} |")

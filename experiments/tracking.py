@@ -5,6 +5,7 @@ No failure of a logger ends a training: it is said once, and the run goes on.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from experiments.histograms import KINDS, Histograms
 from experiments.lineage import declare_inputs, log_checkpoint, log_model, origin
 from experiments.ranks import is_main
 from experiments.tables import PredictionTable, training_table
+from experiments.wandb_parts import earlier_rows, mend, parts
 from heyjetson.bundle import file_hash
 from manifests import read_manifest
 from manifests.wandb_table import wandb_mode
@@ -104,6 +106,12 @@ class RunLogger(WandbLogger):
         super().__init__(**arguments)
         self.content = content
         self.continued = continued
+        self.earlier: dict[int, set[str]] = {}
+        if continued and is_main():
+            folder = Path(arguments["save_dir"])
+            for part in parts(folder):
+                mend(part)
+            self.earlier = earlier_rows(folder)
         self.forgive = Forgiving()
         self._logged_checkpoint = ""
         # Lightning passes a setting that W&B has dropped, and W&B warns of it at the start of every run.
@@ -127,14 +135,39 @@ class RunLogger(WandbLogger):
                 else:
                     print(f"W&B cannot be reached ({cause}): the run is kept offline; `wandb sync` uploads it later.")
                     self._offline = True
-                    self._wandb_init |= {"mode": "offline", "resume": None}
+                    self._wandb_init |= {"mode": "offline"}
         return self._experiment
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log figures."""
+        """Log figures: finite ones, since what W&B keeps the least, largest or mean of never recovers from another."""
         with self.forgive("figures"):
-            super().log_metrics(metrics, step)
+            finite = {
+                key: value for key, value in metrics.items() if not isinstance(value, float) or math.isfinite(value)
+            }
+            if new := self.new(finite, step):
+                super().log_metrics(new, step)
+
+    def new(self, row: Mapping[str, Any], step: int | None) -> dict[str, Any]:
+        """What an earlier part of the run has not logged: steps that are trained again after a kill count once.
+
+        Args:
+            row: about to be logged.
+            step: it is of; of None nothing is known, and all is new.
+        """
+        known = self.earlier.get(step, set()) if step is not None else set()
+        return {key: value for key, value in row.items() if key not in known}
+
+    @rank_zero_only
+    def log_row(self, row: Mapping[str, Any], step: int) -> None:
+        """Log what is more than figures.
+
+        Args:
+            row: tables, histograms.
+            step: they are of.
+        """
+        if new := self.new(row, step):
+            self.experiment.log(new | {"trainer/global_step": step})
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
@@ -238,11 +271,15 @@ def log_results(logger: Any, folder: Path, name: str, metrics: Mapping[str, Any]
     logger.finalize("success")
 
 
-def close() -> None:
-    """End the W&B run of this process, if there is one."""
+def close(status: int = 0) -> None:
+    """End the W&B run of this process, if there is one.
+
+    Args:
+        status: that the process will end with; W&B takes any but 0 for a failure.
+    """
     if "wandb" in sys.modules:
         with Forgiving("Its files are in the run's folder.")("the end of the W&B run"):
-            sys.modules["wandb"].finish()
+            sys.modules["wandb"].finish(exit_code=status)
 
 
 def wandb_logger(
@@ -293,7 +330,7 @@ def wandb_logger(
         group=os.environ.get("WANDB_RUN_GROUP") or group,  # that of the sweep
         tags=list(tags),
         job_type=job_type,
-        resume="allow" if mode == "online" else None,
+        resume="allow",  # of an offline run, too: `wandb sync` then puts a continued part behind the one before
         settings=wandb.Settings(init_timeout=INIT_TIMEOUT, finish_timeout=finish_timeout),
     )
 

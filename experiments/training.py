@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,8 @@ from custom_modules.sampler import fingerprint
 from experiments import initialise, parallel
 from experiments.callbacks import BarWithErrors, LatestBest, PlainProgress
 from experiments.data import Data
+from experiments.diverged import DivergedError
+from experiments.divergence import Divergence, spoilt_weight
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_nemo
 from experiments.history import RunHistory
@@ -36,13 +38,14 @@ from experiments.loading import (
     validation_loader,
 )
 from experiments.loops import make_resumable
+from experiments.outcome import best_weights, end, shown, so_far
 from experiments.preemption import Preemption, StoppedError, leave
 from experiments.preflight import run_dir
 from experiments.ranks import from_main, is_main
 from experiments.report import summarise
 from experiments.resumption import Resumption, validated
 from experiments.sources import origin
-from experiments.tracking import close, git_state, log_results, tracking_callbacks, wandb_origin
+from experiments.tracking import git_state, log_results, tracking_callbacks, wandb_origin
 from heyjetson.bundle import file_hash
 
 BEST = "best"
@@ -64,7 +67,7 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     logger = make_logger(cfg)
     callbacks: list[pl.Callback] = [Freezing(cfg.freeze, cfg.unfreeze_at)] if cfg.freeze else []
     callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
-    trainer = make_trainer(cfg, logger, "val_wer", callbacks)
+    trainer = make_trainer(cfg, logger, "val_wer", callbacks, data.train)
     model = make_model(SpeechModel, cfg, trainer)
     parallel.check(cfg, model, trainer)
     if cfg.init_from and not cfg.resume and is_main():  # the others get their weights from this process
@@ -99,7 +102,9 @@ def make_logger(cfg: DictConfig) -> Any:
     return is_main() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
 
 
-def make_trainer(cfg: DictConfig, logger: Any, monitor: str, more: list[pl.Callback]) -> pl.Trainer:
+def make_trainer(
+    cfg: DictConfig, logger: Any, monitor: str, more: list[pl.Callback], manifest: Path | None = None
+) -> pl.Trainer:
     """Lightning's trainer with what every run has: best and last weights, a history, an end on a signal, progress.
 
     Args:
@@ -107,6 +112,7 @@ def make_trainer(cfg: DictConfig, logger: Any, monitor: str, more: list[pl.Callb
         logger: from `make_logger`.
         monitor: what the best weights have least of.
         more: further callbacks.
+        manifest: of the training utterances, where batches hold whole ones.
     """
     folder, terminal = run_dir(), Console().is_terminal
     callbacks: list[pl.Callback] = [
@@ -129,6 +135,7 @@ def make_trainer(cfg: DictConfig, logger: Any, monitor: str, more: list[pl.Callb
         ),
         Resumption(),
         RunHistory(folder),
+        Divergence(folder, cfg.divergence.tolerate, manifest),
         Preemption(folder),
         BarWithErrors() if terminal else PlainProgress(),
     ]
@@ -219,6 +226,11 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **loaders)
     except StoppedError as stopped:
         leave(stopped, folder)
+    except DivergedError:  # `finish` saves what there is of it
+        if not is_main():  # Lightning ends the first process as soon as one that it started fails
+            sys.exit(0)
+        parallel.part(wait=False)
+        return
     except RuntimeError as error:
         if parallel.lost(error):
             raise ConfigError(
@@ -265,7 +277,12 @@ def newest_checkpoint(folder: Path) -> Path | None:
             found.append((state["global_step"], validated(state), path.stat().st_mtime, path))
         except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
             print(f"{path.name} cannot be read ({str(error).splitlines()[0]:.80}); trying the one before.")
-    return max(found)[-1] if found else None
+    for _, _, _, path in sorted(found, reverse=True):
+        if name := spoilt_weight(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["state_dict"]):
+            print(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
+            continue
+        return path
+    return None
 
 
 def step_of(checkpoint: Path) -> int:
@@ -289,18 +306,9 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     if not trainer.is_global_zero:
         return {}
     folder = run_dir()
-    best_step, best_wer = restore_best(model, trainer)
+    metrics = so_far(model, trainer)
+    metrics["best_step"], metrics["validation_wer"] = restore_best(model, trainer)
     model.eval()
-    metrics: dict[str, Any] = {
-        "parameters": model.num_weights,
-        "steps": trainer.global_step,
-        "epochs": trainer.current_epoch,
-        "best_step": best_step,
-        "validation_wer": best_wer,
-        "seconds": next(one.seconds() for one in trainer.callbacks if isinstance(one, RunHistory)),
-        "date": time.strftime("%Y-%m-%d"),
-        "test": {},
-    }
     with open_dict(model.cfg):
         for section in ("train_ds", "validation_ds", "test_ds"):  # paths of this machine
             model.cfg.pop(section, None)
@@ -312,7 +320,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
             "git": git_state(),
             "init_from": origin(str(cfg.init_from)) if cfg.init_from else None,
             "wandb": wandb_origin(trainer.logger, cfg.name),
-            **{key: value for key, value in metrics.items() if key != "test"},
+            **{key: value for key, value in metrics.items() if key not in ("test", "diverged")},
         }
     nemo = folder / "model.nemo"
     model.save_to(str(nemo))
@@ -326,7 +334,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     log_results(trainer.logger, folder, cfg.name, metrics, record)
     summarise(metrics["test"])
     print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")
-    close()
+    end(trainer, metrics["best_step"])
     return metrics
 
 
@@ -337,17 +345,12 @@ def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[
         the step they are of, and their validation WER, or what else is `called`; the last step and None when no
         validation finished.
     """
-    keeper = trainer.checkpoint_callbacks[0]
-    if not keeper.best_model_path or not Path(keeper.best_model_path).exists():
+    path = best_weights(trainer)
+    if path is None:
         print("No validation finished: the last weights are kept, not the best.")
         return trainer.global_step, None
-    state = torch.load(keeper.best_model_path, map_location="cpu", weights_only=False)
+    state = torch.load(path, map_location="cpu", weights_only=False)
     model.load_state_dict(state["state_dict"])
-    best = float(keeper.best_model_score)
+    best = float(trainer.checkpoint_callbacks[0].best_model_score)
     print(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
     return int(state["global_step"]), best
-
-
-def shown(path: Path) -> str:
-    """A path as short as it can be typed."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

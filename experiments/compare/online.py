@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.compare.keys import flatten
 from experiments.compare.record import Run, number
-from experiments.compare.wandb_runs import NO_TRAINING, Logged, curve, metrics, totals, watt_hours
+from experiments.compare.wandb_runs import NO_TRAINING, Logged, curve, leave_out_figures, metrics, totals, watt_hours
 from experiments.entry import ConfigError
 from manifests.progress import progress
 
@@ -92,6 +92,8 @@ def _loaded(source: Any) -> Run:
     logged.energy = watt_hours((number(row.get("_timestamp")) or 0.0, row) for row in system)
     run = Run(source.name, source.url, "online", flatten(logged.config), curve=logged.curve)
     run.metrics, run.results, run.energy = metrics(logged), logged.results, logged.energy
-    if not run.results:
+    if (step := number(summary.get("diverged"))) is not None:
+        leave_out_figures(run, step)
+    elif not run.results:
         run.note = f"no test result was logged; W&B says {source.state}"
     return run

@@ -17,10 +17,11 @@ from experiments.compare.places import Place, find, short_names
 from experiments.compare.record import Result, Run, known, number
 from experiments.compare.reports import read_report, with_reports
 from experiments.compare.wandb_runs import load_offline, power_recorded, read_offline
-from experiments.curve import read_history
+from experiments.curve import divergence, read_history
 from experiments.entry import ConfigError
 from manifests.progress import threaded
 
+MEASURES = ("val_wer", "val_cer", "val_miss", "val_loss")  # of validations, that are numbers in any run that is well
 UNFINISHED = "no metrics.json: still training, stopped or pruned"
 
 
@@ -83,6 +84,9 @@ def load_run(folder: Path) -> Run:
     nemo = folder / "model.nemo"
     run.bytes = nemo.stat().st_size if nemo.is_file() else None
     path = folder / "metrics.json"
+    if said := _diverged(folder):
+        run.note, run.curve, run.metrics = f"diverged: {said}", [], _spent(path)
+        return run
     if not path.is_file():
         run.note = _ended(folder) or (UNFINISHED if run.curve else "it ended before its first validation")
         return run
@@ -96,6 +100,29 @@ def load_run(folder: Path) -> Run:
     if not run.results:
         run.note = "no test set: its configuration names none"
     return run
+
+
+def _diverged(folder: Path) -> str:
+    """How a run, or a trial of a sweep, diverged; empty where it did not."""
+    for name in ("trial.json", "metrics.json"):
+        try:
+            record = json.loads((folder / name).read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict) and record.get("state") == "diverged":
+            return str(record.get("reason"))
+        if isinstance(record, dict) and isinstance(record.get("diverged"), dict):
+            return f"{record['diverged'].get('reason')} at step {record['diverged'].get('step')}"
+    return divergence(folder, *MEASURES)
+
+
+def _spent(path: Path) -> dict[str, Any]:
+    """What metrics.json says of a run beside its accuracy."""
+    try:
+        found = json.loads(path.read_text())
+        return {key: found[key] for key in ("parameters", "steps", "seconds") if key in found}
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _ended(folder: Path) -> str:

@@ -33,6 +33,7 @@ class Logged:
         results: test sets, of which only the totals are known.
         seconds: from start to end.
         energy: watt hours of the GPUs; None where no power was recorded.
+        diverged: the step at which it did; None where it did not.
     """
 
     name: str = ""
@@ -42,6 +43,7 @@ class Logged:
     results: dict[str, Result] = field(default_factory=dict)
     seconds: float | None = None
     energy: float | None = None
+    diverged: float | None = None
 
 
 def records(folder: Path) -> Iterator[dict[str, Any]]:
@@ -95,6 +97,7 @@ def read_offline(folders: list[Path]) -> Logged:
             logged.energy = (logged.energy or 0.0) + used
     logged.curve = curve(items)
     logged.results = totals(items)
+    logged.diverged = next((number(item["diverged"]) for item in reversed(items) if "diverged" in item), None)
     return logged
 
 
@@ -106,9 +109,22 @@ def load_offline(folder: Path) -> Run | None:
     run = Run(logged.name or folder.name, str(folder), "offline", flatten(logged.config), curve=logged.curve)
     run.metrics = metrics(logged)
     run.results, run.energy = logged.results, logged.energy
-    if not run.results:
+    if logged.diverged is not None:
+        leave_out_figures(run, logged.diverged)
+    elif not run.results:
         run.note = "no test result was logged: still training, stopped or pruned"
     return run
+
+
+def leave_out_figures(run: Run, step: float) -> None:
+    """Of a run that diverged, keep what it is and what it cost.
+
+    Args:
+        run: read whole.
+        step: at which it diverged.
+    """
+    run.note, run.curve, run.results = f"diverged: at step {step:.0f}", [], {}
+    run.metrics.pop("validation_wer", None)
 
 
 def metrics(logged: Logged) -> dict[str, Any]:

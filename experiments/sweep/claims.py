@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import socket
 import time
 import uuid
@@ -16,12 +14,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
+from experiments.locks import lock, unlock
 from experiments.sweep.definition import Definition
 from experiments.sweep.storage import WITHDRAWN, kept
 
 RUN, HOST, OVERRIDES, SECONDS, REASON = "run", "host", "overrides", "seconds", "reason"
+DIVERGED = "diverged"  # marks a trial that counts against its values, and has no value of its own
 CLAIMING = timedelta(seconds=60)  # a trial that nobody has signed by then was lost between two writes
 
 
@@ -72,6 +72,12 @@ def values_of(definition: Definition, drawn: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def value_of(trial: FrozenTrial) -> float | None:
+    """The value of a trial that has finished; None of any other, and of one that diverged."""
+    finished = trial.state == TrialState.COMPLETE and DIVERGED not in trial.user_attrs
+    return trial.value if finished else None
+
+
 def work_left(study: Study, definition: Definition, count: int) -> bool:
     """Is there a trial to be continued or begun?
 
@@ -81,7 +87,7 @@ def work_left(study: Study, definition: Definition, count: int) -> bool:
         count: trials in all.
     """
     trials, metric = kept(study), definition.metric
-    done = [trial.value for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    done = [value for trial in trials if (value := value_of(trial)) is not None]
     if metric.target is not None and done and not metric.better(metric.target, metric.best(done)):
         return False
     return len(trials) < count or any(trial.state == TrialState.WAITING for trial in trials)
@@ -116,18 +122,15 @@ def claim(study: Study, definition: Definition, count: int, folder: Path) -> Cla
 
 
 def _lock(folder: Path) -> int | None:
-    handle = os.open(folder / "trial.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
+        return lock(folder / "trial.lock")
+    except OSError:  # without locks nobody can know whether another process is in it
         return None
-    return handle
 
 
 def release(claimed: Claim) -> None:
     """Let go of the folder."""
-    os.close(claimed.lock)
+    unlock(claimed.lock)
 
 
 def beat(study: Study, trial: Trial) -> None:
@@ -169,7 +172,7 @@ def recover(study: Study, folder: Path) -> list[str]:
             if handle is not None:
                 if give_back(study, trial.number):
                     found.append(run)
-                os.close(handle)
+                unlock(handle)
     fail_stale_trials(study)
     return found
 

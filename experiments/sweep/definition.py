@@ -54,6 +54,11 @@ class Metric:
         """The best of them."""
         return max(values) if self.maximize else min(values)
 
+    @property
+    def worst(self) -> float:
+        """Worse than any value."""
+        return float("-inf") if self.maximize else float("inf")
+
     def shown(self, value: float) -> str:
         """A value as a reader wants it: error rates in percent."""
         rate = re.search(r"(^|[/_])(wer|cer)$", self.name)

@@ -13,6 +13,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
+from experiments.sweep.claims import DIVERGED
 from experiments.sweep.storage import kept
 
 
@@ -59,7 +60,8 @@ class WandbHyperband(BasePruner):
         curve = _curve(trial, sign)
         if not curve or not (bands := self.bands(len(curve))):
             return False
-        curves = [_curve(other, sign) for other in kept(study) if other.number != trial.number] + [curve]
+        others = [other for other in kept(study) if other.number != trial.number and DIVERGED not in other.user_attrs]
+        curves = [_curve(other, sign) for other in others] + [curve]
         reached = sorted(other[bands[-1] - 1] for other in curves if len(other) >= bands[-1])
         threshold = reached[int(len(reached) / self.eta)]
         return (curve[bands[-1] - 1] if self.strict else min(curve)) > threshold

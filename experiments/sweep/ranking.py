@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.sweep.claims import OVERRIDES, REASON, RUN, SECONDS, values_of
+from experiments.sweep.claims import DIVERGED, OVERRIDES, REASON, RUN, SECONDS, value_of, values_of
 from experiments.sweep.commands import configuration, shown
 from experiments.sweep.definition import Definition, Metric
 from experiments.sweep.storage import kept, without_password
@@ -26,29 +26,34 @@ STATES = {
 
 
 def reached(trial: FrozenTrial, metric: Metric) -> float | None:
-    """The best value of a trial, finished or not."""
+    """The best value of a trial, finished or not; None of one that diverged, whatever it had logged before."""
     if trial.state == TrialState.COMPLETE:
-        return trial.value
+        return value_of(trial)
     values = list(trial.intermediate_values.values())
     return metric.best(values) if values else None
 
 
 def ranked(study: Study, metric: Metric) -> list[FrozenTrial]:
-    """Finished trials, the best first; then those stopped early, then the rest."""
+    """Finished trials, the best first; then those stopped early, then the rest, and at last those that diverged."""
     order = list(STATES)
 
     def place(trial: FrozenTrial) -> tuple[int, float, int]:
         value = reached(trial, metric)
         signed = float("inf") if value is None else (-value if metric.maximize else value)
-        return order.index(trial.state), signed, trial.number
+        return len(order) if diverged(trial) else order.index(trial.state), signed, trial.number
 
     return sorted(kept(study), key=place)
+
+
+def diverged(trial: FrozenTrial) -> bool:
+    """Whether the trial ended in what is no number."""
+    return DIVERGED in trial.user_attrs
 
 
 def best_trial(study: Study, metric: Metric) -> FrozenTrial | None:
     """The best finished trial."""
     first = next(iter(ranked(study, metric)), None)
-    return first if first and first.state == TrialState.COMPLETE else None
+    return first if first and value_of(first) is not None else None
 
 
 def short_names(names: list[str]) -> dict[str, str]:
@@ -86,10 +91,13 @@ def show_ranking(study: Study, definition: Definition, folder: Path, storage: st
     else:
         wide.print(table)
     for trial in trials[::-1]:
-        if trial.state == TrialState.FAIL:
+        if trial.state == TrialState.FAIL or diverged(trial):
             run = trial.user_attrs.get(RUN, str(trial.number))
             reason = trial.user_attrs.get(REASON, "its process was lost")
-            console.print(f"{run} died, {reason}\n  its output: {folder / run / LOG}", markup=False)
+            console.print(
+                f"{run} {DIVERGED if diverged(trial) else 'died'}, {reason}\n  its output: {folder / run / LOG}",
+                markup=False,
+            )
     best = best_trial(study, definition.metric)
     if best is None:
         console.print("No trial has finished.")
@@ -121,7 +129,7 @@ def ranking_table(trials: list[FrozenTrial], definition: Definition, folder: Pat
         table.add_column(escape(title))
     for trial, given in zip(trials, texts, strict=True):
         value, run = reached(trial, definition.metric), trial.user_attrs.get(RUN, "")
-        figures = final_figures(folder / run) if run else {}
+        figures = final_figures(folder / run) if run and not diverged(trial) else {}
         tests = [figure for name, figure in figures.items() if name.startswith("test/") and name.endswith("/wer")]
         values = {names[name]: _compact(given.get(name, "")) for name in varied}
         table.add_row(
@@ -129,7 +137,7 @@ def ranking_table(trials: list[FrozenTrial], definition: Definition, folder: Pat
             "" if value is None else definition.metric.shown(value),
             f"{tests[0]:.1%}" if tests else "",
             f"{trial.user_attrs.get(SECONDS, 0.0) / 60:.1f}",
-            STATES[trial.state],
+            DIVERGED if diverged(trial) else STATES[trial.state],
             *map(escape, values.values() if columns else [" ".join(f"{name}={text}" for name, text in values.items())]),
         )
     return table

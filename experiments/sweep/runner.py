@@ -20,6 +20,7 @@ from rich.console import Console
 
 from experiments.entry import ConfigError
 from experiments.sweep.claims import (
+    DIVERGED,
     OVERRIDES,
     REASON,
     Claim,
@@ -29,6 +30,7 @@ from experiments.sweep.claims import (
     record_seconds,
     recover,
     release,
+    value_of,
     work_left,
 )
 from experiments.sweep.commands import expand
@@ -47,6 +49,7 @@ class Running:
     claimed: Claim
     process: Process
     pruned_at: int | None = None
+    diverged: str = ""
     latest: tuple[int, float] | None = None
     beaten: float = 0.0
 
@@ -172,6 +175,10 @@ class Runner:
             if status is None and one.pruned_at is None and trial.should_prune():
                 one.pruned_at = iteration
                 process.stop(self.grace)
+        if one.pruned_at is None and not one.diverged and (reason := process.diverged()):
+            one.diverged = reason
+            if status is None:
+                process.stop(self.grace)
         return status
 
     def _finish(self, one: Running, status: int) -> None:
@@ -179,7 +186,12 @@ class Runner:
         figures = final_figures(folder)
         values = logged_values(folder, metric.name) or [figures[name] for name in (metric.name,) if name in figures]
         best, reason, state = (metric.best(values) if values else None), "", TrialState.FAIL
-        if one.pruned_at is not None:
+        told = best
+        if one.diverged:
+            # Samplers forget trials that failed, and take where nothing is known for the best place to look.
+            state, reason, best, told = TrialState.COMPLETE, one.diverged, None, metric.worst
+            trial.set_user_attr(DIVERGED, True)
+        elif one.pruned_at is not None:
             state, reason = TrialState.PRUNED, f"behind the others at {metric.name} number {one.pruned_at}"
         elif status == 0 and values:
             state = TrialState.COMPLETE
@@ -189,11 +201,11 @@ class Runner:
             reason = why(status, one.process.last_words())
         seconds = record_seconds(one.claimed, one.process.started)
         trial.set_user_attr(REASON, reason)
-        self.study.tell(trial, best if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
+        self.study.tell(trial, told if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
         record = {
             "sweep": self.study.study_name,
             "trial": one.claimed.run,
-            "state": state.name.lower(),
+            "state": DIVERGED if one.diverged else state.name.lower(),
             "reason": reason,
             "metric": metric.name,
             "value": best,
@@ -201,11 +213,13 @@ class Runner:
             "minutes": round(seconds / 60, 2),
         }
         (folder / "trial.json").write_text(json.dumps(record, indent=1))
-        end = {TrialState.COMPLETE: "ends", TrialState.PRUNED: "is stopped", TrialState.FAIL: "died"}[state]
+        ends = {TrialState.COMPLETE: "ends", TrialState.PRUNED: "is stopped", TrialState.FAIL: "died"}
+        end = DIVERGED if one.diverged else ends[state]
         reached = f", {metric.name} {metric.shown(best)}" if best is not None else ""
         said = f"; {reason}" if reason else ""
         self.console.print(f"{one.claimed.run} {end}{reached}, {duration(seconds)}{said}", markup=False)
-        self._judge(state, reason, logged_names(folder) if status == 0 and not values else [])
+        if not one.diverged:
+            self._judge(state, reason, logged_names(folder) if status == 0 and not values else [])
 
     def _judge(self, state: TrialState, reason: str, logged: list[str]) -> None:
         """End the sweep where more trials would end as this one did."""
@@ -228,7 +242,7 @@ class Runner:
     def _done(self) -> str:
         trials, metric = kept(self.study), self.definition.metric
         finished = [trial for trial in trials if trial.state.is_finished()]
-        values = [trial.value for trial in finished if trial.state == TrialState.COMPLETE and trial.value is not None]
+        values = [value for trial in finished if (value := value_of(trial)) is not None]
         best = f", the best {metric.name} {metric.shown(metric.best(values))}" if values else ""
         return f"{len(finished)} of {max(self.count, len(trials))} trials{best}"
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.curve import read_history
+from experiments.curve import divergence, read_history
 
 LOG = "trial.log"
 PR_SET_PDEATHSIG = 1
@@ -85,6 +85,10 @@ class Process:
         self.told = max(self.told, len(values))
         return fresh
 
+    def diverged(self) -> str:
+        """Why the trial has no future, in words; empty where all it logged are finite numbers."""
+        return diverged(self.folder, self.metric)
+
     def last_words(self) -> str:
         """The line of its log that says why it ended, from its last attempt."""
         with (self.folder / LOG).open("rb") as file:
@@ -121,13 +125,34 @@ def logged_values(folder: Path, metric: str) -> list[float]:
     return [float(value) for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
 
 
+def diverged(folder: Path, metric: str) -> str:
+    """How a run diverged, by its own words, its metric or its curve; empty where it did not.
+
+    Args:
+        folder: of the run.
+        metric: that is to be finite wherever it was logged.
+    """
+    final = _final(folder)
+    said = final.get("diverged")
+    if isinstance(said, dict) and "reason" in said:
+        return f"{said['reason']} at step {said.get('step')}"
+    if found := divergence(folder, metric):
+        return found
+    value = final.get(metric)
+    return f"{metric} was {value} at the end" if isinstance(value, float) and not math.isfinite(value) else ""
+
+
 def final_figures(folder: Path) -> dict[str, float]:
     """The figures of the run's metrics.json, nested ones by names with slashes."""
+    return dict(_flat(_final(folder)))
+
+
+def _final(folder: Path) -> dict[str, Any]:
     try:
         tree = json.loads((folder / "metrics.json").read_text())
     except (OSError, ValueError):
         return {}
-    return dict(_flat(tree)) if isinstance(tree, dict) else {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:

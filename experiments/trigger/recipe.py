@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -17,10 +16,20 @@ import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
 from custom_modules.stream import guard_workers
 from custom_modules.trigger import TriggerModel
 from experiments.entry import ConfigError
-from experiments.history import RunHistory
 from experiments.preflight import run_dir
-from experiments.tracking import close, git_state, log_results, wandb_origin
-from experiments.training import learn, make_logger, make_model, make_trainer, restore_best, settle, shown, start_from
+from experiments.tracking import git_state, log_results, wandb_origin
+from experiments.training import (
+    end,
+    learn,
+    make_logger,
+    make_model,
+    make_trainer,
+    restore_best,
+    settle,
+    shown,
+    so_far,
+    start_from,
+)
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
@@ -131,21 +140,16 @@ def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:
 
 def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _Parts, sounds: Sounds) -> dict[str, Any]:
     folder = run_dir()
+    metrics = so_far(model, trainer)
     best_step, best_miss = restore_best(model, trainer, "misses")
     model.eval()
     table, hours = _calibrate(cfg, model, parts)
-    metrics: dict[str, Any] = {
-        "parameters": model.num_weights,
-        "steps": trainer.global_step,
-        "epochs": trainer.current_epoch,
+    metrics |= {
         "best_step": best_step,
         "validation_miss": best_miss,
         "validation_hours": round(hours, 3),
         "calibration": table,
-        "seconds": next(one.seconds() for one in trainer.callbacks if isinstance(one, RunHistory)),
-        "date": time.strftime("%Y-%m-%d"),
         "sounds": sounds.counts,
-        "test": {},
     }
     trigger = dict(cfg.detector) | {"calibration": table, "hours": round(hours, 3)}
     with open_dict(model.cfg):
@@ -156,7 +160,7 @@ def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _P
             "git": git_state(),
             "wandb": wandb_origin(trainer.logger, cfg.name),
             "trigger": trigger,
-            **{key: value for key, value in metrics.items() if key not in ("test", "calibration")},
+            **{key: value for key, value in metrics.items() if key not in ("test", "calibration", "diverged")},
         }
     nemo = folder / "model.nemo"
     model.save_to(str(nemo))
@@ -164,7 +168,7 @@ def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _P
     log_results(trainer.logger, folder, cfg.name, metrics, cast(dict[str, Any], OmegaConf.to_container(model.cfg.run)))
     _show(table, hours)
     print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")
-    close()
+    end(trainer, best_step)
     return metrics
 
 

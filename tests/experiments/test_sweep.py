@@ -117,6 +117,28 @@ def test_trials_of_all_kinds_are_run_ranked_and_explained(sweep):
     assert len(sweep.records()) == 8
 
 
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_a_trial_that_turns_into_no_number_is_stopped_ranked_last_and_never_the_best(sweep, goal):
+    modes = {"values": ["nan", "inf", "good"]}
+    early = {"type": "hyperband", "min_iter": 1, "eta": 2}
+    metric = {"name": "val_wer", "goal": goal}
+    sweep.write(
+        method="grid", metric=metric, parameters={"optim.lr": {"value": 0.5}, "mode": modes}, early_terminate=early
+    )
+    said = sweep.run("grace=5")
+    records = {record["overrides"]["mode"]: record for record in sweep.records()}
+    assert {mode: record["state"] for mode, record in records.items()} == {
+        "good": "complete", "nan": "diverged", "inf": "diverged",
+    }  # fmt: skip
+    assert records["nan"]["reason"] == "val_wer was nan at step 1"  # and was stopped: it would have stayed
+    assert records["nan"]["value"] is None
+    rows = re.findall(r"│ (\d{3}-\w{6}) │ +([\d.%]*) +│.*?│ [\d.]+ +│ (\w+)", said)
+    assert rows[0] == (records["good"]["trial"], "45.0%" if goal == "minimize" else "120.0%", "finished")
+    assert [row[1:] for row in rows[1:]] == [("", "diverged"), ("", "diverged")]
+    assert f"{records['inf']['trial']} diverged, val_wer was inf at step 1" in said
+    assert f"The best is {records['good']['trial']}" in said
+
+
 def test_a_killed_sweep_takes_its_trials_with_it_and_continues_in_their_folders(sweep):
     sweep.write(parameters=RANGE | {"steps": {"value": 12}, "pause": {"value": 0.25}})
     process = sweep.start("count=3", "workers=2")

@@ -79,6 +79,50 @@ def test_a_restart_draws_no_value_twice_and_a_seed_draws_the_same(tmp_path, meth
     assert draw(2, restarts=False) != once
 
 
+def deadly_draws(definition, seed: int, told) -> float:
+    """Share of the trials after the tenth that are drawn where two of nine settings end in what is no number."""
+    study = optuna.create_study(direction="maximize" if definition.metric.maximize else "minimize")
+    study.sampler = SeededByTrial(definition, seed)
+    drawn = []
+    for _ in range(40):
+        trial = study.ask(claims.distributions(definition))
+        place = claims.values_of(definition, trial.params)["seed"]
+        drawn.append(place in (2, 7))
+        value = abs(place - 4) * (-1.0 if definition.metric.maximize else 1.0)
+        told(study, trial) if drawn[-1] else study.tell(trial, value)
+    return sum(drawn[10:]) / 30
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_a_trial_that_diverged_counts_against_its_values(tmp_path, goal):
+    definition = load_definition(
+        written(
+            tmp_path,
+            method="bayes",
+            metric={"name": "val_wer", "goal": goal},
+            parameters={"seed": {"values": [*range(9)]}},
+        )
+    )
+
+    def worst(study, trial):
+        study.tell(trial, definition.metric.worst)
+
+    def forgotten(study, trial):
+        study.tell(trial, state=TrialState.FAIL)
+
+    shares = {told: [deadly_draws(definition, seed, told) for seed in range(3)] for told in (worst, forgotten)}
+    assert sum(shares[worst]) / 3 <= 0.15, shares  # at random: 0.22
+    assert sum(shares[forgotten]) / 3 > 0.5, shares
+
+
+def test_a_trial_that_diverged_is_no_measure_for_others():
+    study = study_of([[0.1, 0.2], [0.5, 0.6], [0.6, 0.5]])
+    assert stopped(study, min_iter=2, eta=4) == [1, 2]
+    study._storage.set_trial_user_attr(study.trials[0]._trial_id, claims.DIVERGED, True)
+    assert stopped(study, min_iter=2, eta=4) == []
+    assert claims.value_of(study.trials[0]) is None
+
+
 @pytest.fixture
 def open_twice(tmp_path):
     """Opens one study as two processes do."""
