@@ -49,7 +49,7 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
 def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> tuple[dict[str, str], dict[str, int]]:
     """Check all; return the manifests that were filtered, and how much of each test set is learned from, by name."""
     check_learning(cfg, model, folder)
-    needed = 1.2 * DISK_PER_PARAMETER * sum(parameter.numel() for parameter in model.parameters()) + 50e6
+    needed = checkpoint_bytes(model) + 50e6
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ConfigError(
@@ -130,6 +130,11 @@ def check_apart(cfg: DictConfig, sets: Sequence[Set]) -> dict[str, int]:
     heard = {pair.second.name: len(pair.same) for pair in found.shared if pair.first.name == "train"}
     chosen_by = heard.pop("validation", None)
     return heard if chosen_by is None else heard | dict.fromkeys(unset, chosen_by)
+
+
+def checkpoint_bytes(model: SpeechModel) -> float:
+    """What the checkpoints of a run take at most."""
+    return 1.2 * DISK_PER_PARAMETER * sum(parameter.numel() for parameter in model.parameters())
 
 
 def check_learning(cfg: DictConfig, model: SpeechModel, folder: Path) -> None:
