@@ -212,7 +212,7 @@ def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: 
     """Give the model its loaders and say how much of the batches is padding."""
     arguments = train_loader(cfg, data)
     if arguments.get("use_lhotse"):
-        batches = batch_durations(arguments, None, trainer.world_size)
+        batches = batch_durations(arguments, trainer.world_size)
         steps = -(-len(batches) // trainer.accumulate_grad_batches)
         arguments["batches"] = len(batches)
         with open_dict(model.cfg):  # NeMo would count the samples of the loader, and there are none to count
@@ -220,7 +220,7 @@ def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: 
         model.setup_training_data(OmegaConf.create(arguments))
     else:
         model.setup_training_data(OmegaConf.create(arguments))
-        batches = batch_durations(arguments, model._train_dl, trainer.world_size)
+        batches = batch_durations(arguments, trainer.world_size)
     print(describe(batches, trainer.world_size))
     try:
         model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import soundfile
 
-from heyjetson.audio import is_recording, read_sound, resample
+from heyjetson.audio import is_recording, measure, read_sound, resample
 from heyjetson.errors import AudioError
 from manifests.acoustics import add_noise, add_room, coloured_noise, room
 from manifests.convert import decode
@@ -141,7 +141,7 @@ def noise_piece(path: Path, rng: np.random.Generator, samples: int, sample_rate:
     Raises:
         AudioError: it cannot be read, holds nothing, or what are not numbers.
     """
-    length = length_of(path)
+    length = measure(path)
     frames, wanted = round(length.seconds * length.rate), math.ceil(samples * length.rate / sample_rate) + 1
     start = int(rng.integers(frames - wanted + 1)) if frames > wanted else 0
     duration = wanted / length.rate if frames > wanted else None

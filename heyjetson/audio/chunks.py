@@ -125,7 +125,9 @@ def _judged(
         pcm = find(read_at(file, seen[b"fmt "][0], 40), begin, begin + min(promise or there, there))
     if promise == there and size_at is None and family.kind != "caf":
         return Layout(family.kind, (Stretch(start, size),), pcm=pcm)
-    whole = int.from_bytes(read_at(file, start + 4, 4), family.order) if family.kind in ("wav", "aiff") else None
+    whole = None
+    if family.kind in ("wav", "aiff") and size_at is None:
+        whole = int.from_bytes(read_at(file, start + 4, 4), family.order)
     verdict = judge(promise, there, whole)
     if verdict == "unwritten" and _are_chunks(file, family, start, size, begin):
         verdict = "kept"  # an empty recording, and what is known of it

@@ -58,3 +58,9 @@ class Layout:
     md5: bytes = b""
     bits: int = 0
     pcm: Pcm | None = None
+
+    @property
+    def frames(self) -> int | None:
+        """Of flacs, how many they promise together."""
+        known = [stretch.frames for stretch in self.stretches if stretch.frames]
+        return sum(known) if len(known) == len(self.stretches) else None

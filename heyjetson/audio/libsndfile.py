@@ -12,8 +12,9 @@ from heyjetson.audio.layout import Layout, Stretch
 from heyjetson.audio.readers import BrokenError, UnreadableError
 from heyjetson.audio.streams import BEHIND, joined_flacs, look_flac
 
-UNREAD = 1 << 12  # bytes behind the end of an MP3 that are no sound
+UNREAD = 64  # bytes behind the end of an MP3 that are no sound
 MP3_FRAME = 1152
+NO_FORMAT = (1, 7, 18)  # libsndfile's: unrecognised format, MPEG without a frame, format that is not implemented
 UNKNOWN = 1 << 62  # frames, where a header does not say how many
 ERRORS = (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError)
 
@@ -59,7 +60,10 @@ class SndfileReader:
         try:
             sound = soundfile.SoundFile(source, closefd=False)
         except ERRORS as error:
-            raise UnreadableError(reason(error)) from None
+            raise UnreadableError(reason(error), getattr(error, "code", 0) in NO_FORMAT) from None
+        if sound.subtype == "MPEG_LAYER_I":  # nobody's recording: UTF-16 text begins with the same bytes
+            sound.close()
+            raise UnreadableError("Format not recognised", unknown=True)
         if sound.frames >= UNKNOWN:
             sound.close()
             raise UnreadableError("its header does not say how long it is")
@@ -139,7 +143,7 @@ class SndfileReader:
                 self.missing += (self._sound.frames - self._done) / self.rate
         elif kind == "flac":
             self.missing += max((stretch.frames or 0) - self._done, 0) / self.rate
-        elif stretch.share < 1:
+        elif 0 < stretch.share < 1:
             self.missing += max(self._done / stretch.share - self._done, 1) / self.rate
         if kind == "flac" and self._index == 0:
             self._scan(self._position() - BEHIND)

@@ -53,7 +53,7 @@ class PcmReader:
         self._file, self._begin = file, pcm.begin
         self.rate, self.channels = pcm.rate, pcm.channels
         self.frames: int = (pcm.end - pcm.begin) // (2 * pcm.channels)
-        self.missing = max(self.frames / share - self.frames, 1) / pcm.rate if share < 1 else 0.0
+        self.missing = max(self.frames / share - self.frames, 1) / pcm.rate if 0 < share < 1 else 0.0
         self.notes: list[str] = []
         self._place = 0
 

@@ -11,8 +11,9 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
+from heyjetson.audio.layout import Layout
 from heyjetson.audio.pyav import COUNTED, FORMATS, TOLERANCE
-from heyjetson.audio.readers import UnreadableError
+from heyjetson.audio.readers import BrokenError, UnreadableError
 
 COMMAND = "-hide_banner -nostdin -nostats -v level+info -protocol_whitelist file,pipe"
 OUTPUT = "-map 0:a:0 -f au -c:a pcm_f32be -"
@@ -32,6 +33,7 @@ class ProgramReader:
     Args:
         file: the recording; one without a path is copied to a temporary file first.
         path: of it, where it has one.
+        layout: what is in it.
 
     Raises:
         UnreadableError: it cannot be read.
@@ -40,8 +42,8 @@ class ProgramReader:
     name = "ffmpeg"
     frames = None
 
-    def __init__(self, file: BinaryIO, path: str | None):
-        self._copy = None
+    def __init__(self, file: BinaryIO, path: str | None, layout: Layout):
+        self._layout, self._copy = layout, None
         if path is None:
             self._copy = tempfile.NamedTemporaryFile(prefix="heyjetson-")  # noqa: SIM115
             file.seek(0)
@@ -50,7 +52,16 @@ class ProgramReader:
             path = self._copy.name
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         # An absolute path is no option, and "file:" no address of another kind.
-        command = ["ffmpeg", *COMMAND.split(), "-format_whitelist", FORMATS, "-i", f"file:{os.path.abspath(path)}"]
+        command = [
+            "ffmpeg",
+            *COMMAND.split(),
+            "-format_whitelist",
+            FORMATS,
+            "-err_detect",
+            "crccheck",
+            "-i",
+            f"file:{os.path.abspath(path)}",
+        ]
         self._child = subprocess.Popen(
             [*command, *OUTPUT.split()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said
         )
@@ -102,11 +113,16 @@ class ProgramReader:
         status, text = self._child.wait(), self._text()
         kind, said = INPUT.search(text), DURATION.search(text)
         seconds = self._done / self.rate
-        if kind and said and COUNTED & set(kind[1].split(",")):
+        if self._layout.frames:
+            self.missing = max(self._layout.frames - self._done, 0) / self.rate
+        elif kind and said and COUNTED & set(kind[1].split(",")):
             promised = int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3])
             if promised - seconds > TOLERANCE:
                 self.missing = promised - seconds
-        if errors := self._errors():
+        errors = self._errors()
+        if errors and self._layout.kind == "flac" and not self.missing:
+            raise BrokenError(errors[0])
+        if errors:
             self.notes.append(f"ffmpeg said of it: {errors[0]}.")
         if status and not self.missing:
             self.missing = TOLERANCE

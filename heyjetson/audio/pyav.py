@@ -58,14 +58,17 @@ class PyavReader:
         try:
             self._container: Any = av.open(file, options=options, metadata_errors="ignore")
         except self._errors as error:
-            raise UnreadableError(_reason(error)) from None
+            raise UnreadableError(_reason(error), isinstance(error, av.error.InvalidDataError)) from None
         tracks = self._container.streams.audio
         if not tracks:
             self._container.close()
-            raise UnreadableError("it holds no sound")
+            raise UnreadableError("it holds no sound", unknown=True)
         if len(tracks) > 1:
             self.notes.append(f"It holds {len(tracks)} tracks of sound: the first was read.")
         self._stream = tracks[0]
+        if self._stream.codec_context.name.startswith("mp1"):  # see libsndfile.py: text
+            self._container.close()
+            raise UnreadableError("Invalid data found when processing input", unknown=True)
         # Whole flacs only: of joined ones each has its own.
         self._md5 = hashlib.md5(usedforsecurity=False) if layout.md5 else None
         self._pending: list[np.ndarray] = []
@@ -73,7 +76,7 @@ class PyavReader:
         self.rate = self.channels = 0
         if (first := next(self._frames, None)) is None:
             self._container.close()
-            raise UnreadableError("it holds no sound that can be decoded")
+            raise UnreadableError("it holds no sound that can be decoded", unknown=not layout.kind)
         self._pending.append(first)
 
     frames = None
@@ -132,9 +135,8 @@ class PyavReader:
         """All is decoded: was it all there is?"""
         seconds = self._done / self.rate if self.rate else 0.0
         promised = 0.0
-        if self._layout.kind == "flac" and all(stretch.frames for stretch in self._layout.stretches):
-            total = sum(stretch.frames or 0 for stretch in self._layout.stretches)
-            self.missing = max(total - self._done, 0) / self.rate
+        if self._layout.frames:
+            self.missing = max(self._layout.frames - self._done, 0) / self.rate
         elif COUNTED & set(self._container.format.name.split(",")):
             if self._stream.duration is not None:
                 promised = float(self._stream.duration * (self._stream.time_base or Fraction(0)))
@@ -147,10 +149,9 @@ class PyavReader:
             pieces = "A piece" if self._lost == 1 else f"{self._lost} pieces"
             self.notes.append(f"{pieces} of it could not be decoded and was left out, as where recordings are joined.")
         if self._md5 is not None and self._done and not self.missing:
-            if self._md5.digest() == self._layout.md5:
-                self.notes.append("libsndfile cannot read all of it: PyAV did, and its checksum is right.")
-            else:
-                self.notes.append("Its samples differ from what its checksum says: it was damaged or changed.")
+            if self._md5.digest() != self._layout.md5:
+                raise BrokenError("its samples are not those that its checksum says")
+            self.notes.append("libsndfile cannot read all of it: PyAV did, and its checksum is right.")
 
     def skip(self, count: int) -> int:
         """Decode frames and leave them out; how many there were."""

@@ -8,7 +8,16 @@ import numpy as np
 
 
 class UnreadableError(Exception):
-    """This reader cannot open the file; another one may."""
+    """This reader cannot open the file; another one may.
+
+    Args:
+        reason: why, without the file's name.
+        unknown: it does not know the format.
+    """
+
+    def __init__(self, reason: str, unknown: bool = False):
+        super().__init__(reason)
+        self.unknown = unknown
 
 
 class BrokenError(Exception):

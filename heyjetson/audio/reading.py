@@ -16,7 +16,7 @@ from heyjetson.audio.pcm import PcmReader
 from heyjetson.audio.rates import resample
 from heyjetson.audio.readers import BrokenError, Reader, UnreadableError
 from heyjetson.audio.sound import Length, Sound, Source
-from heyjetson.errors import AudioError
+from heyjetson.errors import AudioError, EmptyError, SegmentError, UnknownFormatError
 
 LOG = logging.getLogger(__name__)
 BLOCK = 1 << 16  # frames
@@ -40,19 +40,20 @@ class SoundStream:
         notes: see `Sound`; complete once the blocks are through.
     """
 
-    def __init__(self, source: Source, offset: float, duration: float | None, programs: bool):
-        self._name = name_of(source)
+    def __init__(self, source: Source, offset: float, duration: float | None, programs: bool, name: str | None):
+        self._name = name or name_of(source)
         self._file = opened(source)
         self._owned = self._file is not source
         self.missing = 0.0
         self.notes: tuple[str, ...] = ()
         self._reasons: list[str] = []
         self._cure = CONVERT
+        self._unknown = True  # to all readers so far
         self._reader: Reader | None = None
         try:
             self._size = size_of(self._file)
             if not self._size:
-                raise AudioError(f"{self._name} is empty: it has no bytes. Fetch or record it again.")
+                raise EmptyError(f"{self._name} is empty: it has no bytes. Fetch or record it again.")
             head = read_at(self._file, 0, 4096)
             self._layout = (
                 chunks.look(self._file, self._size, 0, head)
@@ -103,7 +104,7 @@ class SoundStream:
             yield lambda: pyav.PyavReader(file, layout)
         elif programs and program.is_installed():
             path = self._name if isinstance(source, str | os.PathLike) else None
-            yield lambda: program.ProgramReader(file, path)
+            yield lambda: program.ProgramReader(file, path, layout)
         else:
             self._cure = INSTALL
         # Of the untrusted, libsndfile knows for an MP3 alone when it has not read all of it.
@@ -116,12 +117,14 @@ class SoundStream:
                 return opener()
             except (UnreadableError, BrokenError) as error:
                 self._reasons.append(str(error))
+                self._unknown &= getattr(error, "unknown", False)
         raise self._undecodable()
 
     def _undecodable(self) -> AudioError:
         reasons = "; ".join(dict.fromkeys(self._reasons)) or "libsndfile cannot read all of it"
         where = f" after {self._position / self.rate:.2f} s" if getattr(self, "_position", 0) else ""
-        return AudioError(f"{self._name} cannot be decoded{where} ({reasons}). {self._cure}")
+        kind = UnknownFormatError if self._unknown and not self._layout.kind else AudioError
+        return kind(f"{self._name} cannot be decoded{where} ({reasons}). {self._cure}")
 
     def _begin(self, offset: float, duration: float | None) -> None:
         """Go to where the segment begins."""
@@ -147,9 +150,9 @@ class SoundStream:
                 raise self._no_segment()
             return
 
-    def _no_segment(self) -> AudioError:
+    def _no_segment(self) -> SegmentError:
         end = "" if self._wanted is None else f" to {(self._start + self._wanted) / self.rate:.2f}"
-        return AudioError(
+        return SegmentError(
             f"{self._name} lasts {self._position / self.rate:.2f} s and has no segment of "
             f"{self._start / self.rate:.2f}{end} s. Correct its offset and duration."
         )
@@ -203,8 +206,9 @@ class SoundStream:
         missing = self._reader.missing or (LEAST if self._layout.cut else 0.0)
         there = self._given / self.rate
         if not self._given and not (missing and self._position):
-            what = self._no_segment() if self._start else AudioError(f"{self._name} holds no samples. Record it again.")
-            raise what
+            if self._start:
+                raise self._no_segment()
+            raise EmptyError(f"{self._name} holds no samples. Record it again.")
         if self._wanted is not None:
             short = self._wanted - self._given
             if not missing and short > round(SLACK * self.rate):
@@ -232,7 +236,7 @@ class SoundStream:
                 pass
             return Length(self._given / self.rate, self.rate, self.channels, self.missing, self.notes)
         if not frames:
-            raise AudioError(f"{self._name} holds no samples. Record it again.")
+            raise EmptyError(f"{self._name} holds no samples. Record it again.")
         return Length(frames / self.rate, self.rate, self.channels, 0.0, self._layout.notes)
 
     def _ends_well(self, frames: int) -> bool:
@@ -249,7 +253,12 @@ class SoundStream:
 
 
 def open_sound(
-    source: Source, *, offset: float = 0.0, duration: float | None = None, programs: bool = True
+    source: Source,
+    *,
+    offset: float = 0.0,
+    duration: float | None = None,
+    programs: bool = True,
+    name: str | None = None,
 ) -> SoundStream:
     """Open a recording to read it block by block; a context manager.
 
@@ -258,11 +267,12 @@ def open_sound(
         offset: see `read_sound`.
         duration: see `read_sound`.
         programs: other programs (ffmpeg) may be run.
+        name: what messages call it; its path, or standard input, where None.
 
     Raises:
         AudioError: see `read_sound`.
     """
-    return SoundStream(source, offset, duration, programs)
+    return SoundStream(source, offset, duration, programs, name)
 
 
 def read_sound(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,6 +15,8 @@ FLAC = b"fLaC"
 STREAMINFO = bytes([0, 0, 0, 34])  # type and length of the block that comes first
 SCAN = 1 << 20  # bytes looked through at once
 BEHIND = 1 << 14  # bytes that a decoder may have read ahead, at most
+REMEMBERED = 10_000  # files
+_JOINED: dict[tuple[int, ...] | None, tuple[int, ...]] = {}
 FIRST, LAST = 2, 4  # flags of an Ogg page
 # Samples of an MP3 frame and bytes of its side information, by version (3 is MPEG 1) and by one channel or two.
 XING_AT = {(3, False): 36, (3, True): 21, (2, False): 21, (2, True): 13, (0, False): 21, (0, True): 13}
@@ -50,23 +53,37 @@ def look_flac(file: BinaryIO, size: int, start: int = 0, joined: tuple[int, ...]
 
 
 def joined_flacs(file: BinaryIO, size: int, since: int) -> tuple[int, ...]:
-    """Where other flacs begin, from a byte on."""
+    """Where other flacs begin, from a byte on; of a file on disk it is remembered as long as that does not change."""
+    key = _identity(file, since)
+    if key in _JOINED:
+        return _JOINED[key]
     found: list[int] = []
     place, carry = max(since, 1), b""
     before = file.seek(0, io.SEEK_CUR)  # libsndfile goes on reading from there
     file.seek(place)
-    while block := file.read(SCAN):
+    while place < size and (block := file.read(SCAN)):
         text = carry + block
         at = text.find(FLAC)
         while at >= 0:
-            after = text[at + 4 : at + 8]
-            if len(after) == 4 and after[0] & 127 == 0 and after[1:] == STREAMINFO[1:]:
+            if len(text) >= at + 8 and text[at + 4] & 127 == 0 and text[at + 5 : at + 8] == STREAMINFO[1:]:
                 found.append(place - len(carry) + at)
             at = text.find(FLAC, at + 1)
         place += len(block)
         carry = text[-7:]
     file.seek(before)
+    if key is not None and size > BEHIND:
+        if len(_JOINED) >= REMEMBERED:
+            _JOINED.clear()
+        _JOINED[key] = tuple(sorted(set(found)))
     return tuple(sorted(set(found)))
+
+
+def _identity(file: BinaryIO, since: int) -> tuple[int, ...] | None:
+    try:
+        stat = os.fstat(file.fileno())
+    except (OSError, AttributeError):  # it lies in memory
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, since
 
 
 def _look_ogg(file: BinaryIO, size: int) -> Layout:

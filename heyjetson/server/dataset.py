@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
-from heyjetson.errors import HeyJetsonError
+from heyjetson.audio import read_sound
+from heyjetson.errors import AudioError, HeyJetsonError, SegmentError
 from heyjetson.server.errors import RequestError
 from heyjetson.server.sound import Clip
 
@@ -101,17 +100,13 @@ class Dataset:
         which = f"The recording of utterance {index} of {self.name}, {utterance.audio.name!r},"
         cure = "The operator of the server has to restore it."
         try:
-            with soundfile.SoundFile(utterance.audio) as file:
-                start = round(utterance.offset * file.samplerate)
-                count = min(round(utterance.seconds * file.samplerate), file.frames - start)
-                if count <= 0:
-                    raise RequestError(404, f"{which} ends before the utterance begins. {cure}", "audio_missing")
-                file.seek(start)
-                samples = file.read(count, dtype="float32", always_2d=True)
-                return Clip(samples, file.samplerate)
-        except (soundfile.LibsndfileError, RuntimeError, OSError):
+            sound = read_sound(utterance.audio, offset=utterance.offset, duration=utterance.seconds)
+        except AudioError as error:
             fault = "cannot be decoded" if utterance.audio.is_file() else "is missing"
+            if isinstance(error, SegmentError):
+                fault = "ends before the utterance does"
             raise RequestError(404, f"{which} {fault}. {cure}", "audio_missing") from None
+        return Clip(sound.samples, sound.rate, sound.missing, sound.notes)
 
 
 def _read(path: Path) -> Iterable[Utterance]:

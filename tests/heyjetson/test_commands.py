@@ -62,6 +62,34 @@ def test_results_never_overwrite_each_other(bundle, speech, capsys):
     assert not (speech / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
+def test_a_cut_file_is_heard_and_never_called_whole(kind, request, speech, capsys):
+    folder = request.getfixturevalue(kind)
+    whole = (speech / "a.wav").read_bytes()
+    (speech / "cut.wav").write_bytes(whole[: 44 + 32000])
+    (speech / "broken.wav").write_bytes(b"no sound")
+    rng = np.random.default_rng(1)
+    left = 0.1 * rng.standard_normal(16000)
+    soundfile.write(speech / "opposite.wav", np.stack([left, -left], axis=1), 16000)
+    assert main(["transcribe", str(folder), str(speech), "--format", "json"]) == 1
+    told = capsys.readouterr()
+    records = {record["file"]: record for record in map(json.loads, told.out.splitlines())}
+    assert len(records) == 4  # all but the broken one
+    cut, opposite = (records[str(speech / name)] for name in ("cut.wav", "opposite.wav"))
+    assert (cut["seconds"], cut["missing_seconds"]) == (1.0, 0.5) and "cut short" in cut["notes"][0]
+    assert "cancel" in opposite["notes"][0] and "missing_seconds" not in opposite
+    assert "notes" not in records[str(speech / "a.wav")]
+    assert f"{speech / 'cut.wav'}: It is cut short: 1.00 s are there of 1.50 s." in told.err
+    assert "1 of 5 files could not be transcribed" in told.err and "cut short: 1 of 5 files" in told.err
+    first = said(capsys, "transcribe", folder, speech / "opposite.wav", "--channels", "first")
+    soundfile.write(speech / "left.wav", left, 16000)
+    assert first == said(capsys, "transcribe", folder, speech / "left.wav")
+    assert main(["transcribe", str(folder), str(speech / "left.wav"), "--channels", "2"]) == 1
+    assert "no channel 2" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["transcribe", str(folder), str(speech / "left.wav"), "--channels", "all"])
+
+
 def test_standard_input(bundle, speech, capsys, monkeypatch):
     expected = said(capsys, "transcribe", bundle, speech / "a.wav")
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO((speech / "a.wav").read_bytes())))

@@ -209,21 +209,21 @@ def bad(tmp_path, kind):
 
 
 BAD = {
-    "no bytes": "cannot be decoded \\(Format not recognised\\)",
+    "no bytes": "is empty",
     "no samples": "holds no samples",
     "one sample": "holds no samples",
     "text": "cannot be decoded",
-    "nan": "samples that are not numbers",
-    "infinite": "samples that are not numbers",
+    "nan": "NaN or infinity",
+    "infinite": "NaN or infinity",
     "missing": "bad.wav does not exist",
     "folder": "is a folder, not a recording",
-    "raw": "cannot be decoded \\(samplerate must be specified\\)",
+    "raw": "cannot be decoded",
     "name too long": "cannot be read \\(File name too long\\)",
     "cut WAV": "is cut short: 1.00 s are there of 2.00",
     "cut AU": "is cut short: 1.00 s are there of 2.00",
     "cut AIFF": "is cut short: 1.00 s are there of 2.00",
     "cut MP3": "is cut short",
-    "cut FLAC": "cannot be decoded \\(flac decoder lost sync\\)",
+    "cut FLAC": "is cut short: 0.* s are there of 2.00",
     "cut OGG": "holds no samples",
 }
 
