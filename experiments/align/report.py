@@ -41,12 +41,12 @@ def show(results: list[Result], out: Path, min_score: float, worst: int) -> None
     table.add_row("speech without text", "", span(sum(result.aligned.unspoken for result in results) / 3600))
     console = Console()
     console.print(table)
-    for name, found, file in (
-        ("aligned", sure, ALIGNED),
-        ("doubtful", doubtful, DOUBTFUL),
+    for name, count, file in (
+        ("aligned", len(sure), ALIGNED),
+        ("doubtful", len(doubtful), DOUBTFUL),
         ("left out", missing + unsayable, LEFT_OUT),
     ):
-        if found:
+        if count:
             print(f"{name:<8} {from_here(out / file)}")
     if segments:
         scores = np.quantile([one.score for _, one in segments], QUANTILES)
