@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from manifests.corpus import SHOWN, SKIPPED, CorpusOptions, Made, Recording, build, list_skipped
+from manifests.corpus import SHOWN, SKIPPED, CorpusOptions, Made, Recording, build, write_list
 from manifests.found import Found
 from manifests.lines import ManifestError
 
@@ -39,7 +39,7 @@ def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, optio
     made = build(found.recordings, out, options)
     if found.faults:
         made.faults, made.kinds = [*found.faults, *made.faults], found.kinds + made.kinds
-        list_skipped(out / SKIPPED, made.faults)
+        write_list(out / SKIPPED, made.faults)
     made.source = found.notes
     for split in set(before.get("counts", ())) - set(made.counts):
         # What was held out before may be learned from now: a test set left over would hold the same recordings.

@@ -16,7 +16,7 @@ BLOCK = 0.01  # seconds of a level
 SMOOTHED = 3  # blocks; less than the shortest pause
 REACH = 1.0  # seconds from the outermost letter within which an utterance ends; spikes are nearer than that
 RANGE = 45.0  # dB below the loud part of an utterance, beneath which everything is silence
-SILENCE = 0.4  # of the way from the quietest to the loud part, in dB, is taken for silence
+SILENCE = 0.15  # of the way from the quietest to the loud part, in dB, is taken for silence
 LEAST = 6.0  # dB between quiet and loud, with which there is a pause to be found
 
 

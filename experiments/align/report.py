@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from experiments.align.recipe import ALIGNED, DOUBTFUL, LABELS, LEFT_OUT, Result
 from manifests.show import from_here, short, span
@@ -27,21 +27,27 @@ def show(results: list[Result], out: Path, min_score: float, worst: int) -> None
     segments = [(result, one) for result in results for one in result.aligned.segments]
     sure = [one for _, one in segments if one.score >= min_score]
     doubtful = [one for _, one in segments if one.score < min_score]
-    table = Table("", "utterances", "time", Column("where", overflow="fold"))
+    table = Table("", "utterances", "time")
     sounds = f"{len(results)} recording{'s' if len(results) != 1 else ''}"
     spoken = sum(len(result.transcript.utterances) + len(result.transcript.unsayable) for result in results)
-    table.add_row(sounds, f"{spoken:,}", span(sum(result.aligned.seconds for result in results) / 3600), "")
-    for name, found, file in (("aligned", sure, ALIGNED), ("doubtful", doubtful, DOUBTFUL)):
+    table.add_row(sounds, f"{spoken:,}", span(sum(result.aligned.seconds for result in results) / 3600))
+    for name, found in (("aligned", sure), ("doubtful", doubtful)):
         time = span(sum(one.end - one.begin for one in found) / 3600)
-        table.add_row(name, f"{len(found):,}", time, str(from_here(out / file)) if found else "")
+        table.add_row(name, f"{len(found):,}", time)
     missing = sum(len(result.aligned.missing) for result in results)
     unsayable = sum(len(result.transcript.unsayable) for result in results)
-    left_out = str(from_here(out / LEFT_OUT))
-    table.add_row("not found in the sound", f"{missing:,}", "", left_out if missing else "")
-    table.add_row("not sayable", f"{unsayable:,}", "", left_out if unsayable else "")
-    table.add_row("speech without text", "", span(sum(result.aligned.unspoken for result in results) / 3600), "")
+    table.add_row("not found in the sound", f"{missing:,}", "")
+    table.add_row("not sayable", f"{unsayable:,}", "")
+    table.add_row("speech without text", "", span(sum(result.aligned.unspoken for result in results) / 3600))
     console = Console()
     console.print(table)
+    for name, count, file in (
+        ("aligned", len(sure), ALIGNED),
+        ("doubtful", len(doubtful), DOUBTFUL),
+        ("left out", missing + unsayable, LEFT_OUT),
+    ):
+        if count:
+            print(f"{name:<8} {from_here(out / file)}")
     if segments:
         scores = np.quantile([one.score for _, one in segments], QUANTILES)
         shown = ", ".join(f"{value:.2f} ({share:.0%})" for value, share in zip(scores, QUANTILES, strict=True))
@@ -64,6 +70,13 @@ def next_steps(results: list[Result], out: Path, min_score: float) -> None:
         min_score: segments below it are doubtful.
     """
     sure = [one for result in results for one in result.aligned.segments if one.score >= min_score]
+    placed = sum(len(result.transcript.utterances) for result in results)
+    if len(sure) * 2 < placed:
+        print(
+            "Less than half of the text was found with a good score. Is it the text of this recording? Else the model "
+            "does not hear this speech well enough, and what looks sure need not be right: listen to some, or train on "
+            "speech more like it first."
+        )
     if long := sum(one.end - one.begin > LONG for one in sure):
         print(
             f"{long} segments are longer than {LONG:g} s: training refuses them. Give shorter lines, or longest_line=."

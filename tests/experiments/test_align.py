@@ -212,6 +212,7 @@ def test_the_command_writes_what_is_sure_and_what_is_not(talks, tmp_path, monkey
     track = (out / "labels" / "b.txt").read_text().splitlines()
     assert [line.split("\t")[2] for line in track] == [*TEXTS[:3], "? go hole", TEXTS[4]]
     assert "1 files have no partner: c.txt" in said.out and "python -m manifests table" in said.out
+    assert "Less than half" not in said.out
     run(monkeypatch, capsys, *keys, "min_score=-20")
     assert len(read_manifest(out / "aligned.jsonl")) == 10 and not (out / "doubtful.jsonl").exists()
 
@@ -230,7 +231,7 @@ def test_a_bundle_from_the_command_line(bundle, talks, tmp_path, monkeypatch, ca
     out = tmp_path / "out"
     sound, text = talks / "sound" / "a.flac", talks / "text" / "a.txt"
     said = run(monkeypatch, capsys, f"model={bundle}", f"sound={sound}", f"text={text}", f"out={out}")
-    assert said.err == ""
+    assert said.err == "" and "Less than half of the text" in said.out
     placed = len((out / "labels" / "a.txt").read_text().splitlines())
     assert placed + len((out / "left_out.txt").read_text().splitlines()) == 6
 

@@ -112,6 +112,5 @@ def test_few_kept_scores_and_a_bound_change_nothing(utterances, frames, seed, un
     emissions, costs = made(seed, frames, 2.0, 0.2), Costs(0.2, unread)
     whole, path = align(utterances, emissions, costs, 1, -1e9), align(utterances, emissions, costs, kept, bound)
     assert whole.score == path.score
-    np.testing.assert_array_equal(whole.characters, path.characters)
-    np.testing.assert_array_equal(whole.spoken, path.spoken)
-    assert abs(Rules(utterances, emissions, costs).score(steps(path)) - path.score) < 1e-3
+    for way in (whole, path):  # of two like utterances either may be left out, so the ways need not be the same
+        assert abs(Rules(utterances, emissions, costs).score(steps(way)) - whole.score) < 1e-3

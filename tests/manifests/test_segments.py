@@ -1,395 +1,256 @@
-"""Subtitles and labels of long recordings: what was written is read, to the millisecond, or refused with its line."""
+"""Offset, duration and channels of a line hold wherever its sound is read, and nothing is read short."""
 
-from collections.abc import Callable
+import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests import ManifestError
-from manifests.segments.audacity import audacity
-from manifests.segments.nist import ctm, stm
-from manifests.segments.segment import Segment
-from manifests.segments.subtitles import subrip, vtt
-from manifests.segments.textgrid import textgrid
-from manifests.segments.words import utterances
+from manifests import ManifestError, Utterance, read_manifest, write_manifest
+from manifests.__main__ import main
+from manifests.check import Requirements, check, mend
+from manifests.convert import convert, decode
+from manifests.corpus import CorpusOptions, Recording, build, hold_out
+from manifests.hearing import hear
+from manifests.mix import MixOptions, mix
+from manifests.select import merge
+from manifests.tables import from_folder
+from manifests.text import LABELS, TextOptions
 
-Rows = list[tuple[int, int, str]]  # start and end in milliseconds, text
-
-word = st.text(st.sampled_from("abcdefgzäé'’?!\"<&;{}[]/"), min_size=1, max_size=8)
-plain = st.text(st.sampled_from("abcdefgzäé'’?!\""), min_size=1, max_size=8)
-
-
-@st.composite
-def rows(draw, texts=plain):
-    """Segments that follow each other."""
-    found, at = [], draw(st.integers(0, 5_000_000))
-    for _ in range(draw(st.integers(1, 5))):
-        at += draw(st.integers(0, 3000))
-        end = at + draw(st.integers(1, 20_000))
-        found.append((at, end, " ".join(draw(st.lists(texts, min_size=1, max_size=4)))))
-        at = end
-    return found
+RATE = 16000
+WHOLE = CorpusOptions(validation=0, test=0, workers=2)
+LEFT, RIGHT = (np.random.default_rng(seed).integers(-9000, 9000, 6 * RATE).astype(np.int16) for seed in (1, 2))
 
 
-def clock(ms: int, point: str) -> str:
-    return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}{point}{ms % 1000:03d}"
-
-
-def as_srt(given: Rows) -> str:
-    cues = [f"{n}\n{clock(a, ',')} --> {clock(b, ',')}\n{text}\n" for n, (a, b, text) in enumerate(given, 1)]
-    return "\n".join(cues)
-
-
-def as_vtt(given: Rows) -> str:
-    escaped = [(a, b, text.replace("&", "&amp;").replace("<", "&lt;")) for a, b, text in given]
-    return "WEBVTT\n\n" + "\n".join(f"{clock(a, '.')} --> {clock(b, '.')}\n{text}\n" for a, b, text in escaped)
-
-
-def as_audacity(given: Rows) -> str:
-    return "".join(f"{a / 1000:.6f}\t{b / 1000:.6f}\t{text}\n" for a, b, text in given)
-
-
-def as_stm(given: Rows) -> str:
-    return "".join(f"talk 1 anna {a / 1000} {b / 1000} <o,f0,female> {text}\n" for a, b, text in given)
-
-
-def quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
-
-
-def intervals(given: Rows) -> list[tuple[float, float, str]]:
-    """With the pauses between, as Praat has them."""
-    found, at = [], 0.0
-    for a, b, text in given:
-        found += [(at, a / 1000, "")] * (at < a / 1000) + [(a / 1000, b / 1000, text)]
-        at = b / 1000
-    return found
-
-
-def as_textgrid(given: Rows, name: str = "utterances") -> str:
-    parts = intervals(given)
-    end = parts[-1][1]
-    lines = [
-        'File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0 ", f"xmax = {end} ", "tiers? <exists> ",
-        "size = 2 ", "item []: ", "    item [1]:", '        class = "TextTier" ', '        name = "events" ',
-        "        xmin = 0 ", f"        xmax = {end} ", "        points: size = 1 ", "        points [1]:",
-        "            number = 0.5 ", '            mark = "click" ', "    item [2]:", '        class = "IntervalTier" ',
-        f"        name = {quoted(name)} ", "        xmin = 0 ", f"        xmax = {end} ",
-        f"        intervals: size = {len(parts)} ",
-    ]  # fmt: skip
-    for n, (a, b, text) in enumerate(parts, 1):
-        lines += [f"        intervals [{n}]:", f"            xmin = {a} ", f"            xmax = {b} "]
-        lines += [f"            text = {quoted(text)} "]
-    return "\n".join(lines) + "\n"
-
-
-def as_short_textgrid(given: Rows, name: str = "utterances") -> str:
-    parts = intervals(given)
-    end = parts[-1][1]
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", f"{end}", "<exists>", "1"]
-    lines += ['"IntervalTier"', quoted(name), "0", f"{end}", f"{len(parts)}"]
-    for a, b, text in parts:
-        lines += [f"{a}", f"{b}", quoted(text)]
-    return "\n".join(lines)
-
-
-Writer = Callable[[Rows], str]
-WRITERS: dict[str, tuple[Writer, Callable]] = {
-    "srt": (as_srt, subrip),
-    "vtt": (as_vtt, vtt),
-    "txt": (as_audacity, audacity),
-    "stm": (as_stm, stm),
-    "TextGrid": (as_textgrid, textgrid),
-    "short TextGrid": (as_short_textgrid, textgrid),
-}
-
-
-def read(path: Path, reader: Callable, text: str | bytes, **given) -> list[Segment]:
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    (segments,) = reader(path, **given).segments.values()
-    return segments
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    given_rows=rows(),
-    end=st.sampled_from(["\n", "\r\n", "\r"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
-)
-@pytest.mark.parametrize("kind", WRITERS)
-def test_what_was_written_is_read(tmp_path_factory, kind, given_rows, end, encoding):
-    write, reader = WRITERS[kind]
-    content = write(given_rows).replace("\n", end).encode(encoding)
-    found = read(tmp_path_factory.mktemp("s") / f"a.{kind}", reader, content)
-    assert [(one.text, not one.passed_over) for one in found] == [(text, True) for *_, text in given_rows]
-    for one, (a, b, _) in zip(found, given_rows, strict=True):
-        assert (one.start, one.end) == pytest.approx((a / 1000, b / 1000), abs=1e-6)
-
-
-@settings(deadline=None, max_examples=40)
-@given(given_rows=rows(word))
-def test_signs_that_mean_something_elsewhere(tmp_path_factory, given_rows):
-    folder = tmp_path_factory.mktemp("s")
-    for kind in ("txt", "TextGrid", "short TextGrid"):
-        write, reader = WRITERS[kind]
-        assert [one.text for one in read(folder / "a", reader, write(given_rows))] == [text for *_, text in given_rows]
-
-
-# ---- subtitles
-
-
-def said(tmp_path: Path, text: str, reader: Callable = subrip) -> list[str]:
-    return [one.text for one in read(tmp_path / "a.srt", reader, text)]
-
-
-def test_srt_as_programs_write_it(tmp_path):
-    text = (
-        '1\n00:00:01,5 --> 00:00:02,25 X1:100 X2:200\n<i>Hello</i> {\\an8}there\n<font color="#fff">friend</font>\n\n'
-        "2\n00:03.000 --> 00:04.000\nin\n\ntwo pieces &amp; more\n\n"  # hours missing, points, an empty line within
-        "00:00:05,000 --> 00:00:06,000\nthe year was\n1984\n"  # no number, none after it either
-        "7\n00:00:07,000 -> 00:00:08,000\nlast"
-    )
-    found = read(tmp_path / "a.srt", subrip, text)
-    assert [(one.start, one.end) for one in found] == [(1.5, 2.25), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0)]
-    assert [one.text for one in found] == ["Hello there friend", "in two pieces & more", "the year was 1984", "last"]
-    assert [one.where.rpartition(":")[2] for one in found] == ["2", "7", "12", "16"]
-
-
-def test_vtt_as_programs_write_it(tmp_path):
-    text = (
-        "WEBVTT - a title\nKind: captions\n\nNOTE\nnot said --> neither\n\nSTYLE\n::cue { color: red }\n\n"
-        "REGION\nid:a\n\nintro\n00:01.050 --> 00:02.500 align:start position:0%\n<v Anna Lee>Hi &amp; <c.red>hello</c> "
-        "<00:00:02.000>you</v>\n\nNOTE one line\n\n1984\n01:00:00.000 --> 01:00:01.000\n"
-        "<v.loud Ben>Yes.\n<v Anna>No.\n\n"
-        "00:00.000 --> 00:00.500\nthe year is\n1984\n"
-    )
-    found = read(tmp_path / "a.vtt", vtt, text)
-    assert [(one.start, one.end) for one in found] == [(1.05, 2.5), (3600.0, 3601.0), (0.0, 0.5)]
-    assert [one.text for one in found] == ["Hi & hello you", "Yes. No.", "the year is 1984"]
-    assert [one.speaker for one in found] == ["Anna Lee", None, None]
-    assert found[0].where.endswith(":14")
-
-
-@pytest.mark.parametrize(
-    ("content", "text", "passed_over"),
-    [
-        ("- Hello.\n- Hi.", "Hello. Hi.", ""),
-        ("–Hello", "Hello", ""),
-        ("-40 degrees - no, -50", "-40 degrees - no, -50", ""),
-        (">> ANNA: What's that?", "What's that?", ""),
-        ("ANNA: What's that?", "What's that?", ""),
-        ("HE SAID: COME HERE", "HE SAID: COME HERE", ""),
-        ("He said: come", "He said: come", ""),
-        ("[door slams]\nWho's there?", "Who's there?", ""),
-        ("<i>[music]</i>", "", "sounds without speech"),
-        ("(APPLAUSE)", "", "sounds without speech"),
-        ("- [noise] hi", "[noise] hi", ""),
-        ("♪ la la ♪", "♪ la la ♪", "songs"),
-        ("<unk> 3 < 4 &lt;i&gt;", "<unk> 3 < 4 <i>", ""),
-        ("<ruby>漢<rt>kan</rt></ruby> {\\i1\\b0}x", "漢 x", ""),
-        ("", "", ""),
-    ],
-)
-def test_markup(tmp_path, content, text, passed_over):
-    cue = f"00:00:01{{}}000 --> 00:00:02{{}}000\n{content}\n"
-    for reader, head, point in ((subrip, "1\n", ","), (vtt, "WEBVTT\n\n", ".")):
-        (one,) = read(tmp_path / "a", reader, head + cue.format(point, point) if "{" not in content else
-                      head + cue.replace("01{}", f"01{point}").replace("02{}", f"02{point}"))  # fmt: skip
-        assert (one.text, one.passed_over) == (text, passed_over)
-
-
-def test_markup_is_counted(tmp_path):
-    (tmp_path / "a.srt").write_text(
-        as_srt([(0, 1000, "<i>a</i>"), (2000, 3000, "<b>b</b> {\\an8}"), (4000, 5000, "c")])
-    )
-    assert dict(subrip(tmp_path / "a.srt").notes) == {"tags taken off": 2, "style codes taken off": 1}
-
-
-@pytest.mark.parametrize(
-    ("reader", "content", "message"),
-    [
-        (subrip, "1\n00:00:01,000 --> 00:00:02\n\n2\n00:00:xx --> 00:00:03,000\nb\n", "a:5: not two times such as"),
-        (subrip, "1\n00:00:01,000 --> 00:00:02,0000\na\n", "a:2: not two times such as 00:01:02,500 --> "),
-        (subrip, "1\n00:00:01,000 --> 00:00:02,000\n\nstray\n\nnobody's\n", None),
-        (subrip, "stray\n\n1\n00:00:01,000 --> 00:00:02,000\na\n", "a:1: belongs to no cue: 'stray'"),
-        (subrip, "nothing\n", "a: no cue with its times"),
-        (subrip, "", "a: no cue"),
-        (subrip, b"1\n00:00:01,000 --> 00:00:02,000\ncaf\xe9\n", "a:3: not UTF-8 text .* Save it as UTF-8"),
-        (vtt, "00:01.000 --> 00:02.000\na\n", "a:1: not WebVTT"),
-        (vtt, "WEBVTT\n\n00:01.000 --> later\na\n", "a:3: not two times such as 00:01:02.500 --> "),
-        (vtt, "WEBVTT\n\n00:01.000 --> 00:02.000\n00:03.000 --> 00:04.000\na\n", None),
-    ],
-)
-def test_subtitles_that_are_broken(tmp_path, reader, content, message):
-    if message is None:  # mended without a loss
-        texts = [one.text for one in read(tmp_path / "a", reader, content)]
-        assert texts in (["stray nobody's"], ["", "a"])
-        return
-    with pytest.raises(ManifestError, match=message):
-        read(tmp_path / "a", reader, content)
-
-
-# ---- TextGrid
-
-
-def tiers(tmp_path: Path, *named: tuple[str, Rows]) -> Path:
-    """A short TextGrid with several tiers of intervals."""
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "100", "<exists>", str(len(named))]
-    for name, given_rows in named:
-        lines += ['"IntervalTier"', quoted(name), "0", "100", str(len(given_rows))]
-        for a, b, text in given_rows:
-            lines += [f"{a / 1000}", f"{b / 1000}", quoted(text)]
-    path = tmp_path / "a.TextGrid"
-    path.write_text("\n".join(lines) + "\n")
+@pytest.fixture(scope="module")
+def stereo(tmp_path_factory) -> Path:
+    """Six seconds, another noise on each side."""
+    path = tmp_path_factory.mktemp("stereo") / "talk.flac"
+    soundfile.write(path, np.stack([LEFT, RIGHT], axis=1), RATE)
     return path
 
 
-HI = [(0, 400, "hi"), (400, 900, "there"), (2000, 2500, "you")]
+def cut(path: Path) -> Path:
+    """A second of the two that a wav says it has."""
+    soundfile.write(path, LEFT[: 2 * RATE], RATE)
+    path.write_bytes(path.read_bytes()[: 44 + 2 * RATE])
+    return path
 
 
-def test_tiers(tmp_path):
-    path = tiers(tmp_path, ("phones", [(0, 100, "h")]), ("empty", [(0, 9000, "")]), ("anna", HI), ("ben", HI[:1]))
-    labels = textgrid(path)
-    assert [(one.text, one.speaker) for one in labels.segments[""]] == [(text, "anna") for *_, text in HI]
-    assert list(labels.notes) == ["tier anna (there are also phones, ben: --tier)"]
-    both = textgrid(path, "ben, anna").segments[""]
-    assert [one.speaker for one in both] == ["ben", "anna", "anna", "anna"]
-    assert "tier anna, 2.00 s" in both[-1].where
-    with pytest.raises(ManifestError, match="there is no tier 'carl'; there are 'phones', 'empty', 'anna', 'ben'"):
-        textgrid(path, "carl")
-    with pytest.raises(ManifestError, match="no tier of intervals holds words; there are 'phones', 'sentences'"):
-        textgrid(tiers(tmp_path, ("phones", HI), ("sentences", [(0, 1, " ")])))
-    (tmp_path / "b").write_text(as_textgrid(HI))
-    with pytest.raises(ManifestError, match="the tier events holds points, not intervals"):
-        textgrid(tmp_path / "b", "events")
+def talk(path: Path, *segments: tuple[float | None, float | None]) -> list[Recording]:
+    return [
+        Recording(path, f"words {'abcdef'[number]}", ("train",), "talk", offset=offset, duration=duration)
+        for number, (offset, duration) in enumerate(segments)
+    ]
 
 
-def test_tiers_of_words_are_joined(tmp_path):
-    path = tiers(tmp_path, ("anna - words", HI), ("anna - phones", HI))
-    labels = textgrid(path)
-    assert [(one.start, one.end, one.text, one.speaker) for one in labels.segments[""]] == [
-        (0, 0.9, "hi there", "anna"), (2, 2.5, "you", "anna"),
+@settings(max_examples=40, deadline=None)
+@given(
+    start=st.integers(0, 5 * RATE),
+    samples=st.integers(RATE // 100, RATE),
+    channels=st.sampled_from(["mix", "first", "second", "1", "2"]),
+    suffix=st.sampled_from(["flac", "wav", "w64", "aiff"]),
+)
+def test_a_segment_is_the_sound_between_its_times(tmp_path_factory, start, samples, channels, suffix):
+    folder = tmp_path_factory.mktemp("drawn")
+    soundfile.write(folder / f"in.{suffix}", np.stack([LEFT, RIGHT], axis=1), RATE)
+    made = convert(folder / f"in.{suffix}", folder / "out.wav", RATE, channels, start / RATE, samples / RATE)
+    both = np.stack([LEFT, RIGHT], axis=1)[start : start + samples].astype(np.float64)
+    wanted = both.mean(axis=1) if channels == "mix" else both[:, int(channels in ("second", "2"))]
+    np.testing.assert_allclose(soundfile.read(folder / "out.wav", dtype="int16")[0], wanted, atol=0.51)
+    assert made.seconds == samples / RATE and made.notes == ()
+
+
+def test_segments_become_utterances_of_their_own(stereo, tmp_path):
+    found = talk(stereo, (0.0, 2.0), (2.0, 1.5), (4.0, None))
+    made = build(found, tmp_path, WHOLE)
+    lines = read_manifest(made.manifests["train"])
+    assert [(line.duration, line.text, line.offset) for line in lines] == [
+        (2.0, "words a", None), (1.5, "words b", None), (2.0, "words c", None)
     ]  # fmt: skip
-    assert "words joined at pauses of 0.5 s" in next(iter(labels.notes))
-    assert [one.text for one in textgrid(path, pause=2).segments[""]] == ["hi there you"]
-    assert [one.speaker for one in textgrid(tiers(tmp_path, ("Words", HI))).segments[""]] == [None, None]
+    assert [line.audio.stem for line in lines] == ["talk-0000000-0002000", "talk-0002000-0003500", "talk-0004000-end"]
+    mean = (LEFT.astype(float) + RIGHT) / 2
+    np.testing.assert_allclose(soundfile.read(lines[1].audio, dtype="int16")[0], mean[2 * RATE : 56000], atol=0.51)
 
 
-def test_times_as_praat_writes_them(tmp_path):
-    text = as_textgrid([(0, 1000, "a"), (1000, 2000, "b")])
-    odd = text.replace("xmin = 0.0 \n            xmax", "xmin = 5e-05 \n            xmax")
-    odd = odd.replace("xmin = 1.0 ", "xmin = 0.999999 ")  # overlaps by a millionth
-    assert odd.count("5e-05") == 1 and odd.count("0.999999") == 1
-    found = read(tmp_path / "a", textgrid, odd)
-    assert [(one.start, one.end, one.text) for one in found] == [(5e-05, 1.0, "a"), (0.999999, 2.0, "b")]
-
-
-def test_text_grids_that_are_broken(tmp_path):
-    whole = as_textgrid([(0, 1000, "one"), (1000, 2000, "two")])
-    for text, message in (
-        (whole[: whole.index("intervals [2]") - 1], "the tier utterances has 1 of 2 intervals: the file was cut"),
-        (
-            whole.replace("xmax = 2.0 \n            text", "xmax = two \n            text"),
-            "cannot be read as a TextGrid",
-        ),
-        ("1\n00:00:01,000 --> 00:00:02,000\na\n", "a: cannot be read as a TextGrid of Praat"),
-        ("", "cannot be read as a TextGrid"),
-        (whole.encode().replace(b"one", b"caf\xe9"), "a:27: not UTF-8 text"),
-        (whole.replace('"events"', '"utterances"'), "several tiers are named utterances"),
-    ):
-        with pytest.raises(ManifestError, match=message):
-            read(tmp_path / "a", textgrid, text)
-    short = as_short_textgrid([(0, 1000, "one"), (1000, 2000, "two")])
-    with pytest.raises(ManifestError, match="has 1 of 2 intervals"):
-        read(tmp_path / "a", textgrid, short[: short.index('"two"')])
-
-
-# ---- Audacity
-
-
-def test_audacity_as_it_exports(tmp_path):
-    text = "1,500000\t2,250000\tone  two\n\\\t100.0\t200.0\n3.0\t3.0\tmark\n4\t5\n\n"
-    found = read(tmp_path / "a", audacity, text)
-    assert [(one.start, one.end, one.text, one.passed_over) for one in found] == [
-        (1.5, 2.25, "one two", ""), (3.0, 3.0, "mark", "labels of a point"), (4.0, 5.0, "", ""),
-    ]  # fmt: skip
-    for text, message in (("1.0 2.0 one\n", "a:1: expected `START<tab>END<tab>TEXT`"), ("\n", "a holds no labels"),
-                          ("1\t2\tx\n-1\t2\ty\n", "a:2: a time must be a number")):  # fmt: skip
-        with pytest.raises(ManifestError, match=message):
-            read(tmp_path / "a", audacity, text)
-
-
-# ---- NIST
-
-
-@settings(deadline=None)
-@given(given_rows=rows(), pause=st.sampled_from([0.1, 0.5, 3.5]))
-def test_words_lose_nothing_and_are_parted_at_pauses(given_rows, pause):
-    words = [Segment(a / 1000, b / 1000, text, "") for a, b, text in given_rows]
-    joined = utterances(words[::-1], pause, 1e9)
-    assert " ".join(one.text for one in joined) == " ".join(one.text for one in words)
-    gaps = [round(after.start - before.end, 6) >= pause for before, after in zip(words, words[1:], strict=False)]
-    assert len(joined) == 1 + sum(gaps)
-    assert (joined[0].start, joined[-1].end) == (words[0].start, words[-1].end)
-    short = utterances(words, pause, 25.0)
-    assert " ".join(one.text for one in short) == " ".join(one.text for one in words)
-    assert all(one.end - one.start <= 25.0 or one.text in [word.text for word in words] for one in short)
-
-
-def test_long_utterances_are_parted_at_their_longest_pauses():
-    words = [Segment(n + (0.2 if n >= 4 else 0), n + 0.9, f"w{n}", "") for n in range(9)]
-    assert [one.text for one in utterances(words, 0.5, 6.0)] == ["w0 w1 w2 w3", "w4 w5 w6 w7 w8"]
-    alike = [Segment(n, n + 1, f"w{n}", "") for n in range(8)]
-    assert [one.text for one in utterances(alike, 0.5, 4.0)] == ["w0 w1 w2 w3", "w4 w5 w6 w7"]
-    assert utterances([], 0.5, 4.0) == []
-
-
-def test_ctm(tmp_path):
-    text = (
-        ";; comment\n\ntalk 1 11.34 0.2 YES 0.9\r\ntalk 1 11.54 0.2 <eps> 1.0\ntalk 1 11.60 0.30 YOU 0.8 lex anna\n"
-        "talk 1 0.5 0.5 first\ntalk 1 12.4 0.3 uh 0.5 noise null\nother A 1 1 word -6.76\n"
-    )
-    (tmp_path / "a.ctm").write_bytes(text.encode())
-    labels = ctm(tmp_path / "a.ctm", pause=0.5)
-    assert {name: [(one.start, one.end, one.text, one.speaker) for one in found]
-            for name, found in labels.segments.items()} == {
-        "talk": [(0.5, 1.0, "first", None), (11.34, 11.54, "YES", None), (11.6, 11.9, "YOU", "anna")],
-        "other": [(1.0, 2.0, "word", None)],
-    }  # fmt: skip
-    assert labels.notes["entries for silence or noise passed over"] == 2
-    assert labels.segments["talk"][1].where.endswith("a.ctm:3")
-
-
-def test_stm(tmp_path):
-    text = (
-        ';; CATEGORY "0" "" ""\ntalk 1 anna 0.5 2.0 <o,f0,female> hello  there\ntalk 1 ben 3 4 <unk> yes\n'
-        "talk 1 inter_segment_gap 4 5 <o,,>\ntalk 1 ben 5 6 ignore_time_segment_in_scoring\n"
-        "talk 1 ben 6 7 i { do / don't } know\ntalk 1 ben 7 8\n"
-    )
-    found = read(tmp_path / "a.stm", stm, text)
-    assert [(one.text, one.speaker, one.passed_over) for one in found] == [
-        ("hello  there", "anna", ""), ("<unk> yes", "ben", ""), ("", "inter_segment_gap", "segments not to be scored"),
-        ("ignore_time_segment_in_scoring", "ben", "segments not to be scored"),
-        ("i { do / don't } know", "ben", "segments with alternatives"), ("", "ben", ""),
-    ]  # fmt: skip
-    assert (found[0].start, found[0].end, found[0].where) == (0.5, 2.0, f"{tmp_path}/a.stm:2")
+def test_in_place_a_line_keeps_its_segment(stereo, tmp_path):
+    found = talk(stereo, (0.5, 2.0), (4.0, None), (5.0, 2.0))
+    made = build(found, tmp_path, CorpusOptions(in_place=True, validation=0, test=0))
+    lines = read_manifest(made.manifests["train"])
+    assert [(line.audio, line.offset, line.duration) for line in lines] == [(stereo, 0.5, 2.0), (stereo, 4.0, 2.0)]
+    assert "the segment of 5.00 to 7.00 s is not within the recording, which lasts 6.00 s" in made.faults[0]
 
 
 @pytest.mark.parametrize(
-    ("reader", "text", "message"),
+    ("first", "then"),
     [
-        (ctm, "talk 1 0.5 0.5\n", "a:1: expected `RECORDING CHANNEL START DURATION WORD`, found 'talk 1 0.5 0.5'"),
-        (ctm, "talk 1 0.5 x hi\n", "a:1: the duration must be a number of seconds such as 3.25, found 'x'"),
-        (ctm, ";;\ntalk 1 * * <ALT_BEGIN>\n", "a:2: alternatives .<ALT_BEGIN>.: which is said"),
-        (ctm, "talk A 0 1 hi\ntalk B 0 1 ho\n", "a:2: channel B of talk, but .*a:1 has channel A. Write each channel"),
-        (ctm, ";; nothing\n", "a holds no lines but comments"),
-        (stm, "talk 1 anna 0.5\n", "a:1: expected `RECORDING CHANNEL SPEAKER START END TEXT`"),
-        (stm, "talk 1 anna 0.5 later hi\n", "a:1: the end must be a number of seconds"),
-        (stm, "talk A x 0 1 hi\ntalk B y 0 1 ho\n", "a:2: channel B of talk"),
+        ({"channels": "first"}, {"channels": "second"}),
+        ({"offset": 1.0, "duration": 1.0}, {"offset": 2.0, "duration": 1.0}),
+        ({}, {"offset": 0.0, "duration": 6.0}),
     ],
 )
-def test_nist_files_that_are_broken(tmp_path, reader, text, message):
-    with pytest.raises(ManifestError, match=message):
-        read(tmp_path / "a", reader, text)
+def test_what_was_made_of_something_else_is_made_again(stereo, tmp_path, first, then):
+    convert(stereo, tmp_path / "out.wav", RATE, **first)
+    convert(stereo, tmp_path / "out.wav", RATE, **then)
+    found = soundfile.read(tmp_path / "out.wav", dtype="float32")[0]
+    np.testing.assert_allclose(found, decode(stereo, **then).samples, atol=2e-5)
+
+
+def test_a_wav_of_an_older_version_is_made_again(stereo, tmp_path):
+    """It may hold the part that one decoder took for all."""
+    soundfile.write(tmp_path / "out.wav", LEFT[:RATE], RATE)
+    os.utime(tmp_path / "out.wav", ns=(stereo.stat().st_atime_ns, stereo.stat().st_mtime_ns))
+    assert convert(stereo, tmp_path / "out.wav", RATE).seconds == 6.0
+
+
+def test_recordings_that_are_cut_are_left_out_by_name_and_others_used(tmp_path):
+    for number, name in enumerate(("cut", "zero", "placeholder")):
+        path = cut(tmp_path / f"{name}.wav") if name == "cut" else tmp_path / f"{name}.wav"
+        if name != "cut":
+            soundfile.write(path, LEFT[: 2 * RATE], RATE)
+            content = bytearray(path.read_bytes())
+            content[40:44] = (0 if name == "zero" else 2_000_000_000).to_bytes(4, "little")
+            path.write_bytes(content)
+        (tmp_path / f"{name}.txt").write_text("abc"[number])
+    made = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    assert dict(made.counts) == {"train": 2} and dict(made.kinds) == {"cut short recordings": 1}
+    assert "cut.wav is cut short: 1.00 s are there of 2.00" in made.faults[0]
+    assert all(line.duration == 2.0 for line in read_manifest(made.manifests["train"]))
+    assert len(made.sound) == 2 and len((tmp_path / "out" / "noted.txt").read_text().splitlines()) == 2
+    kept = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    assert kept.sound == made.sound  # said again of what was converted before
+
+
+def test_a_segment_within_what_is_left_of_a_cut_recording_is_used(tmp_path):
+    made = build(talk(cut(tmp_path / "a.wav"), (0.0, 0.5), (0.5, 1.0)), tmp_path / "out", WHOLE)
+    assert dict(made.counts) == {"train": 1} and sum(made.kinds.values()) == 1
+    assert "a.wav" in made.faults[0] and "1.00" in made.faults[0]
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.95])
+def test_channels_that_cancel_are_not_mixed_to_silence(tmp_path, share):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.stack([LEFT, np.rint(share * LEFT).astype(np.int16)], axis=1)[: 2 * RATE], RATE)
+    path.with_suffix(".TXT").write_text("hello")
+    made = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    (line,) = read_manifest(made.manifests["train"])
+    np.testing.assert_array_equal(soundfile.read(line.audio, dtype="int16")[0], LEFT[: 2 * RATE])
+    assert len(made.sound) == 1 and "a.flac" in made.sound[0] and "channel 1" in made.sound[0]
+
+
+def test_names_in_capitals_and_kinds_that_nothing_reads(tmp_path):
+    soundfile.write(tmp_path / "UP.WAV", LEFT[:RATE], RATE, format="WAV")
+    (tmp_path / "UP.TXT").write_text("hello")
+    soundfile.write(tmp_path / "b.oga", LEFT[:RATE], RATE, format="OGG", subtype="VORBIS")
+    for name in ("B.txt", "c.txt", "readme.txt"):
+        (tmp_path / name).write_text("hello")
+    (tmp_path / "c.dss").write_bytes(b"\2dss")
+    (tmp_path / "readme.md").write_text("# not a recording")
+    made = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    assert dict(made.counts) == {"train": 2} and dict(made.kinds) == {"unreadable recordings": 1}
+    assert "c.dss" in made.faults[0]
+
+
+CHECKED = {
+    "good": ({"offset": 3.0, "duration": 3.0}, None),
+    "from the start": ({"offset": 0, "duration": 6.0}, None),
+    "not all of it": ({"duration": 3.0}, "the manifest says 3.00 s, the file lasts 6.00 s"),
+    "beyond the end": ({"offset": 4.0, "duration": 3.0}, "lasts 6.00 s and has no segment of 4.00 to 7.00 s"),
+    "behind the end": ({"offset": 9.0, "duration": 1.0}, "lasts 6.00 s and has no segment of 9.00 to 10.00 s"),
+}
+
+
+@pytest.mark.parametrize("kind", CHECKED)
+def test_a_line_agrees_with_its_file(stereo, tmp_path, kind):
+    keys, fault = CHECKED[kind]
+    (tmp_path / "m.jsonl").write_text(json.dumps({"audio_filepath": str(stereo), "text": "hello", **keys}))
+    report = check(tmp_path / "m.jsonl", Requirements(LABELS))
+    assert (not report.faults) if fault is None else fault in report.faults[0]
+    mended = mend(tmp_path / "m.jsonl", Requirements(LABELS), TextOptions()).report
+    if "offset" in keys:
+        assert [(one.offset, one.duration) for one in mended.good] == (
+            [tuple(map(float, keys.values()))] if not fault else []
+        )
+    else:
+        assert [(one.offset, one.duration) for one in mended.good] == [(None, 6.0)]
+
+
+def test_ctc_is_checked_over_the_segment(stereo, tmp_path):
+    write_manifest(tmp_path / "m.jsonl", [Utterance(stereo, 0.4, "far too much text", offset=1.0)])
+    report = check(tmp_path / "m.jsonl", Requirements(LABELS, frames=lambda seconds: int(seconds * 25)))
+    assert dict(report.kinds) == {"transcripts too long for their sound": 1}
+
+
+def test_a_cut_file_is_a_fault_of_its_own(tmp_path):
+    write_manifest(tmp_path / "m.jsonl", [Utterance(cut(tmp_path / "a.wav"), 2.0, "hello")])
+    report = check(tmp_path / "m.jsonl", Requirements(LABELS))
+    assert dict(report.kinds) == {"cut short files": 1} and "1.00 s are there of 2.00" in report.faults[0]
+
+
+def test_a_channel_that_is_not_there(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", LEFT[:RATE], RATE)
+    write_manifest(tmp_path / "m.jsonl", [Utterance(tmp_path / "a.wav", 1.0, "hello")])
+    assert main(["check", str(tmp_path / "m.jsonl"), "--channels", "second"]) == 1
+    assert "There is no channel 2, the recording has 1" in capsys.readouterr().out
+    with pytest.raises(ManifestError, match="channels must be mix, first, second"):
+        Requirements(LABELS, channels="both")
+    with pytest.raises(ManifestError, match="channels must be mix, first, second"):
+        CorpusOptions(channels="left")
+
+
+def test_two_segments_are_two_lines_of_a_merge(stereo, tmp_path):
+    lines = [Utterance(stereo, 2.0, "a", offset=0.0), Utterance(stereo, 2.0, "b", offset=2.0)]
+    for name in ("one", "two"):
+        write_manifest(tmp_path / f"{name}.jsonl", lines)
+    merged, again = merge([tmp_path / "one.jsonl", tmp_path / "two.jsonl"])
+    assert [one.text for one in merged] == ["a", "b"] and again == 2
+
+
+def test_stats_and_mix_hear_the_segment(tmp_path):
+    samples = np.concatenate([np.zeros(2 * RATE, np.int16), LEFT[: 2 * RATE]])
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    lines = [
+        Utterance(tmp_path / "a.wav", 1.0, "a", 1, offset=0.5),
+        Utterance(tmp_path / "a.wav", 1.0, "b", 2, offset=2.5),
+    ]
+    heard = hear(lines, "", 1)
+    assert (heard.silent, heard.sampled, heard.unreadable) == (1, 2, 0)
+    write_manifest(tmp_path / "m.jsonl", lines)
+    made = read_manifest(
+        mix(tmp_path / "m.jsonl", tmp_path / "out", MixOptions(noise_probability=0, room_probability=0))
+    )
+    assert [(one.text, one.duration, one.offset) for one in made] == [("b", 1.0, None)]
+    mixed = soundfile.read(made[0].audio, dtype="int16")[0]
+    np.testing.assert_allclose(mixed, samples[40000:56000], atol=1)
+
+
+def test_segments_of_one_recording_stay_in_one_split(tmp_path):
+    found = [
+        Recording(tmp_path / f"{talk}.wav", "a", ("train",), f"{talk}-{part}", offset=float(part), duration=1.0)
+        for talk in range(30)
+        for part in range(5)
+    ]
+    split = {one.audio: set() for one in found}
+    for one in hold_out(found, CorpusOptions(validation=0.2, test=0.2)):
+        split[one.audio].update(one.splits)
+    assert all(len(splits) == 1 for splits in split.values())
+    assert set.union(*split.values()) == {"train", "validation", "test"}
+
+
+def test_a_recording_without_an_index_is_decoded_once_for_all_its_segments(tmp_path, monkeypatch):
+    from manifests import convert as module
+
+    soundfile.write(tmp_path / "talk.ogg", np.stack([LEFT, RIGHT], axis=1), RATE, format="OGG", subtype="VORBIS")
+    reads = []
+    real = module.read_sound
+    monkeypatch.setattr(module, "read_sound", lambda *given, **named: reads.append(given) or real(*given, **named))
+    times = [(0.25 * number, 0.5) for number in range(6)]
+    made = build(talk(tmp_path / "talk.ogg", *times), tmp_path / "out", WHOLE)
+    assert len(reads) == 1
+    for line, (offset, duration) in zip(read_manifest(made.manifests["train"]), times, strict=True):
+        wanted = decode(tmp_path / "talk.ogg", "mix", offset, duration).samples
+        np.testing.assert_allclose(soundfile.read(line.audio, dtype="float32")[0], wanted, atol=2e-5)

@@ -14,7 +14,7 @@ from manifests.found import Found
 from manifests.segments import recordings as paired
 from manifests.segments.recordings import SegmentOptions, _overlapping, recordings
 from manifests.segments.segment import Segment
-from tests.manifests.test_segments import HI, as_audacity, as_srt, as_textgrid, as_vtt
+from tests.manifests.test_label_files import HI, as_audacity, as_srt, as_textgrid, as_vtt
 
 FOUR = [(0, 1000, "one"), (1500, 2500, "two"), (2600, 3000, "three"), (3500, 4000, "four")]
 
