@@ -134,7 +134,7 @@ def _name(comparison: Comparison, index: int) -> Cell:
     if index == comparison.reference and comparison.tested and index != comparison.tested[0]:
         marks.append("baseline")
     if comparison.overall[index] is None:
-        marks.append("no result")
+        marks.append("diverged" if run.note.startswith("diverged") else "no result")
     return Cell(run.name, f"{run.name} ({', '.join(marks)})" if marks else run.name)
 
 
