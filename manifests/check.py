@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from heyjetson.audio import measure, read_sound
+from heyjetson.audio import read_sound
 from heyjetson.audio.channels import channel_number
-from heyjetson.errors import AudioError
-from manifests.convert import SLACK, duration
+from heyjetson.errors import AudioError, SegmentError
+from manifests.convert import duration
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.notes import Notes
 from manifests.progress import progress, threaded
@@ -142,9 +142,10 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
     try:
         sound = read_sound(utterance.audio, channels=needs.channels, offset=offset, duration=wanted)
     except AudioError as error:
-        return _outside(utterance) or _Finding(UNREADABLE, str(error).replace(f"{utterance.audio} ", "", 1))
+        kind = "segments outside their files" if isinstance(error, SegmentError) else UNREADABLE
+        return _Finding(kind, str(error).removeprefix(str(utterance.audio)).lstrip(": "))
     seconds = sound.seconds
-    if wanted is None and sound.missing:
+    if sound.missing:
         return _Finding(
             "cut short files",
             f"is cut short: {seconds:.2f} s are there of {seconds + sound.missing:.2f}. Fetch it again, or remove the "
@@ -159,25 +160,6 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
     if float(np.abs(sound.samples).max(initial=0.0)) < SILENCE:
         return _Finding("silent files", "is silent. Record it again, or remove the line.")
     return seconds, sound.notes
-
-
-def _outside(utterance: Utterance) -> _Finding | None:
-    """What is wrong with a segment that could not be read, where the recording itself can be."""
-    offset, wanted = utterance.segment
-    if wanted is None:
-        return None
-    try:
-        length = measure(utterance.audio)
-    except AudioError:
-        return None
-    if offset < length.seconds and offset + wanted <= length.seconds + SLACK:
-        return None
-    cut = f" It is cut short: {length.missing:.2f} s are missing." if length.missing else ""
-    return _Finding(
-        "segments outside their files",
-        f"the segment of {offset:.2f} to {offset + wanted:.2f} s is not within the file, which lasts "
-        f"{length.seconds:.2f} s.{cut} Correct its offset and duration.",
-    )
 
 
 def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:

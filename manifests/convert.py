@@ -123,7 +123,7 @@ class Segments:
                 sound = _cut_out(self.path, self._all, offset, duration).mono(self.channels)
             else:
                 sound = read_sound(self.path, channels=self.channels, offset=offset, duration=duration)
-        if sound.missing and duration is None:
+        if sound.missing:
             raise _cut(self.path, offset + sound.seconds, sound.missing)
         _lasting(self.path, sound.seconds)
         return sound
@@ -133,7 +133,8 @@ def _cut_out(path: Path, sound: Sound, offset: float, duration: float | None) ->
     inside(path, Length(sound.seconds, sound.rate, sound.channels, sound.missing), offset, duration)
     start = round(offset * sound.rate)
     stop = None if duration is None else start + round(duration * sound.rate)
-    return replace(sound, samples=sound.samples[start:stop])
+    notes = () if sound.missing else sound.notes  # what is missing is missing elsewhere
+    return replace(sound, samples=sound.samples[start:stop], missing=0.0, notes=notes)
 
 
 def inside(path: Path, length: Length, offset: float, duration: float | None) -> float:

@@ -22,7 +22,7 @@ from manifests.show import from_here
 from manifests.text import Normaliser, TextOptions, options_from
 
 SHOWN = 8
-SKIPPED = "skipped.txt"
+SKIPPED, NOTED = "skipped.txt", "noted.txt"
 UNREADABLE = "unreadable recordings"
 SPLITS = ("train", "validation", "test")  # in the order they are shown in, before others
 
@@ -123,11 +123,15 @@ class Made:
             yield f"text: {line}"
         for line in self.sound:
             yield f"sound: {line}"
+        if self.sound:
+            yield f"sound: all of these recordings are listed in {self._beside(NOTED)}"
         if self.faults:
             counts = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
-            listed = from_here(next(iter(self.manifests.values())).with_name(SKIPPED))
-            yield f"{len(self.faults)} recordings were left out ({counts}); all are listed in {listed}:"
+            yield f"{len(self.faults)} recordings were left out ({counts}); all are listed in {self._beside(SKIPPED)}:"
             yield from (f"  {fault}" for fault in self.faults[:SHOWN])
+
+    def _beside(self, name: str) -> Path:
+        return from_here(next(iter(self.manifests.values())).with_name(name))
 
 
 def share(key: str, seed: str = "") -> float:
@@ -228,7 +232,8 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
             utterance = Utterance(made.path, made.seconds, text, extra=recording.extra, offset=offset)
             for split in recording.splits:
                 lines.setdefault(split, []).append(utterance)
-    _list_skipped(out / SKIPPED, faults)
+    _list(out / SKIPPED, faults)
+    _list(out / NOTED, notes.listed)
     if not lines:
         listed = "\n".join(f"  {fault}" for fault in faults[:SHOWN])
         raise ManifestError(f"None of {len(found)} recordings could be used; {out / SKIPPED} lists all:\n{listed}")
@@ -332,8 +337,8 @@ def _shown(path: Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _list_skipped(path: Path, faults: list[str]) -> None:
-    if faults:
-        path.write_text("\n".join(faults) + "\n", encoding="utf-8", errors="backslashreplace")
+def _list(path: Path, lines: list[str]) -> None:
+    if lines:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
     else:
         path.unlink(missing_ok=True)
