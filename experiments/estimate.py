@@ -136,7 +136,8 @@ def _untouched(model: Any, device: torch.device) -> Iterator[None]:
         for name, module in model.named_modules():
             module.training = modes[name]
         for name, buffer in model.named_buffers():
-            buffer.copy_(buffers[name])
+            if name in buffers and buffer.shape == buffers[name].shape:  # NeMo's encoders grow theirs of positions
+                buffer.copy_(buffers[name])
         set_random_states(states)
 
 

@@ -188,7 +188,7 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
             print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
     if checkpoint is None and is_main() and not model.preprocessor.fitted:
         fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
-    if cfg.timed_steps and is_main():
+    if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
         found = estimate(model, trainer, batches, cfg.timed_steps)
         print(sentence(found, trainer, len(batches), run_dir(), checkpoint_bytes(model), done))
     learn(cfg, model, trainer, checkpoint)

@@ -100,7 +100,7 @@ def test_the_model_is_given_what_was_checked(compose_config, small_model, lines,
         data = Data(lines, lines, {}, tmp_path / "shards", channels)
     arguments = train_loader(cfg, data)
     if choice == "lhotse":
-        arguments["batches"] = 12
+        arguments |= {"batches": 12, "order": None}
     found = given(small_model, arguments)
     utterances = read_manifest(lines)
     assert set(found) == {utterance.text for utterance in utterances}
