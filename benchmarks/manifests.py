@@ -1,4 +1,4 @@
-"""How long the data door takes: converting and listing recordings, `check` and `stats` of a large manifest.
+"""How long the data door takes: converting, listing and checking recordings, `check` and `stats` of a large manifest.
 
     python benchmarks/manifests.py                                       # all, about two minutes on 2 cores
     python benchmarks/manifests.py --utterances 100 --lines 10000        # a glance
@@ -130,6 +130,19 @@ def main() -> None:
             what = f"{given.utterances:,} FLAC utterances of 10 s, {rate / 1000:g} kHz"
             row(f"{what}: converted and listed", "librispeech", *arguments)
             row("the same again: all kept", "librispeech", *arguments)
+            listed = [
+                "librispeech",
+                "--subsets",
+                "train-clean-100",
+                "--source",
+                source,
+                "--in-place",
+                "--out",
+                f"{out}l",
+            ]
+            row("the same listed in place", "librispeech --in-place", *listed)
+            row("the wavs, read to their end", "check", "check", out / "train.jsonl")
+            row("the FLACs, read to their end", "check", "check", Path(f"{out}l") / "train.jsonl")
         manifest = large_manifest(folder, given.lines)
         what = f"{given.lines:,} lines"
         row(f"{what}, durations given", "check --fast", "check", manifest, "--fast")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from experiments.report import Report, make_row
 from heyjetson import Bundle, Engine
 from manifests import read_manifest
 from manifests.convert import sound_of
+from manifests.notes import Notes
 from manifests.progress import progress
 
 if TYPE_CHECKING:
@@ -33,12 +35,12 @@ def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, chan
     utterances = read_manifest(manifest)
     order = sorted(range(len(utterances)), key=lambda index: utterances[index].duration)
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    hypotheses = [""] * len(utterances)
+    hypotheses, notes = [""] * len(utterances), Notes()
     spent = 0.0
     device = next(model.parameters()).device
     for batch in progress(batches, f"testing on {manifest.name}", len(batches)):
         rate = model.preprocessor._sample_rate
-        clips = [torch.from_numpy(sound_of(utterances[index], rate, channels)) for index in batch]
+        clips = [torch.from_numpy(sound_of(utterances[index], rate, channels, notes)) for index in batch]
         started = time.perf_counter()
         with torch.inference_mode():
             length = torch.tensor([len(clip) for clip in clips], device=device)
@@ -48,6 +50,7 @@ def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, chan
         spent += time.perf_counter() - started
         for index, text in zip(batch, texts, strict=True):
             hypotheses[index] = text
+    _say(notes)
     rows = [make_row(utterance, text) for utterance, text in zip(utterances, hypotheses, strict=True)]
     return Report(str(manifest), type(model).__name__, rows, spent)
 
@@ -69,12 +72,18 @@ def evaluate_bundle(
     """
     engine = Engine(Bundle(folder), threads)
     decoder = engine.decoder(scorer)
-    rows, spent = [], 0.0
+    rows, notes, spent = [], Notes(), 0.0
     utterances = read_manifest(manifest)
     for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
-        samples = sound_of(utterance, engine.bundle.sample_rate, channels)
+        samples = sound_of(utterance, engine.bundle.sample_rate, channels, notes)
         started = time.perf_counter()
         result = engine.transcribe(samples, engine.bundle.sample_rate, decoder)
         spent += time.perf_counter() - started
         rows.append(make_row(utterance, result.text))
+    _say(notes)
     return Report(str(manifest), str(folder), rows, spent)
+
+
+def _say(notes: Notes) -> None:
+    for line in notes.lines():
+        print(f"sound: {line}", file=sys.stderr)

@@ -18,6 +18,7 @@ import soundfile
 from heyjetson.audio import Length, Sound, is_recording, measure, read_sound, resample
 from heyjetson.errors import AudioError
 from manifests.lines import ManifestError, Utterance
+from manifests.notes import Notes
 from manifests.show import LONGEST_PATH, short
 
 SHORTEST = 0.001  # seconds; less is as good as nothing, and a manifest would say 0.0
@@ -95,9 +96,11 @@ def decode(path: Path, channels: str = "mix", offset: float = 0.0, duration: flo
     return Segments(path, channels).read(offset, duration)
 
 
-def sound_of(utterance: Utterance, sample_rate: int, channels: str = "mix") -> np.ndarray:
-    """Sound of an utterance at a sample rate, [S] float32; see `decode`."""
+def sound_of(utterance: Utterance, sample_rate: int, channels: str = "mix", notes: Notes | None = None) -> np.ndarray:
+    """Sound of an utterance at a sample rate, [S] float32; see `decode`. What is noted of it goes into `notes`."""
     sound = decode(utterance.audio, channels, *utterance.segment)
+    if notes is not None:
+        notes.add(str(utterance.audio), sound.notes)
     return resample(sound.samples, sound.rate, sample_rate)
 
 
