@@ -10,6 +10,8 @@ python compare.py --help
 import sys
 
 from experiments.compare.command import main
+from manifests.show import reader_may_leave
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with reader_may_leave():
+        main(sys.argv[1:])

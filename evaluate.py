@@ -24,6 +24,7 @@ def main(cfg: DictConfig) -> object:
     require_keys(cfg, "model", "manifest")
     from experiments.artifacts import is_reference, local_model
     from experiments.evaluation import evaluate_bundle, evaluate_nemo
+    from experiments.heard import heard_in_training
     from experiments.report import show_worst, summarise
 
     path, manifest = local_model(cfg.model), Path(cfg.manifest)
@@ -36,6 +37,7 @@ def main(cfg: DictConfig) -> object:
 
         report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, cfg.channels)
         out = Path(cfg.out or beside / f"evaluation-{manifest.stem}.json")
+    report.heard = heard_in_training(path, manifest)
     report.write(out)
     show_worst(report, cfg.worst)
     summarise({manifest.stem: report.totals()})

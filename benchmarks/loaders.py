@@ -63,7 +63,7 @@ def seconds_a_step(overrides: list[str]) -> float:
         cfg = compose("train", ["experiment=digits", *overrides])
     data = prepare_data(cfg)
     if cfg.data.loader == "lhotse":
-        batches = batch_durations(train_loader(cfg, data), None)
+        batches = batch_durations(train_loader(cfg, data))
         return sum(map(sum, batches)) / len(batches)
     utterances = read_manifest(data.train)
     return sum(one.duration for one in utterances) / -(-len(utterances) // cfg.data.batch_size)

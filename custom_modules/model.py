@@ -139,7 +139,7 @@ class SpeechModel(Learning, EncDecCTCModel):
     def greedy_texts(self, log_probs: Tensor, frames: Tensor) -> list[str]:
         """Best-path texts of log-probabilities [B, T', V + 1]."""
         hypotheses = self.decoding.ctc_decoder_predictions_tensor(log_probs, decoder_lengths=frames)
-        return [hypothesis.text for hypothesis in hypotheses]
+        return [" ".join(hypothesis.text.split()) for hypothesis in hypotheses]  # as on the device: spaces part words
 
     def validation_pass(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         """Loss, and word and character errors of one batch."""

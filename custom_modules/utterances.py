@@ -48,7 +48,7 @@ class Reader:
             AudioError: it cannot be read, or is not all there.
         """
         sound = read_sound(source, channels=self.channels, offset=offset, duration=duration)
-        if sound.missing and duration is None:
+        if sound.missing:
             raise AudioError(
                 f"{source if isinstance(source, (str, Path)) else 'A recording in a shard'} is cut short: "
                 f"{sound.seconds:.2f} s are there of {sound.seconds + sound.missing:.2f}. Fetch it again, or leave it "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.errors import InstantiationException
@@ -30,6 +30,7 @@ class Data:
         test: to report on, by name.
         shards: folder that is learned from instead of `train`, which then is its index.
         channels: of recordings that have several; see `heyjetson.audio.to_mono`.
+        heard: how many utterances of each test set are in `train` too; the preflight counts them.
     """
 
     train: Path
@@ -37,6 +38,7 @@ class Data:
     test: dict[str, Path]
     shards: Path | None = None
     channels: str = "mix"
+    heard: dict[str, int] = field(default_factory=dict)
 
     def named(self) -> dict[str, Path]:
         """All manifests by what they are for."""
@@ -61,7 +63,7 @@ def prepare_data(cfg: DictConfig) -> Data:
         needed = " ".join(f"data.{key}=FILE.jsonl" for key in missing)
         raise ConfigError(
             f"Which recordings? Give {needed}, or data.folder=DIR, or choose a corpus: data=synthetic, digits, an4, "
-            "librispeech, ljspeech or commonvoice."
+            "librispeech, ljspeech, commonvoice or kaldi."
         )
     if cfg.data.prepare:
         from_main("data", lambda: _prepare(cfg.data))

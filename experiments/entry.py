@@ -34,6 +34,7 @@ from experiments.diverged import DivergedError
 from experiments.sweep.relaunch import trial_arguments, trial_folder
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
+from manifests.show import reader_may_leave
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -338,6 +339,7 @@ def entry(config_name: str, **others: str) -> Callable[[Callable[[DictConfig], o
 
     def wrap(task: Callable[[DictConfig], object]) -> Callable[[], None]:
         @functools.wraps(task)
+        @reader_may_leave()
         def run() -> None:
             quiet()
 

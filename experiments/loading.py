@@ -15,9 +15,10 @@ from custom_modules.utterances import LINES, Reader
 from experiments.data import Data
 from experiments.entry import ConfigError
 from manifests import read_manifest
-from manifests.shard import SHARDS
+from manifests.shard import SHARDS, read_index
 
 LOADERS = ("plain", "lhotse")
+BUFFER = 5000  # utterances that are shuffled and put into buckets at a time
 DRY_RUN = 20_000  # batches that are counted; beyond, a pass over the metadata would take minutes
 
 
@@ -46,13 +47,16 @@ def train_loader(cfg: DictConfig, data: Data) -> dict[str, Any]:
         }
     lines = {"input_cfg": [{"type": LINES, "manifest": str(data.train)}]}
     source = {"shar_path": str(data.shards / SHARDS)} if data.shards else lines
+    # Shards are read again and again without end: a larger buffer would be filled by passes over the same utterances.
+    held = min(BUFFER, read_index(data.shards).utterances) if data.shards else BUFFER
     return _shared(cfg, data) | source | {
         "use_lhotse": True,
         "batch_duration": cfg.data.batch_duration,
         "use_bucketing": True,
         "num_buckets": cfg.data.buckets,
-        "bucket_buffer_size": 5000,
-        "shuffle_buffer_size": 5000,
+        "bucket_buffer_size": held,
+        "shuffle_buffer_size": held,
+        "num_cuts_for_bins_estimate": held,
         "shuffle": True,
         "concurrent_bucketing": False,  # its thread never ends on an endless stream, and keeps the process alive
         "seed": cfg.seed,
@@ -95,12 +99,11 @@ def other_shards(arguments: dict[str, Any], step: int) -> dict[str, Any]:
     return arguments | {"seed": seed, "shard_seed": "randomized" if drawn else seed}
 
 
-def batch_durations(arguments: dict[str, Any], loader: Any, ranks: int = 1) -> list[list[float]]:
+def batch_durations(arguments: dict[str, Any], ranks: int = 1) -> list[list[float]]:
     """Seconds of the utterances in each batch of one epoch of one process; for the largest corpora, of a part of one.
 
     Args:
         arguments: of the loader, from `train_loader`.
-        loader: made from them; the plain one is asked for its durations.
         ranks: processes of the run.
     """
     if arguments.get("use_lhotse"):
@@ -114,7 +117,7 @@ def batch_durations(arguments: dict[str, Any], loader: Any, ranks: int = 1) -> l
         sampler, _ = get_lhotse_sampler_from_config(make_structured_with_schema_warnings(quiet), 0, 1)
         batches = list(islice(([cut.duration for cut in cuts] for cuts in sampler), DRY_RUN))
         return batches[::ranks][: max(len(batches) // ranks, 1)]
-    durations = loader.dataset.durations
+    durations = [utterance.duration for utterance in read_manifest(arguments["manifest_filepath"])]
     keys = ("batch_size", "length_spread", "shortest_first", "seed")
     size, spread, shortest_first, seed = (arguments[key] for key in keys)
     order = LengthBatches(durations, size, spread, shortest_first, seed, ranks=ranks)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +18,9 @@ from experiments.entry import ConfigError
 from experiments.ranks import from_main
 from manifests.check import Requirements, check, require
 from manifests.lines import write_manifest
-from manifests.shard import read_index
+from manifests.overlap import Set, compare
+from manifests.shard import read_index, read_listing
+from manifests.show import from_here
 
 DISK_PER_PARAMETER = 4 * 3 * 5  # weights and two moments in float32, in at most five files at once
 
@@ -32,20 +36,20 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
 
     Raises:
         ManifestError: bad utterances, where data.on_bad_sample=fail.
-        ConfigError: too little disk, or parts to freeze that do not exist.
+        ConfigError: too little disk, parts to freeze that do not exist, or sets that share recordings.
     """
     folder = folder or run_dir()
-    replaced = json.loads(from_main("checked", lambda: json.dumps(_check(cfg, model, data, folder))))
+    replaced, data.heard = json.loads(from_main("checked", lambda: json.dumps(_check(cfg, model, data, folder))))
     data.train, data.validation = (
         Path(replaced.pop(name, path)) for name, path in (("train", data.train), ("validation", data.validation))
     )
     data.test |= {name: Path(path) for name, path in replaced.items()}
 
 
-def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> dict[str, str]:
-    """Check all; return the manifests that were filtered, by name."""
+def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """Check all; return the manifests that were filtered, and how much of each test set is learned from, by name."""
     check_learning(cfg, model, folder)
-    needed = 1.2 * DISK_PER_PARAMETER * sum(parameter.numel() for parameter in model.parameters()) + 50e6
+    needed = checkpoint_bytes(model) + 50e6
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ConfigError(
@@ -61,15 +65,22 @@ def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> dic
         decode=cfg.data.check == "full",
         channels=data.channels,
     )
-    skipped, replaced = 0, {}
+    skipped, replaced, sets = 0, {}, []
     for name, manifest in data.named().items():
         if name == "train" and data.shards:
             check_shards(data.shards, needs, cfg.data.sample_rate)
+            if (listed := read_listing(data.shards, name)) is not None:
+                sets.append(listed)
+            else:
+                print(
+                    f"{data.shards} does not list its recordings, so other sets are not compared with it: shard anew."
+                )
             continue
         report = check(manifest, needs)
         require(report, cfg.data.on_bad_sample)
         for note in report.notes.lines():
             print(f"{name}: {note}", file=sys.stderr)
+        sets.append(Set(name, from_here(manifest), report.good))
         if not report.faults:
             continue
         print(report.summary(), file=sys.stderr)
@@ -77,8 +88,53 @@ def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> dic
         kept = folder / f"{name}.checked.jsonl"
         write_manifest(kept, report.good)
         replaced[name] = str(kept)
+    heard = check_apart(cfg, sets)
     print(f"Preflight passed; {skipped} bad utterances left out." if skipped else "Preflight passed.")
-    return replaced
+    return replaced, heard
+
+
+def check_apart(cfg: DictConfig, sets: Sequence[Set]) -> dict[str, int]:
+    """Compare what is learned from, what the best weights are chosen by, and what is tested on; say what they share.
+
+    Test sets may share recordings with each other, as those of LibriSpeech do.
+
+    Args:
+        cfg: the whole configuration.
+        sets: by the names `train`, `validation`, and those of the test sets.
+
+    Returns:
+        how many utterances of each test set are in `train` too.
+
+    Raises:
+        ConfigError: recordings are in two of them, and data.allow_shared is false.
+    """
+    unset = [one.name for one in sets if one.name in cfg.data.test and not cfg.data.test[one.name]]
+    for name in unset:
+        print(f"The test set {name} is the validation set, which the best weights are chosen by: its WER is too low.")
+    compared = [one for one in sets if one.name not in unset]
+    places = {one.name: place for place, one in enumerate(compared)}
+    learned = [places[name] for name in ("train", "validation") if name in places]
+    pairs = [(one, two) for one, two in combinations(range(len(compared)), 2) if one in learned]
+    found = compare(compared, pairs)
+    for note in found.notes():
+        print(note)
+    if faults := found.faults():
+        text = "\n".join(faults)
+        if not cfg.data.allow_shared:
+            raise ConfigError(
+                f"The sets share recordings, and a model looks too good on what it was trained or chosen by:\n{text}\n"
+                "Take them out of one (python -m manifests filter TRAIN.jsonl --not-in TEST.jsonl --out NEW.jsonl), "
+                "divide all anew (python -m manifests split ALL.jsonl), or go on all the same: data.allow_shared=true."
+            )
+        print(f"{text}\ndata.allow_shared=true: going on. Figures on such sets say little about new recordings.")
+    heard = {pair.second.name: len(pair.same) for pair in found.shared if pair.first.name == "train"}
+    chosen_by = heard.pop("validation", None)
+    return heard if chosen_by is None else heard | dict.fromkeys(unset, chosen_by)
+
+
+def checkpoint_bytes(model: SpeechModel) -> float:
+    """What the checkpoints of a run take at most."""
+    return 1.2 * DISK_PER_PARAMETER * sum(parameter.numel() for parameter in model.parameters())
 
 
 def check_learning(cfg: DictConfig, model: SpeechModel, folder: Path) -> None:

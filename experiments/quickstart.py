@@ -46,7 +46,7 @@ def main(overrides: list[str]) -> None:
     step("train", python, "train.py", *overrides)
     run = newest_run(Path("runs/synthetic"))
     nemo = run / "model.nemo"
-    step("export", python, "export.py", f"model={nemo}", f"out={BUNDLE}", "licence=Apache-2.0")
+    step("export", python, "export.py", f"model={nemo}", f"out={BUNDLE}", f"manifest={test}", "licence=Apache-2.0")
     report_path = run / "bundle_test.json"
     step("evaluate", python, "evaluate.py", f"model={BUNDLE}", f"manifest={test}", f"out={report_path}", "worst=5")
     examples = [json.loads(line) for line in test.read_text().splitlines()[:3]]

@@ -43,12 +43,14 @@ class Report:
         model: by what.
         rows: in the manifest's order.
         seconds: time the model took, sound already in memory.
+        heard: utterances that the model was trained on; None where that is not known.
     """
 
     manifest: str
     model: str
     rows: list[Row]
     seconds: float
+    heard: int | None = None
 
     def totals(self) -> dict[str, float]:
         """Pooled figures of the set, with the ends of the WER's 95 % interval."""
@@ -72,7 +74,12 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Everything as JSON."""
-        record = {"manifest": self.manifest, "model": self.model, **self.totals()}
+        record: dict[str, Any] = {
+            "manifest": self.manifest,
+            "model": self.model,
+            **self.totals(),
+            "shared_with_training": self.heard,
+        }
         record["utterance_results"] = [asdict(row) for row in self.rows]
         path.write_text(json.dumps(record, indent=1))
 

@@ -26,6 +26,7 @@ from experiments.data import Data
 from experiments.diverged import DivergedError
 from experiments.divergence import Divergence, spoilt_weight
 from experiments.entry import ConfigError
+from experiments.estimate import estimate, sentence
 from experiments.evaluation import evaluate_nemo
 from experiments.history import RunHistory
 from experiments.hush import hush
@@ -40,7 +41,7 @@ from experiments.loading import (
 from experiments.loops import make_resumable
 from experiments.outcome import best_weights, end, shown, so_far
 from experiments.preemption import Preemption, StoppedError, leave
-from experiments.preflight import run_dir
+from experiments.preflight import checkpoint_bytes, run_dir
 from experiments.ranks import from_main, is_main
 from experiments.report import summarise
 from experiments.resumption import Resumption, validated
@@ -178,7 +179,8 @@ def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
     checkpoint = start_from(cfg)
-    set_up_data(cfg, model, trainer, data, step_of(checkpoint) if checkpoint else 0)
+    done = step_of(checkpoint) if checkpoint else 0
+    batches = set_up_data(cfg, model, trainer, data, done)
     if cfg.init_from and cfg.resume and is_main():
         if checkpoint is None:
             initialise.load(cfg, model)
@@ -186,6 +188,9 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
             print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
     if checkpoint is None and is_main() and not model.preprocessor.fitted:
         fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
+    if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
+        found = estimate(model, trainer, batches, cfg.timed_steps)
+        print(sentence(found, trainer, len(batches), run_dir(), checkpoint_bytes(model), done))
     learn(cfg, model, trainer, checkpoint)
 
 
@@ -241,13 +246,19 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     parallel.part()
 
 
-def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data, step: int = 0) -> None:
+def set_up_data(
+    cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data, step: int = 0
+) -> list[list[float]]:
     """Give the model its loaders, for a run that begins or goes on at a step, and say how much of the batches is
-    padding."""
+    padding.
+
+    Returns:
+        seconds of the utterances in each batch of an epoch.
+    """
     arguments = train_loader(cfg, data)
     if arguments.get("use_lhotse"):
-        batches = batch_durations(arguments, None, trainer.world_size)
-        arguments["order"] = fingerprint(batches)
+        batches = batch_durations(arguments, trainer.world_size)
+        arguments["order"] = fingerprint(None if data.shards else batches)
         if data.shards and step:
             arguments = other_shards(arguments, step)
         steps = -(-len(batches) // trainer.accumulate_grad_batches)
@@ -257,12 +268,13 @@ def set_up_data(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: 
         model.setup_training_data(OmegaConf.create(arguments))
     else:
         model.setup_training_data(OmegaConf.create(arguments))
-        batches = batch_durations(arguments, model._train_dl, trainer.world_size)
+        batches = batch_durations(arguments, trainer.world_size)
     print(describe(batches, trainer.world_size))
     try:
         model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    return batches
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -326,6 +338,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     model.save_to(str(nemo))
     for name, manifest in data.test.items():
         report = evaluate_nemo(model, manifest, cfg.data.batch_size, data.channels)
+        report.heard = data.heard.get(name)
         report.write(folder / f"test_{name}.json")
         metrics["test"][name] = report.totals()
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))

@@ -94,7 +94,7 @@ def make_decoder(
     n_best: int = 1,
     options: BeamOptions | None = None,
 ) -> Decoder:
-    """A decoder for one stream: the best path where nothing else is asked for, else a beam search.
+    """A decoder for one stream: the best path where nothing of a beam search is asked for, else that.
 
     Args:
         labels: V characters.
@@ -103,14 +103,15 @@ def make_decoder(
         scorer: language model.
         hot_words: words and phrases with what each adds to the score, in natural-log units.
         n_best: readings that `finish` returns at most.
-        options: of the beam search; where None, the beam is as wide as the scorer was tuned for.
+        options: of the beam search, which they ask for by themselves; where None, the beam is as wide as the scorer was
+            tuned for.
 
     Raises:
         DecoderError: hot words cannot be written with the labels, or a library is missing.
     """
     if n_best < 1:
         raise DecoderError(f"n_best must be 1 or more, found {n_best}.")
-    if scorer is None and not hot_words and n_best == 1:
+    if scorer is None and not hot_words and n_best == 1 and options is None:
         return GreedyDecoder(labels, blank_id, frame_seconds)
     from heyjetson.beam import BeamDecoder, BeamOptions
     from heyjetson.guide import Guide

@@ -13,6 +13,18 @@ class AudioError(HeyJetsonError):
     """A recording cannot be read, or holds nothing that can be transcribed."""
 
 
+class UnknownFormatError(AudioError):
+    """What was given is in no format that is read here."""
+
+
+class EmptyError(AudioError):
+    """A recording that holds no sound."""
+
+
+class SegmentError(AudioError):
+    """A recording ends before a segment of it does."""
+
+
 class StreamError(HeyJetsonError):
     """A stream is used in a way that it cannot be."""
 

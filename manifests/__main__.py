@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from manifests import ManifestError
 from manifests.commands import datasets, lines, sound, trigger
+from manifests.show import reader_may_leave
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,4 +40,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with reader_may_leave():
+        sys.exit(main())

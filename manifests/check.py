@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from heyjetson.audio import measure, read_sound
+from heyjetson.audio import read_sound
 from heyjetson.audio.channels import channel_number
-from heyjetson.errors import AudioError
-from manifests.convert import SLACK, duration
+from heyjetson.errors import AudioError, SegmentError
+from manifests.convert import duration
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.notes import Notes
 from manifests.progress import progress, threaded
@@ -62,6 +62,7 @@ class Report:
         faults: one sentence for each bad utterance, with file and line.
         kinds: how many faults of each kind.
         notes: what was noted of the sound of good utterances.
+        utterances: all, in the manifest's order.
     """
 
     manifest: Path
@@ -69,6 +70,7 @@ class Report:
     faults: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     notes: Notes = field(default_factory=Notes)
+    utterances: Sequence[Utterance] = ()
 
     def summary(self) -> str:
         """All kinds with their counts, and the first faults in full."""
@@ -142,9 +144,10 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
     try:
         sound = read_sound(utterance.audio, channels=needs.channels, offset=offset, duration=wanted)
     except AudioError as error:
-        return _outside(utterance) or _Finding(UNREADABLE, str(error).replace(f"{utterance.audio} ", "", 1))
+        kind = "segments outside their files" if isinstance(error, SegmentError) else UNREADABLE
+        return _Finding(kind, str(error).removeprefix(str(utterance.audio)).lstrip(": "))
     seconds = sound.seconds
-    if wanted is None and sound.missing:
+    if sound.missing:
         return _Finding(
             "cut short files",
             f"is cut short: {seconds:.2f} s are there of {seconds + sound.missing:.2f}. Fetch it again, or remove the "
@@ -161,25 +164,6 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
     return seconds, sound.notes
 
 
-def _outside(utterance: Utterance) -> _Finding | None:
-    """What is wrong with a segment that could not be read, where the recording itself can be."""
-    offset, wanted = utterance.segment
-    if wanted is None:
-        return None
-    try:
-        length = measure(utterance.audio)
-    except AudioError:
-        return None
-    if offset < length.seconds and offset + wanted <= length.seconds + SLACK:
-        return None
-    cut = f" It is cut short: {length.missing:.2f} s are missing." if length.missing else ""
-    return _Finding(
-        "segments outside their files",
-        f"the segment of {offset:.2f} to {offset + wanted:.2f} s is not within the file, which lasts "
-        f"{length.seconds:.2f} s.{cut} Correct its offset and duration.",
-    )
-
-
 def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
     """Check every utterance of a manifest; bad ones are reported, not raised.
 
@@ -194,6 +178,7 @@ def check(manifest: str | os.PathLike[str], needs: Requirements) -> Report:
 
 
 def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirements) -> Report:
+    report.utterances = utterances
     found: Iterable[_Finding]
     if needs.decode:
         found = threaded(lambda utterance: _examined(utterance, needs), utterances, f"checking {report.manifest.name}")
@@ -247,14 +232,27 @@ def mend(manifest: str | os.PathLike[str], needs: Requirements, text: TextOption
         except ManifestError:
             return utterance.duration  # the check will say what is wrong with it
 
-    before = read_manifest(manifest)
+    report = Report(Path(manifest))
+    before = _normalised(read_manifest(manifest), normaliser, report)
     lasting = threaded(seconds, before, f"measuring {Path(manifest).name}")
-    after = [
-        replace(one, text=normaliser(one.text), duration=lasts) for one, lasts in zip(before, lasting, strict=True)
-    ]
+    after = [replace(one, duration=lasts) for one, lasts in zip(before, lasting, strict=True)]
     corrected = sum(abs(a.duration - b.duration) > 0.01 for a, b in zip(before, after, strict=True))
     changes = list(normaliser.report()) + ([f"durations: {corrected} corrected"] if corrected else [])
-    return Mended(_examine(Report(Path(manifest)), after, needs), changes)
+    return Mended(_examine(report, after, needs), changes)
+
+
+def _normalised(utterances: Iterable[Utterance], normaliser: Normaliser, report: Report) -> list[Utterance]:
+    """Utterances with their transcripts in the labels; those that are refused go to the report."""
+    fit = []
+    for one in utterances:
+        text, refused = normaliser(one.text)
+        if refused:
+            report.kinds[refused.counted] += 1
+            audio = short(str(one.audio), LONGEST_PATH)
+            report.faults.append(f"{report.manifest}:{one.line}: {audio}: {refused.of(one.text)}")
+        else:
+            fit.append(replace(one, text=text))
+    return fit
 
 
 def require(report: Report, on_bad_sample: str) -> None:

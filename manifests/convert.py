@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,19 @@ _UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError)
 
 class CutError(ManifestError):
     """A recording ends before its own header says, or before the segment that is wanted."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What came of a recording.
+
+    Args:
+        seconds: its length.
+        notes: what a user should know of it, a sentence each.
+    """
+
+    seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -104,13 +117,13 @@ class Segments:
 
     def read(self, offset: float, duration: float | None) -> Sound:
         """A segment as mono; see `decode`."""
-        with _named(self.path):
+        with naming(self.path):
             if self.keep:
                 self._all = self._all or read_sound(self.path)
                 sound = _cut_out(self.path, self._all, offset, duration).mono(self.channels)
             else:
                 sound = read_sound(self.path, channels=self.channels, offset=offset, duration=duration)
-        if sound.missing and duration is None:
+        if sound.missing:
             raise _cut(self.path, offset + sound.seconds, sound.missing)
         _lasting(self.path, sound.seconds)
         return sound
@@ -120,7 +133,8 @@ def _cut_out(path: Path, sound: Sound, offset: float, duration: float | None) ->
     inside(path, Length(sound.seconds, sound.rate, sound.channels, sound.missing), offset, duration)
     start = round(offset * sound.rate)
     stop = None if duration is None else start + round(duration * sound.rate)
-    return replace(sound, samples=sound.samples[start:stop])
+    notes = () if sound.missing else sound.notes  # what is missing is missing elsewhere
+    return replace(sound, samples=sound.samples[start:stop], missing=0.0, notes=notes)
 
 
 def inside(path: Path, length: Length, offset: float, duration: float | None) -> float:
@@ -156,7 +170,7 @@ def convert(
     channels: str = "mix",
     offset: float | None = None,
     duration: float | None = None,
-) -> tuple[float, tuple[str, ...]]:
+) -> Converted:
     """Write a recording, or a segment of it, as 16-bit mono wav.
 
     A target that was made of the same, with the time of its source, is kept.
@@ -169,9 +183,6 @@ def convert(
         offset: seconds before the segment; None where all of the recording is wanted.
         duration: seconds of the segment; to the end when None.
 
-    Returns:
-        duration in seconds, and what a user should know of the recording, a sentence each.
-
     Raises:
         CutError: the source ends too early.
         ManifestError: the source cannot be read, holds nothing, or is the target itself.
@@ -179,7 +190,7 @@ def convert(
     """
     segments = source if isinstance(source, Segments) else Segments(source, channels)
     path = segments.path
-    _require_file(path)
+    require_file(path)
     original = path.stat()
     recipe = {"channels": segments.channels, "offset": offset, "duration": duration}
     finished = _finished(path, original, target, sample_rate, recipe)
@@ -201,12 +212,12 @@ def convert(
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return seconds, sound.notes
+    return Converted(seconds, sound.notes)
 
 
 def _finished(
     source: Path, original: os.stat_result, target: Path, sample_rate: int, recipe: dict[str, Any]
-) -> tuple[float, tuple[str, ...]] | None:
+) -> Converted | None:
     try:
         there = target.stat()
     except FileNotFoundError:
@@ -220,7 +231,7 @@ def _finished(
         made = dict(json.loads(file.comment))
         notes = tuple(made.pop("notes"))
         if made == recipe and file.frames and file.samplerate == sample_rate:
-            return file.frames / sample_rate, notes
+            return Converted(file.frames / sample_rate, notes)
     return None
 
 
@@ -230,8 +241,8 @@ def length(path: Path) -> Length:
     Raises:
         ManifestError: the file is missing, unreadable or empty.
     """
-    _require_file(path)
-    with _named(path):
+    require_file(path)
+    with naming(path):
         found = measure(path)
     _lasting(path, found.seconds)
     return found
@@ -248,9 +259,9 @@ def duration(path: Path) -> float:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """What cannot be read is a `ManifestError` that names the recording."""
-    _require_file(path)
+def naming(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a recording becomes a `ManifestError` that names it."""
+    require_file(path)
     try:
         yield
     except AudioError as error:
@@ -258,7 +269,12 @@ def _named(path: Path) -> Iterator[None]:
         raise ManifestError(said if str(path) in said else f"{path}: {said}") from None
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Refuse what is not there, or is no file.
+
+    Raises:
+        ManifestError: it names the path.
+    """
     try:
         if not path.is_file():
             raise ManifestError(f"{path} is a folder, not a recording." if path.is_dir() else f"{path} does not exist.")

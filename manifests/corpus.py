@@ -6,7 +6,7 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from pathlib import Path
@@ -15,14 +15,16 @@ from typing import Any
 from heyjetson.audio.channels import channel_number
 from heyjetson.errors import AudioError
 from manifests.convert import CutError, Segments, convert, inside, length
+from manifests.cuts import cut_name
 from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.notes import Notes
+from manifests.overlap import joined, twins
 from manifests.progress import threaded
 from manifests.show import from_here
 from manifests.text import Normaliser, TextOptions, options_from
 
 SHOWN = 8
-SKIPPED = "skipped.txt"
+SKIPPED, NOTED = "skipped.txt", "noted.txt"
 UNREADABLE = "unreadable recordings"
 SPLITS = ("train", "validation", "test")  # in the order they are shown in, before others
 
@@ -105,8 +107,10 @@ class Made:
         hours: of each split.
         faults: recordings left out, each with the reason.
         kinds: how many for each reason.
-        text: what normalisation changed, a line for each step.
+        text: what normalisation changed and refused, a line for each rule.
         sound: what was noted of recordings that are used, a line for each kind.
+        source: what was understood of the dataset, a line each.
+        shared: what is there under two names, and whether two splits have it, a line each.
     """
 
     manifests: dict[str, Path]
@@ -116,18 +120,26 @@ class Made:
     kinds: Counter[str]
     text: list[str]
     sound: list[str] = field(default_factory=list)
+    source: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
 
     def notes(self) -> Iterator[str]:
-        """What normalisation changed, what was noted of the sound, and what was left out and why, a line each."""
+        """How the dataset was read, what was changed in texts, noted of the sound, left out and why, a line each."""
+        yield from self.source
         for line in self.text:
             yield f"text: {line}"
         for line in self.sound:
             yield f"sound: {line}"
+        if self.sound:
+            yield f"sound: all of these recordings are listed in {self._beside(NOTED)}"
+        yield from self.shared
         if self.faults:
             counts = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
-            listed = from_here(next(iter(self.manifests.values())).with_name(SKIPPED))
-            yield f"{len(self.faults)} recordings were left out ({counts}); all are listed in {listed}:"
+            yield f"{len(self.faults)} recordings were left out ({counts}); all are listed in {self._beside(SKIPPED)}:"
             yield from (f"  {fault}" for fault in self.faults[:SHOWN])
+
+    def _beside(self, name: str) -> Path:
+        return from_here(next(iter(self.manifests.values())).with_name(name))
 
 
 def share(key: str, seed: str = "") -> float:
@@ -136,15 +148,18 @@ def share(key: str, seed: str = "") -> float:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") / 2**64
 
 
-def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Recording]:
+def hold_out(
+    recordings: list[Recording], options: CorpusOptions, first: Sequence[int] | None = None
+) -> list[Recording]:
     """Move a share of `train` to `validation` and `test` where there are none, and out of all other splits.
 
     Speakers are moved as a whole where there are ten, else recordings by their names, with all of their segments where
-    there are ten recordings.
+    there are ten recordings. What is there under two names is moved as a whole too.
 
     Args:
         recordings: of one dataset.
         options: the shares; each gets one speaker or recording at least, as long as one is left to train on.
+        first: for each recording the place of the first that is the same; found when None.
 
     Raises:
         ManifestError: the shares leave nothing to train on.
@@ -161,11 +176,14 @@ def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Record
 
     by_file = len({recording.audio for recording in trained}) >= 10
 
-    def key(recording: Recording) -> str:
+    def own(recording: Recording) -> str:
         whole = recording.audio.name if by_file and recording.offset is not None else recording.name
         return str(by_speaker and recording.extra.get("speaker") or whole)
 
-    places = sorted((share(one), one) for one in {key(recording) for recording in trained})
+    groups = twins(recordings) if first is None else first
+    learned = [group for group, recording in zip(groups, recordings, strict=True) if "train" in recording.splits]
+    together = joined([own(recording) for recording in trained], learned)
+    places = sorted((share(one), one) for one in set(together.values()))
     moved: dict[str, str] = {}
     start = 0.0
     for name, part in parts.items():
@@ -176,8 +194,8 @@ def hold_out(recordings: list[Recording], options: CorpusOptions) -> list[Record
         moved.update(dict.fromkeys(held if len(held) < len(left) else held[1:], name))
         start += part
     return [
-        replace(recording, splits=(moved[key(recording)],))
-        if "train" in recording.splits and key(recording) in moved
+        replace(recording, splits=(moved[together[own(recording)]],))
+        if "train" in recording.splits and together[own(recording)] in moved
         else recording
         for recording in recordings
     ]
@@ -197,7 +215,9 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         ManifestError: there is no recording, two have one name, none could be used, or `out` cannot be written to.
     """
     out = out.absolute()
-    found = hold_out(_distinct(list(recordings)), options)
+    listed = _distinct(list(recordings))
+    first = twins(listed)
+    found = hold_out(listed, options, first)
     if not found:
         raise ManifestError("The dataset holds no recordings. Is this the right folder?")
     _refuse_clashes(found)
@@ -212,13 +232,13 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
     groups = _by_audio(found)
     converted = threaded(lambda group: _sounds(group, out, options), groups, "converting", options.workers)
     for recording, made in zip(chain.from_iterable(groups), chain.from_iterable(converted), strict=True):
-        text = normaliser(recording.text)
+        text, refused = normaliser(recording.text)
         if isinstance(made, _Fault):
             kinds[made.kind] += 1
             faults.append(made.said)
-        elif strange := normaliser.unfit(text):
-            kinds["transcripts with characters outside the labels"] += 1
-            faults.append(f"{recording.shown()}: characters outside the labels {strange!r}: {recording.text!r:.80}")
+        elif refused:
+            kinds[refused.counted] += 1
+            faults.append(f"{recording.shown()}: {refused.of(recording.text)}")
         elif not text:
             kinds["empty transcripts"] += 1
             faults.append(f"{recording.shown()}: the transcript is empty or missing.")
@@ -228,7 +248,8 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
             utterance = Utterance(made.path, made.seconds, text, extra=recording.extra, offset=offset)
             for split in recording.splits:
                 lines.setdefault(split, []).append(utterance)
-    _list_skipped(out / SKIPPED, faults)
+    write_list(out / SKIPPED, faults)
+    write_list(out / NOTED, notes.listed)
     if not lines:
         listed = "\n".join(f"  {fault}" for fault in faults[:SHOWN])
         raise ManifestError(f"None of {len(found)} recordings could be used; {out / SKIPPED} lists all:\n{listed}")
@@ -238,7 +259,8 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         write_manifest(manifests[split], utterances)
     counts = Counter({split: len(utterances) for split, utterances in lines.items()})
     hours = {split: sum(one.duration for one in utterances) / 3600 for split, utterances in lines.items()}
-    return Made(manifests, counts, hours, faults, kinds, list(normaliser.report()), list(notes.lines()))
+    said = list(normaliser.report()), list(notes.lines())
+    return Made(manifests, counts, hours, faults, kinds, *said, shared=_shared(found, first))
 
 
 @dataclass(frozen=True)
@@ -276,12 +298,8 @@ def _sounds(group: list[Recording], out: Path, options: CorpusOptions) -> list[_
                 made.append(_Ready(one.audio.absolute(), seconds, found.notes))
             else:
                 target = out / "wavs" / f"{one.name}.wav"
-                made.append(
-                    _Ready(
-                        target,
-                        *convert(segments, target, options.sample_rate, offset=one.offset, duration=one.duration),
-                    )
-                )
+                done = convert(segments, target, options.sample_rate, offset=one.offset, duration=one.duration)
+                made.append(_Ready(target, done.seconds, done.notes))
         except CutError as error:
             made.append(_Fault("cut short recordings", str(error)))
         except ManifestError as error:
@@ -301,12 +319,32 @@ def _distinct(recordings: list[Recording]) -> list[Recording]:
     often = Counter(recording.name for recording in recordings if recording.offset is not None)
 
     def distinct(one: Recording) -> Recording:
-        if one.offset is None or often[one.name] < 2:
-            return one
-        end = "end" if one.duration is None else f"{round((one.offset + one.duration) * 1000):07d}"
-        return replace(one, name=f"{one.name}-{round(one.offset * 1000):07d}-{end}")
+        return replace(one, name=cut_name(one.name, one.offset, one.duration)) if often[one.name] > 1 else one
 
     return [distinct(recording) for recording in recordings]
+
+
+def _shared(recordings: Sequence[Recording], first: Sequence[int]) -> list[str]:
+    """What is there under two names, and what the dataset itself has in two splits."""
+    again = [
+        (one, recordings[place]) for one, place in zip(recordings, first, strict=True) if one is not recordings[place]
+    ]
+    apart = [pair for pair in again if pair[0].splits != pair[1].splits]
+    lines = []
+    if len(again) > len(apart):
+        one, two = next(pair for pair in again if pair[0].splits == pair[1].splits)
+        lines.append(
+            f"{len(again) - len(apart):,} recordings are there under another name too ({one.audio.name} is "
+            f"{two.audio.name}, for one); kept in one split"
+        )
+    if apart:
+        one, two = apart[0]
+        lines.append(
+            f"{len(apart):,} recordings are in two splits of the dataset ({one.audio} of {', '.join(one.splits)} is "
+            f"{two.audio} of {', '.join(two.splits)}, for one); train.py refuses such sets: take them out of one with "
+            "`python -m manifests filter … --not-in FILE.jsonl`"
+        )
+    return lines
 
 
 def _refuse_clashes(recordings: list[Recording]) -> None:
@@ -336,8 +374,9 @@ def _shown(path: Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _list_skipped(path: Path, faults: list[str]) -> None:
-    if faults:
-        path.write_text("\n".join(faults) + "\n", encoding="utf-8", errors="backslashreplace")
+def write_list(path: Path, lines: list[str]) -> None:
+    """Write a list beside the manifests, or remove it where there is nothing to list."""
+    if lines:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
     else:
         path.unlink(missing_ok=True)

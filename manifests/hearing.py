@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from heyjetson.audio import choose, open_sound
-from heyjetson.errors import AudioError
 from manifests.check import SILENCE
+from manifests.convert import naming
 from manifests.distribution import Distribution
-from manifests.lines import Utterance
+from manifests.lines import ManifestError, Utterance
 from manifests.progress import threaded
 from manifests.show import LONGEST_PATH, short
 
@@ -134,15 +134,15 @@ class _Clip:
 
 def _listen(utterance: Utterance) -> _Clip | str:
     """What a recording sounds like, or the reason why it cannot be read."""
-    audio = short(str(utterance.audio), LONGEST_PATH)
     offset, duration = utterance.segment
     try:
-        with open_sound(utterance.audio, offset=offset, duration=duration) as stream:
+        with naming(utterance.audio), open_sound(utterance.audio, offset=offset, duration=duration) as stream:
             rate = stream.rate
             samples = next(stream.blocks(LISTENED * rate), np.zeros((0, stream.channels), np.float32))
-    except (AudioError, OSError, ValueError) as error:  # a name that cannot be is the last
-        return f"line {utterance.line}: {error if audio in str(error) else f'{audio}: {error}'}"
+    except ManifestError as error:
+        return f"line {utterance.line}: {short(str(error), LONGEST_PATH)}"
     if not len(samples) or not np.isfinite(samples).all():
+        audio = short(str(utterance.audio), LONGEST_PATH)
         return f"line {utterance.line}: {audio} holds no samples, or samples that are not numbers."
     peak = float(np.abs(samples).max())
     snr = estimate_snr(choose(samples)[0], rate) if peak >= SILENCE else None

@@ -23,6 +23,7 @@ from heyjetson.audio import is_recording, measure, read_sound, resample
 from heyjetson.errors import AudioError
 from manifests.acoustics import add_noise, add_room, coloured_noise, room
 from manifests.convert import decode
+from manifests.convert import length as length_of
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.progress import progress
 
@@ -276,8 +277,8 @@ def _audible(samples: np.ndarray) -> bool:
 def _header(path: Path) -> tuple[int, int] | str:
     """Frames and hertz; a sentence where there are none."""
     try:
-        length = measure(path)
-    except AudioError as error:
+        length = length_of(path)
+    except ManifestError as error:
         return str(error)
     return (round(length.seconds * length.rate), length.rate)
 

@@ -20,12 +20,14 @@ class Notes:
     """
 
     def __init__(self) -> None:
+        self.listed: list[str] = []  # all of them, each after the name of its recording
         self._counts: Counter[str] = Counter()
         self._first: dict[str, tuple[str, str]] = {}
 
     def add(self, name: str, notes: Iterable[str]) -> None:
         """Count what was noted of a recording."""
         for note in notes:
+            self.listed.append(f"{name}: {note}")
             kind = _NUMBER.sub("#", note)
             self._counts[kind] += 1
             self._first.setdefault(kind, (name, note))

@@ -10,29 +10,37 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from manifests.corpus import SKIPPED, CorpusOptions, Made, Recording, build
+from manifests.corpus import SHOWN, SKIPPED, CorpusOptions, Made, Recording, build, write_list
+from manifests.found import Found
 from manifests.lines import ManifestError
 
 STAMP = "corpus.json"
 
 
-def make(dataset: str, recordings: Sequence[Recording], out: Path, options: CorpusOptions) -> Made:
+def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, options: CorpusOptions) -> Made:
     """Build a corpus below `out`, whatever was there before; sound that is converted already is kept.
 
     Args:
         dataset: its name and what was chosen of it, for `prepare` to compare.
-        recordings: of the dataset.
+        recordings: of the dataset; what was left out of it already is told with what `build` leaves out.
         out: folder to write to.
         options: how.
 
     Raises:
         ManifestError: see `corpus.build`.
     """
-    out = out.absolute()
+    out, found = out.absolute(), Found.of(recordings)
+    if found.faults and not found.recordings:
+        listed = "\n".join(f"  {fault}" for fault in found.faults[:SHOWN])
+        raise ManifestError(f"Nothing is left of the dataset; {len(found.faults)} entries were left out:\n{listed}")
     before = _noted(out)
     if before:
         _note(out, before | {"fingerprint": ""})  # should it be interrupted, what is there is neither this nor that
-    made = build(recordings, out, options)
+    made = build(found.recordings, out, options)
+    if found.faults:
+        made.faults, made.kinds = [*found.faults, *made.faults], found.kinds + made.kinds
+        write_list(out / SKIPPED, made.faults)
+    made.source = found.notes
     for split in set(before.get("counts", ())) - set(made.counts):
         # What was held out before may be learned from now: a test set left over would hold the same recordings.
         (out / f"{split}.jsonl").unlink(missing_ok=True)
@@ -40,14 +48,16 @@ def make(dataset: str, recordings: Sequence[Recording], out: Path, options: Corp
     _note(
         out,
         {
-            "fingerprint": _hash([chosen, _listing(recordings)])[:12],
+            "fingerprint": _hash([chosen, _listing(found.recordings)])[:12],
             "options": chosen,
-            "recordings": _listing(recordings),
+            "recordings": _listing(found.recordings),
             "counts": made.counts,
             "hours": made.hours,
             "left out": made.kinds,
             "text": made.text,
             "sound": made.sound,
+            "source": made.source,
+            "shared": made.shared,
         },
     )
     return made
@@ -58,7 +68,7 @@ def prepare(
     source: str | None,
     out: str,
     options: Mapping[str, Any],
-    find: Callable[[Path | None, Path], list[Recording]],
+    find: Callable[[Path | None, Path], list[Recording] | Found],
 ) -> Made:
     """Make a corpus with arguments as a configuration has them, or reuse the one that is there.
 
@@ -85,14 +95,15 @@ def prepare(
         raise ManifestError(f"{out} holds {before.get('dataset') or 'another corpus'}, not {dataset}. {cure}")
     if changed := [f"{key} was {before.get(key)!r} and is {now[key]!r}" for key in now if before.get(key) != now[key]]:
         raise ManifestError(f"{out} was made with other options: {', '.join(changed)}. {cure}")
-    if given and given.exists() and _listing(find(given, folder)) != noted["recordings"]:
+    if given and given.exists() and _listing(Found.of(find(given, folder)).recordings) != noted["recordings"]:
         raise ManifestError(f"{out} was made from other recordings than those in {source}. {cure}")
     return _made(folder, noted)
 
 
 def _chosen(dataset: str, options: CorpusOptions) -> dict[str, Any]:
     """All that decides what is written, by the keys of the configuration."""
-    text = asdict(options.text) | {"labels": "".join(sorted(options.text.labels))}
+    chosen = options.text
+    text = asdict(chosen) | {"labels": "".join(sorted(chosen.labels)), "markup": sorted(chosen.markup)}
     return {
         "dataset": dataset,
         "sample_rate": options.sample_rate,
@@ -106,7 +117,11 @@ def _chosen(dataset: str, options: CorpusOptions) -> dict[str, Any]:
 
 def _listing(recordings: Sequence[Recording]) -> str:
     """A hash of what there is to be made; without the sound, which nobody could read at every start."""
-    return _hash(sorted((one.name, one.text, str(one.offset), str(one.duration), *one.splits) for one in recordings))
+    return _hash(sorted((one.name, one.text, *one.splits, *_cut(one)) for one in recordings))
+
+
+def _cut(recording: Recording) -> tuple[str, ...]:
+    return () if recording.offset is None else (f"{recording.offset}", f"{recording.duration}")
 
 
 def _hash(described: Any) -> str:
@@ -135,5 +150,6 @@ def _made(folder: Path, noted: dict[str, Any]) -> Made:
     skipped = folder / SKIPPED
     faults = skipped.read_text(encoding="utf-8").splitlines() if skipped.exists() else []
     manifests = {split: folder / f"{split}.jsonl" for split in noted["counts"]}
-    kinds, sound = Counter(noted["left out"]), noted.get("sound", [])
-    return Made(manifests, Counter(noted["counts"]), noted["hours"], faults, kinds, noted["text"], sound)
+    kinds, counts = Counter(noted["left out"]), Counter(noted["counts"])
+    sound, source, shared = (noted.get(key, []) for key in ("sound", "source", "shared"))
+    return Made(manifests, counts, noted["hours"], faults, kinds, noted["text"], sound, source, shared)

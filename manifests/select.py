@@ -10,18 +10,24 @@ from pathlib import Path
 
 from manifests.corpus import share
 from manifests.lines import ManifestError, Utterance, read_manifest
+from manifests.overlap import joined, twins
 
 
 def split(
     utterances: Sequence[Utterance], parts: dict[str, float], by: str = "speaker", seed: str = ""
-) -> dict[str, list[Utterance]]:
+) -> tuple[dict[str, list[Utterance]], int]:
     """Divide utterances by a hash of a key, so that adding some never moves the others.
+
+    What is said in one recording stays together, under whatever names it comes: with it all lines of their values.
 
     Args:
         utterances: of one manifest.
         parts: share of each part; they must add up to 1.
         by: `speaker` or another key of the lines, all lines of one value going to one part; `hash` divides utterances.
         seed: another seed, another division.
+
+    Returns:
+        the utterances of each part, and how many are recordings that come again.
 
     Raises:
         ManifestError: the shares are wrong, a line lacks the key, or a part would stay empty.
@@ -31,14 +37,18 @@ def split(
     divided: dict[str, list[Utterance]] = {name: [] for name in parts}
     ends = list(zip(parts, accumulate(parts.values()), strict=True))
     ends[-1] = (ends[-1][0], 1.0)  # shares that add up to 0.9999999 leave nothing over
+    keys = []
     for utterance in utterances:
         if by == "hash":
-            key = f"{utterance.audio.name}/{utterance.text}"
+            keys.append(f"{utterance.audio.name}/{utterance.text}")
         elif by in utterance.extra:
-            key = str(utterance.extra[by])
+            keys.append(str(utterance.extra[by]))
         else:
             raise ManifestError(f"Line {utterance.line} has no key {by!r}. Give --by hash, or a key all lines have.")
-        place = share(key, seed)
+    first = twins(utterances)
+    together = joined(keys, first)
+    for utterance, key in zip(utterances, keys, strict=True):
+        place = share(together[key], seed)
         divided[next(name for name, end in ends if place < end)].append(utterance)
     if empty := [name for name, lines in divided.items() if not lines]:
         values = len({str(utterance.extra.get(by)) for utterance in utterances})
@@ -48,7 +58,7 @@ def split(
             f"{', '.join(empty)} would be empty: {len(utterances)} utterances{found}. Give {cure}other shares, or "
             "another --seed."
         )
-    return divided
+    return divided, sum(place != same for place, same in enumerate(first))
 
 
 def merge(manifests: Iterable[Path]) -> tuple[list[Utterance], int]:

@@ -1,7 +1,7 @@
 """Shards for storage that dislikes many small files: Lhotse Shar, which NeMo's loader streams from disk or a bucket.
 
 A shard is a tar of recordings and a gzipped list of what is said in them. They lie in `shar/`, where Lhotse takes every
-file for a shard; `index.json` above says how much there is.
+file for a shard; above, `index.json` says how much there is, and `utterances.jsonl` what, to compare other sets with.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -19,13 +19,16 @@ import soundfile
 from heyjetson.audio import read_sound
 from heyjetson.errors import AudioError
 from manifests.check import Requirements, check, require
+from manifests.contents import full_contents
 from manifests.convert import length
 from manifests.corpus import share
-from manifests.lines import ManifestError, Utterance
+from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
+from manifests.overlap import Set
 from manifests.progress import progress
 
 INDEX = "index.json"
 SHARDS = "shar"
+LISTING = "utterances.jsonl"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,23 @@ def read_index(folder: Path) -> Index:
         raise ManifestError(f"{path} is not an index of shards ({error}). Make the shards again.") from None
 
 
+def read_listing(folder: Path, name: str) -> Set | None:
+    """What a folder of shards holds, to compare with other sets; None where it was made before this was noted.
+
+    Args:
+        folder: of the shards.
+        name: of the set, for messages.
+
+    Raises:
+        ManifestError: the listing is there and is not one.
+    """
+    path = folder / LISTING
+    if not path.is_file():
+        return None
+    lines = read_manifest(path)
+    return Set(name, path, lines, [str(line.extra.get("sound")) for line in lines])
+
+
 def shard(
     manifest: Path, out: Path, shards: int, needs: Requirements, seed: str = "", on_bad_sample: str = "fail"
 ) -> Index:
@@ -102,6 +122,9 @@ def shard(
             characters="".join(sorted(set().union(*(utterance.text for utterance in drawn)))),
             sample_rates=sorted(rates),
         )
+        sounds = full_contents([utterance.audio for utterance in drawn])
+        listed = (replace(one, extra=one.extra | {"sound": sound}) for one, sound in zip(drawn, sounds, strict=True))
+        write_manifest(partial / LISTING, listed)
         (partial / INDEX).write_text(json.dumps(asdict(index), indent=1), encoding="utf-8")
         if out.exists():
             out.rmdir()  # only an empty folder is replaced

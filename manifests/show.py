@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LONGEST_PATH = 4096  # characters; longer than a file system allows, so that only nonsense is cut
@@ -35,3 +39,16 @@ def short(text: str, most: int) -> str:
     """Visible text of at most so many characters."""
     shown = visible(text[:most])
     return shown if len(shown) <= most and len(text) <= most else shown[: most - 1] + "…"
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Within it a program ends with status 1, and no word, once the reader of its output, `head` say, has gone."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

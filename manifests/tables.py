@@ -13,6 +13,7 @@ from typing import Any
 from heyjetson.audio import is_recording
 from manifests.convert import files
 from manifests.corpus import Recording
+from manifests.cuts import cut_name, segment
 from manifests.lines import ManifestError, json_object, text_lines
 
 # Columns that are taken when none are named: NeMo, DeepSpeech, Baidu's description files, Common Voice, Hugging Face.
@@ -85,9 +86,15 @@ def _column(wanted: str | None, usual: tuple[str, ...], row: dict[str, str], whe
 
 
 def from_table(
-    table: Path, audio: str | None = None, text: str | None = None, root: Path | None = None, split: str | None = None
+    table: Path,
+    audio: str | None = None,
+    text: str | None = None,
+    root: Path | None = None,
+    split: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
 ) -> list[Recording]:
-    """Recordings a table lists.
+    """Recordings a table lists, or segments of them: see `cuts.segment`.
 
     Args:
         table: see `rows`.
@@ -95,9 +102,11 @@ def from_table(
         text: column with the transcript; one of the usual names when None.
         root: folder the paths are relative to; the table's own when None.
         split: where all of them go; by the column `split` where there is one, else `train`, when None.
+        start: column with the start of a segment; one of the usual names when None.
+        end: column with its end; one of the usual names when None.
 
     Raises:
-        ManifestError: the table cannot be read or lacks a column.
+        ManifestError: the table cannot be read or lacks a column, or the times of a row are none.
     """
     base = Path(os.path.abspath(root or table.parent))
     found = []
@@ -112,7 +121,9 @@ def from_table(
             raise ManifestError(f"{where}: unknown split {given!r}; known are {', '.join(SPLITS)}. Or give --split.")
         speaker = next((row[name] for name in SPEAKER_COLUMNS if row.get(name)), None)
         extra = {"speaker": speaker} if speaker else {}
-        found.append(Recording(path, transcript, (SPLITS.get(given, given),), _name(path, base), extra))
+        offset, duration = segment(row, where, start, end)
+        name = cut_name(_name(path, base), offset, duration)
+        found.append(Recording(path, transcript, (SPLITS.get(given, given),), name, extra, offset, duration))
     if not found:
         raise ManifestError(f"{table} has no rows.")
     return found

@@ -32,6 +32,7 @@ from experiments.export.precision import PRECISIONS, store
 from experiments.export.tensorrt import for_tensorrt
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
+from heyjetson.processor import processor
 
 TARGETS = ("onnx", "tensorrt", "triton")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
@@ -233,6 +234,8 @@ def _measure(exact: Path, folder: Path, options: ExportOptions) -> dict[str, dic
             "bytes": size,
             "manifest": manifest.name,
             "manifest_sha256": file_hash(manifest),
+            "processor": asdict(processor()),
+            "date": time.strftime("%Y-%m-%d"),
         }
     increase = measured[options.precision]["wer"] - measured["fp32"]["wer"]
     if increase > options.max_wer_increase:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from heyjetson.processor import Processor
+
 
 def model_card(record: dict[str, Any]) -> str:
     """Markdown from a bundle's manifest.
@@ -110,12 +112,21 @@ def _results(measured: dict[str, dict[str, Any]]) -> list[str]:
     if not measured:
         return ["## Results", "", "Not measured. `python export.py … manifest=FILE` measures.", ""]
     rows = [
-        f"| {precision} | {row['manifest']} ({row['utterances']} utterances) | {row['wer']:.2%} | {row['cer']:.2%} | "
+        f"| {precision} | {row['manifest']} ({row['utterances']} utterances) | {row['wer']:.2%} "
+        f"({row['wer_low'] * 100:.2f}–{row['wer_high'] * 100:.2f}) | {row['cer']:.2%} | "
         f"{row['real_time_factor']:.4f} | {row['bytes'] / 1e6:.1f} |"
         for precision, row in measured.items()
     ]
-    head = ["| precision | test set | WER | CER | real-time factor, one core | MB |", "|---|---|---|---|---|---|"]
-    return ["## Results", "", *head, *rows, ""]
+    head = [
+        "| precision | test set | WER (95 % interval) | CER | real-time factor, one core | MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    row = next(iter(measured.values()))
+    machine = Processor(**row["processor"])
+    where = (
+        f"Measured on {row['date']} on one core of {machine}. Speed is that of this processor, and so are 8-bit texts."
+    )
+    return ["## Results", "", *head, *rows, "", where, ""]
 
 
 def _percent(value: float | None) -> str:

@@ -28,7 +28,7 @@ def _train(given: argparse.Namespace) -> int:
 
     if not given.manifests and not given.text:
         raise LmError("There is nothing to learn from. Name manifests, or give --text FILE.")
-    sentences, sources, left_out = read_texts(given.manifests, given.text, given.labels)
+    sentences, sources, left_out = read_texts(given.manifests, given.text, given.labels, given.language)
     model = estimate([tokens(sentence, given.unit) for sentence in sentences], given.order)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(given.out, model)
@@ -140,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--unit", choices=("word", "character"), default="word",
                      help="word: only known words are written; character: any are (default word)")  # fmt: skip
     one.add_argument("--labels", default=LABELS, help="characters a sentence may have (default a-z, space, ')")
+    one.add_argument("--language", default="en", help="of numbers in --text, as num2words calls it (default en)")
     one.add_argument("--held-out", type=Path, metavar="MANIFEST", help="also print the perplexity on it")
     one.add_argument("--out", type=Path, required=True, help="ARPA file to write; OUT.json tells what it is made from")
     one = _add(commands, "pack", _pack, "make a scorer file of a language model, with untuned weights",

@@ -33,7 +33,7 @@ class Source:
 
 
 def read_texts(
-    manifests: Iterable[Path], texts: Iterable[Path], labels: str = LABELS
+    manifests: Iterable[Path], texts: Iterable[Path], labels: str = LABELS, language: str = "en"
 ) -> tuple[list[str], list[Source], int]:
     """Sentences of manifests and text files.
 
@@ -41,15 +41,16 @@ def read_texts(
         manifests: whose transcripts are taken as they are.
         texts: UTF-8, a sentence a line; they are normalised as transcripts are.
         labels: characters that a sentence may have.
+        language: of numbers in the texts, as num2words calls it.
 
     Returns:
-        sentences, where they came from, and how many lines were left out because of other characters.
+        sentences, where they came from, and how many lines were left out: of other characters, or not understood.
 
     Raises:
         ManifestError: a file is missing or broken.
         LmError: no sentence is left.
     """
-    normalise = Normaliser(TextOptions(labels=labels, accents=labels.isascii(), case=labels == labels.lower()))
+    normalise = Normaliser(TextOptions(labels, language, accents=labels.isascii(), case=labels == labels.lower()))
     sentences: list[str] = []
     sources: list[Source] = []
     left_out = 0
@@ -58,12 +59,13 @@ def read_texts(
         left_out += _take(path, found, labels, sentences, sources)
     for path in texts:
         lines = [line for _, line in text_lines(path)]
-        found = [normalise(line) for line in progress(lines, f"reading {path.name}", len(lines))]
-        left_out += _take(path, found, labels, sentences, sources)
+        cleaned = [normalise(line) for line in progress(lines, f"reading {path.name}", len(lines))]
+        fit = [text for text, refused in cleaned if not refused]
+        left_out += len(cleaned) - len(fit) + _take(path, fit, labels, sentences, sources)
     if not sentences:
         raise LmError(
-            f"No sentence is left of {left_out} lines: all have characters outside {labels!r}. Give --labels with the "
-            "characters of your model."
+            f"No sentence is left of {left_out} lines: all have characters outside {labels!r}, or markup or numbers "
+            "that are not understood. Give --labels with the characters of your model."
         )
     return sentences, sources, left_out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 import numpy as np
@@ -28,8 +29,14 @@ def to_mono(samples: np.ndarray, channels: str = "mix") -> np.ndarray:
     """
     mono, note = choose(samples, channels)
     if note:
-        LOG.warning(note)
+        _say(note)
     return mono
+
+
+@functools.cache
+def _say(note: str) -> None:
+    """Once in a process: a stream comes in thousands of pieces."""
+    LOG.warning(note)
 
 
 def choose(samples: np.ndarray, channels: str = "mix") -> tuple[np.ndarray, str | None]:

@@ -20,7 +20,7 @@ class Sound:
     Args:
         samples: [S, C] float32, full scale is 1; [S] where one channel was asked for.
         rate: hertz.
-        reader: libsndfile, PyAV or ffmpeg.
+        reader: libsndfile, PyAV, ffmpeg, or wav where no decoder was needed.
         missing: seconds that are known to be missing, at least; 0 where all that the file ever held is there.
         notes: sentences a user should read: what is missing, what a header said wrongly, what was mended, which
             channel was taken. They do not name the file.

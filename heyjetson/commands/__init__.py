@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-from heyjetson.errors import OptionError
+from heyjetson.errors import AudioError, OptionError
+
+if TYPE_CHECKING:
+    from heyjetson.audio import Sound
+
+STDIN = "-"
 
 
 def command(subparsers: Any, name: str, help: str, example: str) -> argparse.ArgumentParser:
@@ -63,6 +69,64 @@ def hot_words(text: str) -> dict[str, float]:
         if not colon or not phrase.strip():
             raise argparse.ArgumentTypeError(f'expected "phrase:boost,phrase:boost", found {part!r}')
     return found
+
+
+def add_channels_option(parser: argparse.ArgumentParser) -> None:
+    """Which channel of a recording is heard."""
+    parser.add_argument(
+        "--channels",
+        type=_channels,
+        default="mix",
+        metavar="WHICH",
+        help="of a recording of several: mix (default), first, second, or the number of one",
+    )
+
+
+def _channels(text: str) -> str:
+    from heyjetson.audio.channels import channel_number
+
+    try:
+        channel_number(text)
+    except AudioError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def hear(path: str, channels: str) -> Sound:
+    """Read a recording, or standard input, as mono; what is to be known of it is printed to standard error.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    from heyjetson.audio import read_sound
+
+    sound = read_sound(sys.stdin.buffer if path == STDIN else path, channels=channels)
+    name = "standard input" if path == STDIN else path
+    for note in sound.notes:
+        print(f"heyjetson: {name}: {note}", file=sys.stderr)
+    return sound
+
+
+def incomplete(sound: Sound) -> dict[str, Any]:
+    """What JSON says of a recording that is not as it should be: nothing of one that is."""
+    more: dict[str, Any] = {"missing_seconds": round(sound.missing, 3)} if sound.missing else {}
+    return more | ({"notes": list(sound.notes)} if sound.notes else {})
+
+
+def status(failed: int, cut: int, files: int, verb: str) -> int:
+    """Exit status of a command that went through files; what was wrong is printed to standard error.
+
+    Args:
+        failed: files that could not be used.
+        cut: files of which sound is missing.
+        files: how many there were.
+        verb: what could not be done with those that failed.
+    """
+    if failed:
+        print(f"heyjetson: {failed} of {files} files could not be {verb}.", file=sys.stderr)
+    if cut and files > 1:
+        print(f"heyjetson: cut short: {cut} of {files} files; what is there of them was {verb}.", file=sys.stderr)
+    return 1 if failed or cut else 0
 
 
 def open_engine(options: argparse.Namespace) -> Any:

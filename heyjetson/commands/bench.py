@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from heyjetson.commands import add_engine_options, command, open_engine, open_trigger
+from heyjetson.commands import add_channels_option, add_engine_options, command, hear, open_engine, open_trigger
 
 
 def add(subparsers: Any) -> None:
@@ -24,6 +24,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("clip", nargs="?", help="a recording (default: 3 s and 10 s of noise)")
     parser.add_argument("--repeat", type=int, default=15, help="runs a figure is the median of (default 15)")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
+    add_channels_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
     bundle = Bundle(options.bundle)
     rate = bundle.sample_rate
     if options.clip:
-        clips = {Path(options.clip).name: audio.load(options.clip, rate)}
+        sound = hear(options.clip, options.channels)
+        clips = {Path(options.clip).name: audio.resample(sound.samples, sound.rate, rate)}
     else:
         noise = 0.1 * np.random.default_rng(0).standard_normal(10 * rate).astype(np.float32)
         clips = {"3 s": noise[: 3 * rate], "10 s": noise}

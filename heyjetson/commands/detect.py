@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 from dataclasses import asdict
 from typing import Any
 
-from heyjetson.audio import read
-from heyjetson.commands import add_engine_options, command, open_trigger
+from heyjetson.commands import (
+    add_channels_option,
+    add_engine_options,
+    command,
+    hear,
+    incomplete,
+    open_trigger,
+    status,
+)
 from heyjetson.commands.awake import add_trigger_options, as_line, rules_of
-from heyjetson.commands.transcribe import STDIN, recordings
+from heyjetson.commands.transcribe import recordings
 from heyjetson.errors import AudioError
 
 
@@ -29,6 +35,7 @@ def add(subparsers: Any) -> None:
     add_engine_options(parser)
     parser.add_argument("files", nargs="+", help="wav, flac, ogg, mp3, …; folders; - for standard input")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json has one line for each file")
+    add_channels_option(parser)
     add_trigger_options(parser, files=True)
     parser.set_defaults(run=run)
 
@@ -39,21 +46,21 @@ def run(options: argparse.Namespace) -> int:
     trigger = open_trigger(options)
     rules = rules_of(options)
     rules.detector(trigger.bundle)  # an option that cannot work is said before the first file
-    failed = 0
+    failed = cut = 0
     for path in files:
         try:
-            samples, rate = read(io.BytesIO(sys.stdin.buffer.read()) if path == STDIN else path)
-            found = trigger.detect(samples, rate, rules)
+            sound = hear(path, options.channels)
+            found = trigger.detect(sound.samples, sound.rate, rules)
         except AudioError as error:
             failed += 1
             print(f"heyjetson: {error}", file=sys.stderr)
             continue
+        cut += sound.missing > 0
         if options.format == "json":
-            record = {"file": path, "seconds": len(samples) / rate, "detections": [asdict(event) for event in found]}
+            record = {"file": path, "seconds": sound.seconds, "detections": [asdict(event) for event in found]}
+            record |= incomplete(sound)
             print(json.dumps(record, ensure_ascii=False), flush=True)
         else:
             for event in found:
                 print(f"{path}\t{as_line(event, 'text')}", flush=True)
-    if failed:
-        print(f"heyjetson: {failed} of {len(files)} files could not be searched.", file=sys.stderr)
-    return 1 if failed else 0
+    return status(failed, cut, len(files), "searched")

@@ -13,6 +13,7 @@ from typing import Any
 
 from heyjetson.commands import command
 from heyjetson.errors import HeyJetsonError
+from heyjetson.processor import processor
 
 
 def add(subparsers: Any) -> None:
@@ -40,15 +41,6 @@ def _first_line(path: str) -> str:
         return Path(path).read_text(errors="replace").strip("\0\n ").splitlines()[0]
     except (OSError, IndexError):
         return ""
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "?"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return names[0] if names else platform.machine()
 
 
 def _memory() -> str:
@@ -113,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
         "Python": f"{sys.version.split()[0]}, {platform.platform()}",
         "board": board or "not a Jetson",
         "L4T": _first_line("/etc/nv_tegra_release") or "–",
-        "CPU": f"{os.cpu_count()} × {_processor()}, {_memory()} memory",
+        "CPU": f"{os.cpu_count()} × {processor()}, {_memory()} memory",
         "onnxruntime": _onnxruntime(),
         "TensorRT": _tensorrt(),
         "language model": _language_model(),

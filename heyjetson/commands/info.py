@@ -31,6 +31,19 @@ def _trigger_rows(rules: dict[str, Any]) -> dict[str, str]:
     return rows
 
 
+def _interval(measured: dict[str, Any]) -> str:
+    if not {"wer_low", "wer_high"} <= measured.keys():
+        return ""
+    return f" (95 % interval {measured['wer_low'] * 100:.2f}–{measured['wer_high'] * 100:.2f})"
+
+
+def _of(measured: dict[str, Any]) -> str:
+    """On which data and which machine, as far as a bundle says."""
+    said = f" of {measured['manifest']}" if "manifest" in measured else ""
+    machine = measured.get("processor")
+    return said + (f", {machine['name']}" if isinstance(machine, dict) and "name" in machine else "")
+
+
 def run(options: argparse.Namespace) -> int:
     """Print what a bundle is."""
     from rich.console import Console
@@ -65,8 +78,9 @@ def run(options: argparse.Namespace) -> int:
         rows |= _trigger_rows(manifest["trigger"])
     for name, measured in manifest.get("measured", {}).items():
         rows[f"measured, {name}"] = (
-            f"WER {measured['wer']:.2%}, CER {measured['cer']:.2%}, "
+            f"WER {measured['wer']:.2%}{_interval(measured)}, CER {measured['cer']:.2%}, "
             f"real-time factor {measured['real_time_factor']:.4f} on {measured['utterances']} utterances"
+            f"{_of(measured)}"
             if "wer" in measured
             else ", ".join(f"{key} {value}" for key, value in measured.items())
         )

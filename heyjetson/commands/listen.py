@@ -37,7 +37,11 @@ def add(subparsers: Any) -> None:
     group.add_argument("--silence", type=float, default=0.8, help="seconds without a word (default 0.8)")
     group.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
     group.add_argument(
-        "--gate", type=float, default=None, metavar="DB", help="compute nothing in silence this far below speech"
+        "--gate",
+        type=float,
+        default=None,
+        metavar="DB",
+        help="between utterances compute only what is so far over the background",
     )
     add_decoder_options(parser)
     add_trigger_options(parser)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -11,11 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson import formats
-from heyjetson.commands import add_decoder_options, add_engine_options, command, decoder_options, open_engine
+from heyjetson.audio import AUDIO, Sound, is_recording
+from heyjetson.commands import (
+    STDIN,
+    add_channels_option,
+    add_decoder_options,
+    add_engine_options,
+    command,
+    decoder_options,
+    hear,
+    incomplete,
+    open_engine,
+    status,
+)
 from heyjetson.errors import AudioError, OptionError
 
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au", ".sph", ".m4a")
-STDIN = "-"
 CHUNK = 0.1  # seconds fed at once with --stream
 
 
@@ -37,6 +46,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write NAME.txt (.json, .srt, .vtt) here, not to print")
     parser.add_argument("--stream", action="store_true", help="feed each recording bit by bit and show the text grow")
     parser.add_argument("--n-best", type=int, default=1, metavar="N", help="alternatives as well, in json")
+    add_channels_option(parser)
     add_decoder_options(parser)
     parser.set_defaults(run=run)
 
@@ -52,9 +62,9 @@ def recordings(names: list[str]) -> list[str]:
         if name == STDIN or not Path(name).is_dir():
             found.append(name)
             continue
-        inside = sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        inside = sorted(str(path) for path in Path(name).rglob("*") if is_recording(path))
         if not inside:
-            raise AudioError(f"The folder {name} holds no recording ({', '.join(SUFFIXES)}).")
+            raise AudioError(f"The folder {name} holds no recording ({', '.join(AUDIO)}).")
         found += inside
     return found
 
@@ -77,17 +87,19 @@ def run(options: argparse.Namespace) -> int:
     engine = open_engine(options)
     decode = decoder_options(options, options.n_best)
     decoder = None if options.stream else engine.decoder(**decode)
-    failed = 0
+    failed = cut = 0
     bar = len(files) > 1 and sys.stderr.isatty()
     for path in _tracked(files, track) if bar else files:
         try:
-            result = engine.transcribe(*_sound(path), decoder) if decoder else _streamed(engine, path, decode)
+            sound = hear(path, options.channels)
+            result = _transcribed(engine, sound, decoder, decode)
         except AudioError as error:
             failed += 1
             print(f"heyjetson: {error}", file=sys.stderr)
             continue
+        cut += sound.missing > 0
         if options.format == "json":
-            text = formats.as_json(result, file=path)
+            text = formats.as_json(result, file=path, **incomplete(sound))
         elif options.format == "text":
             text = result.text if len(files) == 1 or options.out else f"{path}\t{result.text}"
         else:
@@ -97,9 +109,7 @@ def run(options: argparse.Namespace) -> int:
             (options.out / f"{_name(path)}.{suffix}").write_text(text + "\n", "utf-8")
         else:
             print(text, flush=True)
-    if failed:
-        print(f"heyjetson: {failed} of {len(files)} files could not be transcribed.", file=sys.stderr)
-    return 1 if failed else 0
+    return status(failed, cut, len(files), "transcribed")
 
 
 def _tracked(files: list[str], track: Any) -> Iterator[str]:
@@ -112,11 +122,13 @@ def _name(path: str) -> str:
     return "stdin" if path == STDIN else Path(path).stem
 
 
-def _streamed(engine: Any, path: str, decode: dict[str, Any]) -> Any:
-    """Feed a recording bit by bit, showing what is understood so far where there is a terminal."""
+def _transcribed(engine: Any, sound: Sound, decoder: Any, decode: dict[str, Any]) -> Any:
+    """What a recording says; without a decoder it is fed bit by bit, and shown as it grows on a terminal."""
     from heyjetson.commands.live import LiveText
 
-    samples, rate = _sound(path)
+    samples, rate = sound.samples, sound.rate
+    if decoder:
+        return engine.transcribe(samples, rate, decoder)
     stream = engine.stream(rate, **decode)
     size = max(round(CHUNK * rate), 1)
     with LiveText() as live:
@@ -124,10 +136,3 @@ def _streamed(engine: Any, path: str, decode: dict[str, Any]) -> Any:
             stream.feed(samples[start : start + size])
             live.show(stream.partial().text)
         return stream.finish()
-
-
-def _sound(path: str) -> tuple[Any, int]:
-    """Samples and rate of a file or of standard input."""
-    from heyjetson.audio import read
-
-    return read(io.BytesIO(sys.stdin.buffer.read()) if path == STDIN else path)

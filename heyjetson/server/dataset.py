@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
-from heyjetson.errors import HeyJetsonError
+from heyjetson.audio import Sound, read_sound
+from heyjetson.errors import AudioError, HeyJetsonError, SegmentError
 from heyjetson.server.errors import RequestError
 from heyjetson.server.sound import Clip
 
@@ -29,7 +28,7 @@ class Utterance:
     Args:
         index: its place in the data set, from 0.
         audio: the recording.
-        offset: seconds into the recording at which the utterance begins.
+        offset: seconds into the recording at which the utterance begins; None where it is the whole recording.
         seconds: that it lasts.
         text: what is said.
         speaker: who says it, where the manifest knows.
@@ -37,7 +36,7 @@ class Utterance:
 
     index: int
     audio: Path
-    offset: float
+    offset: float | None
     seconds: float
     text: str
     speaker: str | None = None
@@ -101,17 +100,22 @@ class Dataset:
         which = f"The recording of utterance {index} of {self.name}, {utterance.audio.name!r},"
         cure = "The operator of the server has to restore it."
         try:
-            with soundfile.SoundFile(utterance.audio) as file:
-                start = round(utterance.offset * file.samplerate)
-                count = min(round(utterance.seconds * file.samplerate), file.frames - start)
-                if count <= 0:
-                    raise RequestError(404, f"{which} ends before the utterance begins. {cure}", "audio_missing")
-                file.seek(start)
-                samples = file.read(count, dtype="float32", always_2d=True)
-                return Clip(samples, file.samplerate)
-        except (soundfile.LibsndfileError, RuntimeError, OSError):
+            sound = _segment(utterance)
+        except AudioError as error:
             fault = "cannot be decoded" if utterance.audio.is_file() else "is missing"
+            if isinstance(error, SegmentError):
+                fault = "ends before the utterance does"
             raise RequestError(404, f"{which} {fault}. {cure}", "audio_missing") from None
+        return Clip(sound.samples, sound.rate, sound.missing, sound.notes)
+
+
+def _segment(utterance: Utterance) -> Sound:
+    try:
+        return read_sound(utterance.audio, offset=utterance.offset or 0.0, duration=utterance.seconds)
+    except SegmentError:
+        if utterance.offset is not None:
+            raise
+        return read_sound(utterance.audio)  # all of it, of which the manifest says too much
 
 
 def _read(path: Path) -> Iterable[Utterance]:
@@ -137,7 +141,8 @@ def _utterance(raw: bytes, where: str, folder: Path, index: int) -> Utterance:
     if not isinstance(record, dict):
         raise DatasetError(f"{where}: expected a JSON object like {EXAMPLE}, found {type(record).__name__}.")
     audio, text = (_text(record, key, where) for key in ("audio_filepath", "text"))
-    seconds, offset = _seconds(record, "duration", None, where), _seconds(record, "offset", 0.0, where)
+    seconds = _seconds(record, "duration", where)
+    offset = None if record.get("offset") is None else _seconds(record, "offset", where)
     if seconds == 0:
         raise DatasetError(f"{where}: the duration must be more than 0 seconds.")
     speaker = record.get("speaker")
@@ -157,10 +162,8 @@ def _sendable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _seconds(record: dict[str, Any], key: str, default: float | None, where: str) -> float:
+def _seconds(record: dict[str, Any], key: str, where: str) -> float:
     value = record.get(key)
-    if value is None and default is not None:
-        return default
     try:
         good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
         if good:

@@ -1,4 +1,4 @@
-"""Recordings that clients send, decoded in a process of its own: what breaks libsndfile does not break the server."""
+"""Recordings that clients send, decoded in a process of its own: what breaks a decoder does not break the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from heyjetson.audio import to_mono
+from heyjetson.audio import choose
 from heyjetson.server.decoder import MESSAGE
 from heyjetson.server.errors import BusyError, RequestError
 from heyjetson.server.settings import Settings
@@ -40,10 +40,14 @@ class Clip:
     Args:
         samples: [S, C] float32.
         rate: hertz.
+        missing: seconds that are known to be missing, see `heyjetson.audio.Sound`.
+        notes: what a user should know of it, such as channels that cancel.
     """
 
     samples: np.ndarray
     rate: int
+    missing: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -52,8 +56,8 @@ class Clip:
 
     @property
     def mono(self) -> np.ndarray:
-        """Mean of the channels, [S]."""
-        return to_mono(self.samples)
+        """Mean of the channels, or the louder one where they cancel, [S]."""
+        return choose(self.samples)[0]
 
 
 class Decoders:
@@ -200,7 +204,10 @@ class Decoders:
                 raise RequestError(status, message, code)
             else:
                 samples = np.frombuffer(sound, np.float32).reshape(-1, header["channels"])
-                return Clip(samples, header["rate"])
+                end = json.loads(body)
+                mixed = choose(samples)[1]
+                notes = (*end["notes"], mixed) if mixed else tuple(end["notes"])
+                return Clip(samples, header["rate"], end["missing"], notes)
 
     def _hold(self, clip: Clip) -> None:
         """Count a clip's memory until it is gone."""

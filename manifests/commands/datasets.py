@@ -10,13 +10,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from manifests import an4, commonvoice, fsdd, librispeech, ljspeech, synthetic, tables
+from manifests import an4, commonvoice, fsdd, kaldi, librispeech, ljspeech, synthetic, tables
 from manifests.commands import add, add_channels, add_fields, count_lines, from_fields
 from manifests.corpus import CorpusOptions, Made, Recording
+from manifests.found import Found
 from manifests.lines import ManifestError
 from manifests.prepared import make
+from manifests.segments import recordings as segments
 from manifests.show import from_here, span
-from manifests.text import LABELS, STEPS, TextOptions
+from manifests.text import CONVENTIONS, LABELS, STEPS, USUAL, TextOptions
 
 
 def _corpus_options() -> argparse.ArgumentParser:
@@ -31,6 +33,11 @@ def _corpus_options() -> argparse.ArgumentParser:
     group.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
     group.add_argument("--language", default="en", help="of numbers in words, as num2words calls it (default en)")
     group.add_argument("--without", default="", metavar="STEP,…", help="steps to leave out")
+    group.add_argument(
+        "--markup", default=",".join(USUAL), metavar="NAME,…",
+        help="conventions that the transcripts follow; lines with other markup are left out (default %(default)s; "
+        f"there are also {', '.join(name for name in CONVENTIONS if name not in USUAL)}; docs/data.md explains them)",
+    )  # fmt: skip
     group = shared.add_argument_group("splits", "Where the dataset has no such set of its own.")
     group.add_argument("--validation", type=float, default=0.05, help="share of train (default 0.05)")
     group.add_argument("--test", type=float, default=0.05, help="share of train (default 0.05)")
@@ -42,7 +49,8 @@ def _options(given: argparse.Namespace) -> CorpusOptions:
     if unknown := left_out - set(STEPS):
         raise ManifestError(f"--without: unknown steps {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}.")
     steps: dict[str, Any] = dict.fromkeys(left_out, False)
-    text = TextOptions(labels=given.labels, language=given.language, **steps)
+    markup = tuple(name.strip() for name in given.markup.split(",") if name.strip())
+    text = TextOptions(labels=given.labels, language=given.language, markup=markup, **steps)
     return CorpusOptions(
         given.sample_rate,
         text,
@@ -67,7 +75,7 @@ def show(made: Made, out: Path) -> int:
     return 0
 
 
-def _make(given: argparse.Namespace, dataset: str, recordings: list[Recording]) -> int:
+def _make(given: argparse.Namespace, dataset: str, recordings: list[Recording] | Found) -> int:
     return show(make(dataset, recordings, given.out, _options(given)), given.out)
 
 
@@ -88,8 +96,21 @@ def _commonvoice(given: argparse.Namespace) -> int:
     return _make(given, "commonvoice", commonvoice.recordings(given.source, given.only_language))
 
 
+def _kaldi(given: argparse.Namespace) -> int:
+    options = kaldi.KaldiOptions(kaldi.choose(given.sets), given.root, given.allow_commands)
+    return _make(given, options.identity, kaldi.recordings(given.folder, given.out, options))
+
+
 def _table(given: argparse.Namespace) -> int:
-    return _make(given, "table", tables.from_table(given.file, given.audio, given.text, given.root, given.split))
+    columns = {"audio": given.audio, "text": given.text, "start": given.start, "end": given.end}
+    return _make(given, "table", tables.from_table(given.file, root=given.root, split=given.split, **columns))
+
+
+def _segments(given: argparse.Namespace) -> int:
+    options = segments.SegmentOptions(
+        given.format, given.tier, given.pause, given.pad, given.shortest, given.longest, given.overlap, given.split
+    )
+    return _make(given, "segments", segments.recordings(given.sound, given.label_file, options))
 
 
 def _folder(given: argparse.Namespace) -> int:
@@ -158,13 +179,56 @@ def register(commands: Any) -> None:
     one.add_argument("--source", type=Path, required=True, help="folder (its archives need an account)")
     one.add_argument("--only", dest="only_language", default=None, help="folder name of the language, such as en")
     one = dataset(
+        "kaldi", _kaldi, "Kaldi's data directory (wav.scp, text, segments, utt2spk), or a folder with several",
+        "speechocean762", "egs/wsj/s5/data --sets train_si284,test_dev93:dev,test_eval92:test --allow-commands",
+    )  # fmt: skip
+    one.add_argument("folder", type=Path, help="the data directory, or a folder with train, dev, test in it")
+    one.add_argument("--sets", default="", metavar="NAME[:SPLIT],…", help="which of several (default: all with a text)")
+    one.add_argument("--root", type=Path, default=None, help="folder paths are relative to (default: looked for)")
+    one.add_argument(
+        "--allow-commands", action="store_true",
+        help="run entries of wav.scp that are commands, with your rights: only where you trust who wrote them",
+    )  # fmt: skip
+    one = dataset(
         "table", _table, "anything tabular: .csv, .tsv, .jsonl; DeepSpeech, Baidu and NeMo files as they are",
         "clips.csv --audio file --text sentence", "train.jsonl --split train --out data/mine",
+        "talks.csv --start from --end to",
     )  # fmt: skip
     one.add_argument("file", type=Path, help="the table, with a line of column names (or JSON lines)")
     one.add_argument("--audio", default=None, help="column with the path (default: the usual names)")
     one.add_argument("--text", default=None, help="column with the transcript (default: the usual names)")
+    one.add_argument(
+        "--start", default=None,
+        help="column with the second a segment starts at (default: the usual names, such as start or offset)",
+    )  # fmt: skip
+    one.add_argument("--end", default=None, help="column with the second it ends at (default: the usual names)")
     one.add_argument("--root", type=Path, default=None, help="folder the paths are relative to (default: the table's)")
     one.add_argument("--split", choices=("train", "validation", "test"), default=None, help="where all rows go")
     one = dataset("folder", _folder, "clip.wav beside clip.txt; folders train, dev, test are splits", "recordings")
     one.add_argument("folder", type=Path)
+    one = dataset(
+        "segments", _segments, "long recordings with subtitles or labels: SRT, WebVTT, TextGrid, Audacity, CTM, STM",
+        "talk.mp3 talk.srt", "talks --pad 0.1 --longest 15 --in-place", "calls calls.stm --out data/calls",
+        "interview.wav interview.TextGrid --tier anna,ben",
+    )  # fmt: skip
+    usual = segments.SegmentOptions()
+    one.add_argument("sound", type=Path, help="recording, or folder of recordings")
+    one.add_argument(
+        "label_file",
+        metavar="labels",
+        type=Path,
+        nargs="?",
+        help="its labels, or folder of labels (default: beside them)",
+    )
+    one.add_argument("--format", choices=segments.FORMATS, default=None, help="of the labels (default: by suffix)")
+    one.add_argument("--tier", default=None, metavar="NAME,…", help="of a TextGrid (default: the first with words)")
+    one.add_argument("--split", choices=("train", "validation", "test"), default=None, help="where all segments go")
+    for name, text in (
+        ("pause", "between words (CTM, tiers of words) that parts utterances"),
+        ("pad", "added before and after, as far as nobody else speaks"),
+        ("shortest", "what is shorter is left out"),
+        ("longest", "what is longer is left out; words are parted before"),
+        ("overlap", "that two segments may share; what overlaps more is left out"),
+    ):
+        default = getattr(usual, name)
+        one.add_argument(f"--{name}", type=float, default=default, help=f"seconds {text} (default {default:g})")

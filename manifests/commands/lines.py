@@ -15,6 +15,7 @@ from manifests import select
 from manifests.check import Report, Requirements, check, mend
 from manifests.commands import add, add_channels
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
+from manifests.overlap import Set, compare, without
 from manifests.show import span
 from manifests.text import LABELS, TextOptions
 
@@ -22,22 +23,44 @@ from manifests.text import LABELS, TextOptions
 def _check(given: argparse.Namespace) -> int:
     needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast, channels=given.channels)
     if given.fix:
-        _refuse_sources([given.fix], [given.manifest])
-        mended = mend(given.manifest, needs, TextOptions(labels=given.labels))
-        for line in mended.changes:
-            print(line)
-        bad = _show(mended.report)
-        if not mended.report.good:
-            raise ManifestError("No good utterance is left; nothing was written.")
-        given.fix.parent.mkdir(parents=True, exist_ok=True)
-        write_manifest(given.fix, mended.report.good)
-        print(f"{given.fix} holds {len(mended.report.good):,} good utterances; {bad:,} were left out")
-        return 0
-    report = check(given.manifest, needs)
-    bad = _show(report)
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.most_common())
-    print(f"{len(report.good):,} good utterances, {bad:,} bad{f': {counts}' if bad else ''}")
+        if len(given.manifests) > 1:
+            raise ManifestError("--fix mends one manifest at a time. Give one.")
+        return _fix(given.manifests[0], given.fix, needs)
+    reports, bad = [], 0
+    for manifest in given.manifests:
+        reports.append(report := check(manifest, needs))
+        bad += (faulty := _show(report))
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.most_common())
+        which = f"{manifest}: " if len(given.manifests) > 1 else ""
+        print(f"{which}{len(report.good):,} good utterances, {faulty:,} bad{f': {counts}' if faulty else ''}")
+    found = compare([Set(str(one.manifest), one.manifest, one.utterances) for one in reports])
+    for note in found.notes():
+        print(f"Warning: {note}")
+    for pair in found.shared:
+        print(pair.information())
+    for fault in found.faults():
+        print(fault)
+    if found.faults() and not given.allow_shared:
+        print(
+            "Take them out of one (python -m manifests filter ONE.jsonl --not-in OTHER.jsonl --out NEW.jsonl), divide "
+            "all anew (python -m manifests split ALL.jsonl), or say that it is meant: --allow-shared."
+        )
+        return 1
     return 1 if bad else 0
+
+
+def _fix(manifest: Path, out: Path, needs: Requirements) -> int:
+    _refuse_sources([out], [manifest])
+    mended = mend(manifest, needs, TextOptions(labels="".join(needs.labels)))
+    for line in mended.changes:
+        print(line)
+    bad = _show(mended.report)
+    if not mended.report.good:
+        raise ManifestError("No good utterance is left; nothing was written.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(out, mended.report.good)
+    print(f"{out} holds {len(mended.report.good):,} good utterances; {bad:,} were left out")
+    return 0
 
 
 def _show(report: Report) -> int:
@@ -88,11 +111,13 @@ def _parts(text: str) -> dict[str, float]:
 
 def _split(given: argparse.Namespace) -> int:
     parts = _parts(given.parts)
-    divided = select.split(read_manifest(given.manifest), parts, given.by, given.seed)
+    divided, again = select.split(read_manifest(given.manifest), parts, given.by, given.seed)
     targets = {name: (given.out or given.manifest.parent) / f"{name}.jsonl" for name in divided}
     _refuse_sources(targets.values(), [given.manifest])
     for name, utterances in divided.items():
         _wrote(targets[name], utterances)
+    if again:
+        print(f"{again:,} lines are recordings that others have already; kept in one part")
     return 0
 
 
@@ -116,6 +141,9 @@ def _filter(given: argparse.Namespace) -> int:
     )
     utterances = read_manifest(given.manifest)
     kept = condition.keep(utterances)
+    if given.not_in and kept:
+        _refuse_sources([given.out], given.not_in)
+        kept = without(kept, [other for manifest in given.not_in for other in read_manifest(manifest)])
     if not kept:
         raise ManifestError(f"None of the {len(utterances)} utterances satisfies the condition; nothing was written.")
     _wrote(given.out, kept, given.manifest)
@@ -132,13 +160,15 @@ def _sample(given: argparse.Namespace) -> int:
 def register(commands: Any) -> None:
     """Add these commands to the command line."""
     one = add(commands, "check", _check, "name every bad utterance, as training does before its first step",
-              ["data/an4/train.jsonl", "big.jsonl --fast", "mine.jsonl --fix mended.jsonl"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
+              ["data/an4/train.jsonl", "big.jsonl --fast", "mine.jsonl --fix mended.jsonl",
+               "train.jsonl validation.jsonl test.jsonl"])  # fmt: skip
+    one.add_argument("manifests", type=Path, nargs="+", help="several are also compared: no recording may be in two")
     one.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
     one.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
     one.add_argument("--fast", action="store_true", help="trust the durations, do not decode the sound")
     add_channels(one)
     one.add_argument("--fix", type=Path, metavar="OUT", help="write what is good, with texts and durations mended")
+    one.add_argument("--allow-shared", action="store_true", help="recordings in two manifests are no fault")
     one = add(commands, "stats", _stats, "hours, durations, words, characters, speakers, noise and clipping",
               ["data/an4/train.jsonl", "data/an4/train.jsonl --html stats.html"])  # fmt: skip
     one.add_argument("manifest", type=Path)
@@ -157,7 +187,8 @@ def register(commands: Any) -> None:
     one.add_argument("--out", type=Path, required=True)
     one = add(commands, "filter", _filter, "keep the utterances that satisfy a condition",
               ["all.jsonl --out short.jsonl --max-duration 10", "all.jsonl --out clean.jsonl --not-text '\\buh\\b'",
-               "all.jsonl --out anna.jsonl --where speaker=anna"])  # fmt: skip
+               "all.jsonl --out anna.jsonl --where speaker=anna",
+               "all.jsonl --out train.jsonl --not-in test.jsonl"])  # fmt: skip
     one.add_argument("manifest", type=Path)
     one.add_argument("--out", type=Path, required=True)
     one.add_argument("--min-duration", type=float, default=0.0, help="seconds")
@@ -165,7 +196,11 @@ def register(commands: Any) -> None:
     one.add_argument("--text", default=None, help="regular expression that the transcript must hold")
     one.add_argument("--not-text", default=None, help="regular expression that it must not hold")
     one.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="may be given several times")
-    one.add_argument("--invert", action="store_true", help="keep the others")
+    one.add_argument(
+        "--not-in", type=Path, action="append", default=[], metavar="MANIFEST",
+        help="leave out its recordings, under whatever name; may be given several times",
+    )  # fmt: skip
+    one.add_argument("--invert", action="store_true", help="keep the others (but none of --not-in)")
     one = add(commands, "sample", _sample, "draw a part; a larger one of the same seed holds the smaller",
               ["all.jsonl --hours 10 --out ten.jsonl", "all.jsonl --count 500 --out some.jsonl"])  # fmt: skip
     one.add_argument("manifest", type=Path)

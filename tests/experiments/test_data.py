@@ -7,9 +7,9 @@ import pytest
 from experiments.data import prepare_data
 from manifests import ManifestError, prepared, read_manifest
 from tests.conftest import ROOT
-from tests.manifests.test_datasets import libri_tree, voice_tree
+from tests.manifests.test_datasets import libri_tree, sound, voice_tree, write
 
-CORPORA = ("an4", "librispeech", "ljspeech", "commonvoice")
+CORPORA = ("an4", "librispeech", "ljspeech", "commonvoice", "kaldi")
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_an4(recordings, compose_config, tmp_path, capsys, reused):
     data = prepare_data(compose_config(*overrides))
     shown = capsys.readouterr().out
     assert f"{tmp_path}/an4: 20 train, 5 validation, 5 test utterances" in shown
-    assert "text: case: 30 of 30 transcripts changed" in shown
+    assert "text: case, letters: 30 of 30 transcripts changed" in shown
     assert [len(read_manifest(path)) for path in data.named().values()] == [20, 5, 5]
     reused()
     assert prepare_data(compose_config(*overrides)) == data
@@ -37,7 +37,7 @@ def test_an4(recordings, compose_config, tmp_path, capsys, reused):
 def test_ljspeech_and_the_choice_of_its_text(recordings, compose_config, tmp_path, capsys):
     source = f"data.source={recordings / 'ljspeech'}"
     prepare_data(compose_config("data=ljspeech", source, f"data.out={tmp_path / 'a'}", "data.in_place=true"))
-    assert "punctuation: " in capsys.readouterr().out
+    assert "text: punctuation" in capsys.readouterr().out
     overrides = ["data.in_place=true", "data.text.case=false", "data.held_out.validation=0.2", "data.held_out.test=0.2"]
     data = prepare_data(compose_config("data=ljspeech", source, f"data.out={tmp_path / 'b'}", *overrides))
     assert len(read_manifest(data.train)) < 40
@@ -69,6 +69,29 @@ def test_commonvoice(compose_config, tmp_path):
         )
     )  # fmt: skip
     assert [one.text for one in read_manifest(data.train)] == ["sieben äpfel"]
+
+
+def test_kaldi(compose_config, tmp_path, capsys, reused):
+    for name in ("train", "dev", "test"):
+        sound(tmp_path / "corpus" / "wav" / f"{name}.wav")
+        write(tmp_path / "corpus" / "data" / name / "wav.scp", f"r cat wav/{name}.wav |\n")
+        write(tmp_path / "corpus" / "data" / name / "segments", "u r 0.05 0.15\n")
+        write(tmp_path / "corpus" / "data" / name / "text", f"u {name.upper()}\nv GONE\n")
+    overrides = ["data=kaldi", f"data.source={tmp_path}/corpus", f"data.out={tmp_path}/out"]
+    with pytest.raises(ManifestError, match="is a command. .*data.allow_commands=true in train.py"):
+        prepare_data(compose_config(*overrides))
+    data = prepare_data(compose_config(*overrides, "data.allow_commands=true"))
+    shown = capsys.readouterr().out
+    assert f"data/train: 1 utterances for train, paths relative to {tmp_path}/corpus" in shown
+    assert "3 recordings were left out (3 utterances without sound)" in shown
+    assert [[(one.text, one.duration) for one in read_manifest(path)] for path in data.named().values()] == [
+        [("train", 0.1)], [("dev", 0.1)], [("test", 0.1)],
+    ]  # fmt: skip
+    reused()
+    assert prepare_data(compose_config(*overrides, "data.allow_commands=true")) == data
+    assert capsys.readouterr().out == shown
+    with pytest.raises(ManifestError, match="out holds kaldi with commands, not kaldi train with commands"):
+        prepare_data(compose_config(*overrides, "data.allow_commands=true", "data.sets=[train]"))
 
 
 @pytest.mark.parametrize("name", CORPORA)

@@ -1,5 +1,6 @@
 """Overrides are checked before anything is imported or built."""
 
+import os
 import subprocess
 import sys
 
@@ -27,6 +28,17 @@ from tests.conftest import ROOT
 def test_a_wrong_override_names_the_nearest(override, message):
     with pytest.raises(ConfigError, match=message):
         check_overrides("train", [override])
+
+
+@pytest.mark.parametrize("command", ["train.py", "export.py", "compare.py", "-m manifests"])
+def test_help_for_a_reader_that_has_gone(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        done = subprocess.run(
+            [sys.executable, *command.split(), "--help"], cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True
+        )
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

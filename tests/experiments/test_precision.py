@@ -11,6 +11,8 @@ from experiments.export.bundle import ExportOptions, export_bundle
 from experiments.export.parity import check_parity
 from experiments.export.precision import store
 from heyjetson import Bundle, Engine
+from heyjetson.cli import main
+from heyjetson.processor import Processor, processor
 
 QUICK = {"seconds": [0.5, 1.3], "batch_sizes": [2]}
 
@@ -51,7 +53,7 @@ def test_weights_lose_less_than_half_a_step(tmp_path, bundle):
     assert checked >= 5
 
 
-def test_figures_of_each_precision_are_written(small_model, nemo_file, corpus, tmp_path):
+def test_figures_of_each_precision_are_written(small_model, nemo_file, corpus, tmp_path, capsys):
     options = ExportOptions(precision="int8", manifest=corpus / "validation.jsonl", max_wer_increase=2.0, **QUICK)
     export_bundle(small_model, nemo_file, tmp_path / "b", options)
     bundle = Bundle(tmp_path / "b")
@@ -60,6 +62,15 @@ def test_figures_of_each_precision_are_written(small_model, nemo_file, corpus, t
     card = (tmp_path / "b" / "MODEL_CARD.md").read_text()
     assert card.startswith("---\nlicence: unspecified")
     assert "| int8 | validation.jsonl (4 utterances)" in card
+    assert f"on one core of {processor()}" in card
+    for row in bundle.manifest["measured"].values():
+        assert row["wer_low"] <= row["wer"] <= row["wer_high"]
+        assert f"{row['wer']:.2%} ({row['wer_low'] * 100:.2f}–{row['wer_high'] * 100:.2f})" in card
+        assert Processor(**row["processor"]) == processor()
+    assert main(["info", str(tmp_path / "b")]) == 0
+    shown = " ".join(word for word in capsys.readouterr().out.split() if word != "│")
+    assert "4 utterances of validation.jsonl" in shown
+    assert "95 % interval" in shown
 
 
 def test_a_precision_that_loses_too_much_is_refused(small_model, nemo_file, corpus, tmp_path):

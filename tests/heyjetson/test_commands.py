@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import argparse
 import io
 import json
 import subprocess
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from heyjetson import Result, Word
+from heyjetson import Bundle, Engine, Result, Word
+from heyjetson.beam import BeamOptions
 from heyjetson.cli import main, parser
+from heyjetson.commands import decoder_options
 from heyjetson.formats import captions, clock, subtitles
 from tests.conftest import ROOT
 
@@ -60,6 +63,34 @@ def test_results_never_overwrite_each_other(bundle, speech, capsys):
     assert main(["transcribe", str(bundle), str(speech), "--out", str(speech / "out")]) == 1
     assert "Several recordings are called a" in capsys.readouterr().err
     assert not (speech / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
+def test_a_cut_file_is_heard_and_never_called_whole(kind, request, speech, capsys):
+    folder = request.getfixturevalue(kind)
+    whole = (speech / "a.wav").read_bytes()
+    (speech / "cut.wav").write_bytes(whole[: 44 + 32000])
+    (speech / "broken.wav").write_bytes(b"no sound")
+    rng = np.random.default_rng(1)
+    left = 0.1 * rng.standard_normal(16000)
+    soundfile.write(speech / "opposite.wav", np.stack([left, -left], axis=1), 16000)
+    assert main(["transcribe", str(folder), str(speech), "--format", "json"]) == 1
+    told = capsys.readouterr()
+    records = {record["file"]: record for record in map(json.loads, told.out.splitlines())}
+    assert len(records) == 4  # all but the broken one
+    cut, opposite = (records[str(speech / name)] for name in ("cut.wav", "opposite.wav"))
+    assert (cut["seconds"], cut["missing_seconds"]) == (1.0, 0.5) and "cut short" in cut["notes"][0]
+    assert "cancel" in opposite["notes"][0] and "missing_seconds" not in opposite
+    assert "notes" not in records[str(speech / "a.wav")]
+    assert f"{speech / 'cut.wav'}: It is cut short: 1.00 s are there of 1.50 s." in told.err
+    assert "1 of 5 files could not be transcribed" in told.err and "cut short: 1 of 5 files" in told.err
+    first = said(capsys, "transcribe", folder, speech / "opposite.wav", "--channels", "first")
+    soundfile.write(speech / "left.wav", left, 16000)
+    assert first == said(capsys, "transcribe", folder, speech / "left.wav")
+    assert main(["transcribe", str(folder), str(speech / "left.wav"), "--channels", "2"]) == 1
+    assert "no channel 2" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["transcribe", str(folder), str(speech / "left.wav"), "--channels", "all"])
 
 
 def test_standard_input(bundle, speech, capsys, monkeypatch):
@@ -128,6 +159,21 @@ def test_a_reader_that_stops_reading_is_no_error(bundle, speech):
     command = f"{sys.executable} -m heyjetson transcribe {bundle} {' '.join([str(speech / 'a.wav')] * 3)} | head -1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+
+
+def test_a_beam_is_searched_without_a_language_model(bundle, speech, capsys):
+    engine = Engine(Bundle(bundle))
+    assert type(engine.decoder()).__name__ == "GreedyDecoder"
+    assert type(engine.decoder(options=BeamOptions(beam_size=64))).__name__ == "BeamDecoder"
+    options = argparse.Namespace(lm=None, hot_words=None, beam=64)
+    assert type(engine.decoder(**decoder_options(options))).__name__ == "BeamDecoder"
+    assert said(capsys, "transcribe", bundle, speech / "a.wav", "--beam", "64")
+
+
+def test_the_gate_is_described_as_it_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["listen", "--help"])
+    assert "over the background" in " ".join(capsys.readouterr().out.split())
 
 
 def test_captions():

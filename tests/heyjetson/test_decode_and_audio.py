@@ -147,12 +147,12 @@ def test_integers_and_nonsense():
         to_mono(np.zeros((2, 2, 2)))
 
 
-def test_unreadable_files(tmp_path, recordings):
+def test_unreadable_files(tmp_path):
     with pytest.raises(AudioError, match="There is no file"):
         load(tmp_path / "none.wav", 16000)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
     with pytest.raises(AudioError, match="no samples"):
         load(tmp_path / "empty.wav", 16000)
-    for path in sorted((recordings / "broken").glob("*.flac")):
-        with pytest.raises(AudioError, match="cannot be decoded"):
-            load(path, 16000)
+    (tmp_path / "text.wav").write_text("no sound at all")
+    with pytest.raises(AudioError, match="text.wav cannot be decoded"):
+        load(tmp_path / "text.wav", 16000)

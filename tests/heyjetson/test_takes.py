@@ -175,8 +175,8 @@ def test_real_takes_hold_a_word_of_a_usual_length():
     lengths = []
     for word in ("alexa", "computer", "jarvis", "snowboy"):
         for path in sorted((WAKE_WORDS / word).iterdir())[:40]:
-            samples, rate = decode(path)
-            found = take(samples, rate, LONGEST)
-            lengths.append((found.end - found.start) / rate)
+            sound = decode(path)
+            found = take(sound.samples, sound.rate, LONGEST)
+            lengths.append((found.end - found.start) / sound.rate)
     assert 0.55 < float(np.median(lengths)) < 0.85
     assert np.mean(np.array(lengths) > 1.3) < 0.03

@@ -42,7 +42,7 @@ def test_a_folder_becomes_manifests_that_pass_the_check(folder, capsys):
     assert main(["folder", str(folder / "clips"), "--out", str(folder / "made")]) == 0
     shown = capsys.readouterr().out
     assert "train on it:  python train.py data=manifests data.folder=" in shown
-    assert "numbers: 10 of 10 transcripts changed" in shown
+    assert "text: numbers, money: 10 of 10 transcripts changed, such as '$" in shown
     for split, count in (("train", 6), ("validation", 2), ("test", 2)):
         manifest = folder / "made" / f"{split}.jsonl"
         assert len(read_manifest(manifest)) == count
@@ -106,8 +106,10 @@ def test_nothing_good_is_no_manifest(folder, capsys):
     assert not (folder / "b.jsonl").exists()
 
 
-def test_all_that_no_decoder_reads_is_named(recordings, folder, capsys):
-    broken = sorted((recordings / "broken").glob("*.flac"))
+def test_all_that_no_decoder_reads_is_named(folder, capsys):
+    broken = [folder / f"{number}.flac" for number in range(10)]
+    for path in broken:
+        path.write_bytes(b"fLaC and no more")
     lines = [{"audio_filepath": str(path), "duration": 2.0, "text": "alexa"} for path in broken]
     (folder / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert main(["check", str(folder / "a.jsonl")]) == 1

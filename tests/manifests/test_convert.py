@@ -1,9 +1,7 @@
 """What is written sounds like what was read, all of it; what cannot be read whole is refused; sources stay."""
 
 import os
-import shutil
-import subprocess
-import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,12 +23,6 @@ def loudest_frequency(samples: np.ndarray, rate: int) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples))
 
 
-@pytest.fixture
-def alone(monkeypatch):
-    """Neither ffmpeg nor sox, whatever is installed."""
-    monkeypatch.setattr(module.shutil, "which", lambda program: None)
-
-
 FORMATS = [
     ("wav", "WAV", "PCM_16"),
     ("wav", "WAV", "PCM_24"),
@@ -48,11 +40,11 @@ FORMATS = [
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("suffix", "container", "subtype"), FORMATS)
-def test_formats(alone, tmp_path, suffix, container, subtype, channels):
+def test_formats(tmp_path, suffix, container, subtype, channels):
     source, target = tmp_path / f"in.{suffix}", tmp_path / "deep" / "er" / "out.wav"
     soundfile.write(source, tone(48000, channels), 48000, format=container, subtype=subtype)
     before = source.read_bytes()
-    seconds = convert(source, target, 16000)
+    seconds = convert(source, target, 16000).seconds
     assert seconds == pytest.approx(SECONDS, abs=0.01)
     assert seconds == duration(target)
     assert duration(source) == pytest.approx(SECONDS, abs=0.01)
@@ -70,7 +62,7 @@ def test_rates(tmp_path, rate):
     soundfile.write(tmp_path / "in.wav", tone(rate), rate)
     for wanted in (8000, 16000, 44100):
         target = tmp_path / f"{wanted}.wav"
-        assert convert(tmp_path / "in.wav", target, wanted) == pytest.approx(SECONDS, abs=2 / wanted)
+        assert convert(tmp_path / "in.wav", target, wanted).seconds == pytest.approx(SECONDS, abs=2 / wanted)
         samples, found = soundfile.read(target)
         assert found == wanted
         assert loudest_frequency(samples, wanted) == pytest.approx(440, abs=3)
@@ -79,10 +71,10 @@ def test_rates(tmp_path, rate):
 def test_channels_are_averaged(tmp_path):
     left, right = np.full(8000, 0.5), np.full(8000, -0.25)
     soundfile.write(tmp_path / "in.wav", np.stack([left, right], axis=1), 8000)
-    samples, rate = decode(tmp_path / "in.wav")
-    assert rate == 8000
-    assert samples.dtype == np.float32
-    np.testing.assert_allclose(samples, 0.125, atol=1e-4)
+    sound = decode(tmp_path / "in.wav")
+    assert sound.rate == 8000
+    assert sound.samples.dtype == np.float32
+    np.testing.assert_allclose(sound.samples, 0.125, atol=1e-4)
 
 
 def test_sixteen_bits_stay_as_they_are(tmp_path):
@@ -101,21 +93,14 @@ def test_what_is_too_loud_is_clipped_not_wrapped(tmp_path):
     assert (np.sign(samples) == np.sign(before))[np.abs(before) > 0.01].all()
 
 
-def test_longer_than_a_block(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "BLOCK", 1000)
-    samples = np.random.default_rng(0).integers(-9999, 9999, (4321, 2)).astype(np.int16)
-    soundfile.write(tmp_path / "in.flac", samples, 16000)
-    np.testing.assert_allclose(decode(tmp_path / "in.flac")[0], samples.mean(axis=1) / 32768, atol=1e-6)
-
-
 def test_what_is_finished_is_kept(tmp_path, monkeypatch):
     source, target = tmp_path / "in.wav", tmp_path / "out.wav"
     soundfile.write(source, tone(48000), 48000)
     os.utime(source, (10**9, 10**9))
-    seconds = convert(source, target, 16000)
+    seconds = convert(source, target, 16000).seconds
     kept = target.stat()
-    monkeypatch.setattr(module, "decode", lambda path: pytest.fail("decoded again"))
-    assert convert(source, target, 16000) == seconds
+    monkeypatch.setattr(module, "read_sound", lambda *_, **__: pytest.fail("decoded again"))
+    assert convert(source, target, 16000).seconds == seconds
     assert (target.stat().st_mtime_ns, target.stat().st_ino) == (kept.st_mtime_ns, kept.st_ino)
 
 
@@ -142,7 +127,7 @@ def test_what_is_not_finished_is_made_again(tmp_path, change):
     elif change.endswith("target"):
         target.write_bytes(b"" if change == "empty target" else target.read_bytes()[:44])
         os.utime(target, (10**9, 10**9))
-    seconds = convert(source, target, rate)
+    seconds = convert(source, target, rate).seconds
     samples, found = soundfile.read(target)
     assert found == rate
     assert len(samples) / rate == seconds == duration(source)
@@ -154,7 +139,7 @@ def test_a_half_written_part_is_ignored(tmp_path):
     (tmp_path / "out").mkdir()
     for name in (f"{os.getpid()}-1.part", "in.wav.77.part"):
         (tmp_path / "out" / name).write_bytes(b"RIFF half of it")
-    assert convert(tmp_path / "in.wav", tmp_path / "out" / "in.wav", 16000) == SECONDS
+    assert convert(tmp_path / "in.wav", tmp_path / "out" / "in.wav", 16000).seconds == SECONDS
     assert sounds(tmp_path / "out") == {"in": tmp_path / "out" / "in.wav"}
 
 
@@ -224,27 +209,27 @@ def bad(tmp_path, kind):
 
 
 BAD = {
-    "no bytes": "cannot be decoded \\(Format not recognised\\)",
+    "no bytes": "is empty",
     "no samples": "holds no samples",
     "one sample": "holds no samples",
     "text": "cannot be decoded",
-    "nan": "samples that are not numbers",
-    "infinite": "samples that are not numbers",
+    "nan": "NaN or infinity",
+    "infinite": "NaN or infinity",
     "missing": "bad.wav does not exist",
     "folder": "is a folder, not a recording",
-    "raw": "cannot be decoded \\(samplerate must be specified\\)",
+    "raw": "cannot be decoded",
     "name too long": "cannot be read \\(File name too long\\)",
     "cut WAV": "is cut short: 1.00 s are there of 2.00",
     "cut AU": "is cut short: 1.00 s are there of 2.00",
     "cut AIFF": "is cut short: 1.00 s are there of 2.00",
     "cut MP3": "is cut short",
-    "cut FLAC": "cannot be decoded \\(flac decoder lost sync\\)",
+    "cut FLAC": "is cut short: 0.* s are there of 2.00",
     "cut OGG": "holds no samples",
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_what_cannot_be_used_is_refused(alone, tmp_path, kind):
+def test_what_cannot_be_used_is_refused(tmp_path, kind):
     path = bad(tmp_path, kind)
     with pytest.raises(ManifestError, match=BAD[kind]) as raised:
         convert(path, tmp_path / "out" / "out.wav", 16000)
@@ -272,7 +257,8 @@ def test_a_header_written_to_a_pipe_is_not_cut_short(tmp_path):
     for at in (4, 40):
         content[at : at + 4] = b"\xff\xff\xff\xff"
     (tmp_path / "in.wav").write_bytes(content)
-    assert duration(tmp_path / "in.wav") == SECONDS == convert(tmp_path / "in.wav", tmp_path / "out.wav", 16000)
+    made = convert(tmp_path / "in.wav", tmp_path / "out.wav", 16000)
+    assert duration(tmp_path / "in.wav") == SECONDS == made.seconds
 
 
 def test_a_full_disk_is_not_a_fault_of_the_recording(tmp_path, monkeypatch):
@@ -280,105 +266,27 @@ def test_a_full_disk_is_not_a_fault_of_the_recording(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     soundfile.write(tmp_path / "in.wav", tone(16000), 16000)
-    monkeypatch.setattr(wave.Wave_write, "writeframes", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         convert(tmp_path / "in.wav", tmp_path / "out" / "out.wav", 16000)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-PROGRAMS = [program for program in ("ffmpeg", "sox") if shutil.which(program)]
-
-
-@pytest.fixture(params=["ffmpeg", "sox"])
-def program(request, monkeypatch):
-    """One of the programs, as if the other were not there."""
-    if request.param not in PROGRAMS:
-        pytest.skip(f"{request.param} is not installed")
-    which = shutil.which
-    monkeypatch.setattr(module.shutil, "which", lambda name: which(name) if name == request.param else None)
-    return request.param
-
-
-def unreadable_by_libsndfile(path):
-    """A FLAC whose header does not say how long it is, as programs write it to a pipe."""
-    samples = (tone(16000)[:, 0] * 32768).astype(np.int16)
-    soundfile.write(path, samples, 16000)
-    content = bytearray(path.read_bytes())
-    assert content[:4] == b"fLaC"
-    content[21] &= 0xF0
-    content[22:42] = bytes(20)  # the count of samples, and the checksum of them
-    path.write_bytes(content)
-    with pytest.raises(soundfile.LibsndfileError):
-        soundfile.SoundFile(path).read(module.BLOCK)
-    return samples
-
-
-def test_another_program_reads_what_libsndfile_does_not(program, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    # Names that programs might take for an option, a command or a protocol.
-    for name in ("-n.flac", "|touch stolen.flac", "concat:a|b.flac", "ä b.flac"):
-        path = tmp_path / name
-        samples = unreadable_by_libsndfile(path)
-        found, rate = decode(path.relative_to(tmp_path))
-        assert rate == 16000
-        np.testing.assert_allclose(found * 32768, samples, atol=0.01)
-        assert convert(path, tmp_path / "out" / f"{name}.wav", 16000) == SECONDS == duration(path)
-    assert not (tmp_path / "stolen").exists() and not (tmp_path / "stolen.flac").exists()
-
-
-def test_another_program_cannot_read_it_either(program, tmp_path):
-    (tmp_path / "bad.flac").write_bytes(b"fLaC and no more")
-    with pytest.raises(ManifestError, match=f"bad.flac cannot be decoded \\(.*; {program}: .+\\)"):
-        decode(tmp_path / "bad.flac")
-
-
-def test_part_of_a_recording_is_not_taken_for_all_of_it(program, tmp_path):
-    samples = (np.random.default_rng(0).standard_normal(64000) * 3000).astype(np.int16)
-    soundfile.write(tmp_path / "cut.flac", samples, 16000)
-    content = (tmp_path / "cut.flac").read_bytes()
-    (tmp_path / "cut.flac").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ManifestError, match="cut.flac cannot be decoded"):
-        decode(tmp_path / "cut.flac")
-
-
-@pytest.mark.skipif(not PROGRAMS, reason="neither ffmpeg nor sox is installed")
-def test_no_program_reads_the_terminal(tmp_path, monkeypatch):
-    given = []
-    run = subprocess.run
-    monkeypatch.setattr(module.subprocess, "run", lambda *a, **k: given.append(k) or run(*a, **k))
-    (tmp_path / "bad.flac").write_bytes(b"fLaC and no more")
-    with pytest.raises(ManifestError):
-        decode(tmp_path / "bad.flac")
-    assert given and all(keys["stdin"] == subprocess.DEVNULL for keys in given)
-
-
-def test_without_a_program_the_cure_is_named(alone, tmp_path):
-    (tmp_path / "a.m4a").write_bytes(b"\x00\x00\x00\x20ftypM4A ")
-    with pytest.raises(ManifestError, match="a.m4a cannot be decoded .*install ffmpeg"):
-        decode(tmp_path / "a.m4a")
-
-
 def test_broken_recordings_are_refused_or_read_whole(recordings, tmp_path):
     for path in sorted((recordings / "broken").glob("*.flac")):
         try:
-            seconds = convert(path, tmp_path / f"{path.stem}.wav", 16000)
+            seconds = convert(path, tmp_path / f"{path.stem}.wav", 16000).seconds
         except ManifestError as error:
             assert str(path) in str(error)
         else:  # ffmpeg can, to the last sample; sox gives the beginning and reports success
             assert seconds == soundfile.info(path).duration
 
 
-def test_broken_recordings_without_other_programs(recordings, alone, tmp_path):
-    for path in sorted((recordings / "broken").glob("*.flac")):
-        with pytest.raises(ManifestError, match=f"{path.name} cannot be decoded"):
-            convert(path, tmp_path / f"{path.stem}.wav", 16000)
-
-
 def test_sphere_recordings(recordings, tmp_path):
     found = sounds(recordings / "an4" / "wav")
     assert len(found) == 30
     for name, path in found.items():
-        seconds = convert(path, tmp_path / f"{name}.wav", 16000)
+        seconds = convert(path, tmp_path / f"{name}.wav", 16000).seconds
         stated = next(line for line in path.read_bytes()[:1024].splitlines() if line.startswith(b"sample_count"))
         assert seconds == int(stated.split()[-1]) / 16000
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import ManifestError, an4, commonvoice, librispeech, ljspeech, read_manifest
-from manifests import convert as convert_module
 from manifests.corpus import CorpusOptions, Recording, build
 
 WHOLE = CorpusOptions(validation=0, test=0, workers=2)
@@ -25,7 +24,7 @@ marks = st.sampled_from(["", "\ufeff"])
 
 def sound(path: Path, seconds: float = 0.2, rate: int = 16000, container: str | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.random.default_rng(len(path.name)).standard_normal(round(seconds * rate)) * 0.1
+    samples = np.random.default_rng([*path.name.encode()]).standard_normal(round(seconds * rate)) * 0.1
     soundfile.write(path, samples, rate, format=container)
     return path
 
@@ -402,9 +401,10 @@ def test_common_voice_lines(tmp_path_factory, rows, blank, end, mark):
 # ---- what no decoder reads
 
 
-def test_broken_recordings_do_not_end_a_run(recordings, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert_module.shutil, "which", lambda program: None)
-    broken = sorted((recordings / "broken").glob("*.flac"))
+def test_broken_recordings_do_not_end_a_run(tmp_path):
+    broken = [tmp_path / f"{number}.flac" for number in range(10)]
+    for path in broken:
+        path.write_bytes(b"fLaC and no more")
     found = [Recording(path, "alexa", ("train",), path.stem) for path in broken]
     found.append(Recording(sound(tmp_path / "good.wav"), "alexa", ("train",), "good"))
     result = build(found, tmp_path / "out", WHOLE)

@@ -82,9 +82,10 @@ def test_a_folder_without_a_usable_take_is_refused(folder, tmp_path):
         read_words(tmp_path / "nowhere", "hey jetson")
 
 
-def test_broken_recordings_from_the_wild_are_refused(recordings):
-    with pytest.raises(ManifestError, match="No recording of 'x' .* can be used"):
-        read_words(recordings / "broken", "x")
+def test_recordings_from_the_wild_that_one_decoder_refuses_are_read(recordings):
+    words, faults = read_words(recordings / "broken", "x")
+    assert len(words) + len(faults) == 10 and len(words) >= 5
+    assert not any("cannot be decoded" in fault for fault in faults)
 
 
 def test_parts_depend_on_the_name_alone():

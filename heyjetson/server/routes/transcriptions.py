@@ -18,7 +18,7 @@ from heyjetson.server.errors import RequestError, told
 from heyjetson.server.growing import Deltas, GoneError, Growing
 from heyjetson.server.options import hot_words_of
 from heyjetson.server.platform import Platform, platform
-from heyjetson.server.sound import read_clip
+from heyjetson.server.sound import Clip, read_clip
 from heyjetson.server.work import unless_gone
 
 log = logging.getLogger("heyjetson.server")
@@ -29,6 +29,8 @@ CONTENTS: dict[str, Any] = {
     },
     **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/vtt", "text/event-stream")},
 }
+
+NOTES = "X-HeyJetson-Notes"  # header of an answer whose recording is not as it should be
 
 router = APIRouter(prefix="/v1/audio", tags=["speech"])
 
@@ -41,7 +43,7 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"])
 async def transcribe(
     request: Request,
     here: Annotated[Platform, Depends(platform)],
-    file: Annotated[UploadFile, File(description="wav, flac, ogg, opus, mp3, aiff, au or sph")],
+    file: Annotated[UploadFile, File(description="wav, flac, ogg, opus, mp3, aiff, au, sph; with PyAV webm, m4a, …")],
     model: Annotated[str, Form(max_length=200, description="as in /v1/models; `default` or `whisper-1`")] = "default",
     response_format: Annotated[Format, Form()] = "json",
     timestamp_granularities: Annotated[
@@ -72,25 +74,36 @@ async def transcribe(
                 log.exception("A recording could not be kept.")
         return result
 
+    more = noted(clip)
+    headers = {NOTES: " ".join(clip.notes).encode("ascii", "replace").decode()} if clip.notes else {}
     if stream:
-        return await _streamed(request, here, growing, kept)
+        return await _streamed(request, here, growing, kept, more, headers)
     work = here.files.run(lambda: kept(growing.final()), gone=growing.gone)
     result = await unless_gone(request, work)
     if response_format == "text":
-        return PlainTextResponse(result.text + "\n")
+        return PlainTextResponse(result.text + "\n", headers=headers)
     if response_format in ("srt", "vtt"):
         kind = "text/vtt" if response_format == "vtt" else "text/plain"
-        return Response(formats.subtitles(result, response_format), media_type=f"{kind}; charset=utf-8")
+        return Response(
+            formats.subtitles(result, response_format), media_type=f"{kind}; charset=utf-8", headers=headers
+        )
     if response_format == "json":
-        return JSONResponse({"text": result.text})
+        return JSONResponse({"text": result.text} | more, headers=headers)
     about = {"model": here.model_name, "real_time_factor": round(growing.taken / clip.seconds, 4)}
-    return JSONResponse(verbose(result, clip.seconds, timestamp_granularities or ["word", "segment"]) | about)
+    about |= verbose(result, clip.seconds, timestamp_granularities or ["word", "segment"])
+    return JSONResponse(about | more, headers=headers)
 
 
 @router.post("/translations", include_in_schema=False)
 async def translate() -> None:
     """Models here write what is said."""
     raise RequestError(404, "Nothing is translated here: use /v1/audio/transcriptions.", "no_translation")
+
+
+def noted(clip: Clip) -> dict[str, Any]:
+    """What an answer says of a recording that is not as it should be: nothing of one that is."""
+    more: dict[str, Any] = {"missing_seconds": round(clip.missing, 3)} if clip.missing else {}
+    return more | ({"notes": list(clip.notes)} if clip.notes else {})
 
 
 def verbose(result: Result, seconds: float, granularities: list[Any]) -> dict[str, Any]:
@@ -132,7 +145,14 @@ def _mean(words: list[Word]) -> float:
 Item = dict[str, Any] | Exception | None  # an event, what went wrong, or the end
 
 
-async def _streamed(request: Request, here: Platform, growing: Growing, kept: Callable[[Result], Result]) -> Response:
+async def _streamed(
+    request: Request,
+    here: Platform,
+    growing: Growing,
+    kept: Callable[[Result], Result],
+    more: dict[str, Any],
+    headers: dict[str, str],
+) -> Response:
     """Server-sent events; what is wrong with the recording is still an answer of its own.
 
     Raises:
@@ -158,7 +178,7 @@ async def _streamed(request: Request, here: Platform, growing: Growing, kept: Ca
                     tell({"type": "transcript.text.delta", "delta": delta})
                 if result.final:
                     kept(result)
-                    tell({"type": "transcript.text.done", "text": result.text})
+                    tell({"type": "transcript.text.done", "text": result.text} | more)
         except GoneError:
             pass
         except Exception as error:
@@ -185,7 +205,7 @@ async def _streamed(request: Request, here: Platform, growing: Growing, kept: Ca
         finally:
             gone.set()
 
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"} | headers)
 
 
 def _event(item: dict[str, Any] | Exception) -> dict[str, Any]:

@@ -62,18 +62,24 @@ FILES: dict[str, tuple[bytes, int, str]] = {
     "webm": (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01" + bytes(500), 415, "send wav, flac"),
     "m4a": (b"\0\0\0\x20ftypM4A " + bytes(500), 415, "send wav, flac"),
     "zeros": (bytes(5000), 415, "send wav, flac"),
-    "header alone": (written(sound())[:44], 422, "cut off"),
-    "truncated wav": (written(sound())[:9000], 422, "cut off"),
-    "truncated header": (written(sound())[:20], 422, "broken"),
-    "no samples": (written(sound(0)), 422, "holds no sound"),
-    "lying length": (changed(40, "<I", 0x70000000), 422, "cut off"),
-    "no channels": (changed(22, "<H", 0), 422, "broken"),
+    "header alone": (written(sound())[:44], 422, "holds no samples"),
+    "truncated header": (written(sound())[:20], 422, "cannot be decoded"),
+    "no samples": (written(sound(0)), 422, "holds no samples"),
+    "no channels": (changed(22, "<H", 0), 422, "cannot be decoded"),
     "65 channels": (changed(22, "<H", 65), 422, "65 channels"),
-    "65535 channels": (changed(22, "<H", 65535), 422, "broken"),
-    "rate of 0": (changed(24, "<I", 0), 422, "broken"),
+    "65535 channels": (changed(22, "<H", 65535), 422, "cannot be decoded"),
+    "rate of 0": (changed(24, "<I", 0), 422, "cannot be decoded"),
     "rate of 1 Hz": (changed(24, "<I", 1), 422, "sample rate of 1 Hz"),
     "rate of 10 MHz": (changed(24, "<I", 10_000_000), 422, "sample rate of 10000000 Hz"),
     "NaN": (written(not_finite(), subtype="FLOAT"), 422, "not numbers"),
-    "spoiled flac": (spoiled(written(sound(3), format="FLAC")), 422, "broken after"),
+    "spoiled flac": (spoiled(written(sound(3), format="FLAC")), 422, "checksum"),
     "truncated ogg": (written(sound(3), format="OGG")[:3000], 422, "The file"),
+}
+
+# name: bytes, seconds that are there, words of the note
+ODD: dict[str, tuple[bytes, float, str]] = {
+    "truncated wav": (written(sound())[:16044], 0.5, "cut short: 0.50 s are there of 1.00 s"),
+    "lying length": (changed(40, "<I", 0x70000000), 1.0, "says 1879048192 bytes"),
+    "killed recorder": (changed(40, "<I", 0), 1.0, "says 0 bytes"),
+    "opposite channels": (written(np.stack([sound(), -sound()], axis=1)), 1.0, "cancel each other"),
 }

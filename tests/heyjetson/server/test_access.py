@@ -166,10 +166,10 @@ def test_large_answers_are_packed(site):
 
 
 def test_the_log_says_who_asked_but_not_what(site, spoken, caplog):
-    with caplog.at_level(logging.INFO, "heyjetson.access"):
+    with caplog.at_level(logging.INFO, "heyjetson.access"), httpx.Client() as client:
         with spoken.open("rb") as file:
-            httpx.post(f"{site}/v1/audio/transcriptions?key=secret", files={"file": file})
-        httpx.get(f"{site}/health/live")  # the line of the first is written by then
+            client.post(f"{site}/v1/audio/transcriptions?key=secret", files={"file": file})
+        client.get(f"{site}/health/live")  # on the same connection, the line of the first is written by then
     lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "heyjetson.access"]
     entry = json.loads(lines[0])
     wanted = {"method": "POST", "path": "/v1/audio/transcriptions", "status": 200, "client": "127.0.0.1"}

@@ -19,6 +19,7 @@ from heyjetson.server.sound import Clip, Decoders
 from tests.conftest import ROOT
 from tests.heyjetson.server.hostile import sound as noise
 from tests.heyjetson.server.hostile import written
+from tests.heyjetson.sounds import by_pyav, speechlike
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,21 @@ def test_formats_with_loss(decoders, kind):
     clip = decode(decoders, written(noise(2), **kind))
     assert clip.seconds == pytest.approx(2, abs=0.1)
     assert clip.mono.std() == pytest.approx(0.1, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", ["webm libopus", "ipod aac", "adts aac", "ogg flac", "wv wavpack"])
+def test_what_browsers_and_phones_send(decoders, kind):
+    container, codec = kind.split()
+    clip = decode(decoders, by_pyav(speechlike(2, 48000, 2), 48000, container, codec))
+    assert clip.samples.shape[1] == 2 and clip.rate == 16000
+    assert clip.seconds == pytest.approx(2, abs=0.1) and not clip.missing
+    assert clip.mono.std() == pytest.approx(0.1, abs=0.05)
+
+
+def test_a_cut_file_says_so(decoders):
+    clip = decode(decoders, written(noise(3), format="FLAC")[:30000])
+    assert 0 < clip.seconds < 3 and clip.seconds + clip.missing == pytest.approx(3, abs=0.01)
+    assert "cut short" in clip.notes[0]
 
 
 def test_channels_and_rates(decoders):
@@ -106,7 +122,7 @@ def test_others_go_on_while_one_dies(decoders, monkeypatch):
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(results) == [1.0] * 4 + [415] * 4
+    assert sorted(results) == [1.0] * 4 + [422] * 4
 
 
 def test_a_process_that_hangs_is_ended(tmp_path):

@@ -27,10 +27,10 @@ function running({ model, running: now }) {
 
 function measured({ model }) {
   const rows = Object.entries(model.measured).filter(([, row]) => typeof row === "object" && row && "wer" in row).map(([precision, row]) =>
-    [precision, percent(row.wer), percent(row.cer), row.cosine === undefined ? "–" : row.cosine.toFixed(3), row.real_time_factor === undefined ? "–" : row.real_time_factor.toFixed(4), String(row.utterances ?? "–")]);
+    [precision, row.manifest ?? "–", percent(row.wer), row.wer_low === undefined ? "–" : `${(row.wer_low * 100).toFixed(2)}–${(row.wer_high * 100).toFixed(2)}`, percent(row.cer), row.cosine === undefined ? "–" : row.cosine.toFixed(3), row.real_time_factor === undefined ? "–" : row.real_time_factor.toFixed(4), String(row.utterances ?? "–"), row.processor ? [row.processor.name, ...(row.processor.instructions ?? [])].join(", ") : "–"]);
   const trained = model.training.validation_wer;
   const said = [rows.length ? null : "This bundle was exported without measuring it; `python export.py … manifest=FILE` does.", trained === undefined ? null : `On the validation set of its training it wrote ${percent(trained)} of the words wrong.`];
-  byId("measured").replaceChildren(...(rows.length ? [table([["Precision"], ["WER", true], ["CER", true], ["Cosine", true], ["Real-time factor", true], ["Utterances", true]], rows)] : []),
+  byId("measured").replaceChildren(...(rows.length ? [table([["Precision"], ["Test set"], ["WER", true], ["95 % interval", true], ["CER", true], ["Cosine", true], ["Real-time factor", true], ["Utterances", true], ["Processor"]], rows)] : []),
     ...said.filter(Boolean).flatMap(markdown));
 }
 

@@ -1,0 +1,138 @@
+"""Reading with the program ffmpeg, where PyAV is not installed and ffmpeg is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from typing import IO, BinaryIO
+
+import numpy as np
+
+from heyjetson.audio.layout import Layout
+from heyjetson.audio.pyav import COUNTED, FORMATS, TOLERANCE
+from heyjetson.audio.readers import BrokenError, UnreadableError
+
+COMMAND = "-hide_banner -nostdin -nostats -v level+info -protocol_whitelist file,pipe"
+OUTPUT = "-map 0:a:0 -f au -c:a pcm_f32be -"
+INPUT = re.compile(r"Input #0, (\S+), from")
+DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
+PLACE = re.compile(r"^(?:\[.*?\] ?)+")  # ffmpeg's own, with addresses
+
+
+def is_installed() -> bool:
+    """Is ffmpeg there?"""
+    return shutil.which("ffmpeg") is not None
+
+
+class ProgramReader:
+    """See `readers.Reader`.
+
+    Args:
+        file: the recording; one without a path is copied to a temporary file first.
+        path: of it, where it has one.
+        layout: what is in it.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+
+    name = "ffmpeg"
+    frames = None
+
+    def __init__(self, file: BinaryIO, path: str | None, layout: Layout):
+        self._layout, self._copy = layout, None
+        if path is None:
+            self._copy = tempfile.NamedTemporaryFile(prefix="heyjetson-")  # noqa: SIM115
+            file.seek(0)
+            shutil.copyfileobj(file, self._copy, 1 << 20)
+            self._copy.flush()
+            path = self._copy.name
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        # An absolute path is no option, and "file:" no address of another kind.
+        command = [
+            "ffmpeg",
+            *COMMAND.split(),
+            "-format_whitelist",
+            FORMATS,
+            "-err_detect",
+            "crccheck",
+            "-i",
+            f"file:{os.path.abspath(path)}",
+        ]
+        self._child = subprocess.Popen(
+            [*command, *OUTPUT.split()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said
+        )
+        assert self._child.stdout
+        self._out: IO[bytes] = self._child.stdout
+        self.missing, self.notes = 0.0, list[str]()
+        self._done, self._ended = 0, False
+        header = self._out.read(24)
+        if len(header) < 24:
+            self._child.wait()
+            reasons = self._errors()
+            self.close()
+            raise UnreadableError(reasons[0] if reasons else "it holds no sound")
+        start, self.rate, self.channels = (int.from_bytes(header[at : at + 4], "big") for at in (4, 16, 20))
+        self._out.read(start - 24)
+
+    def skip(self, count: int) -> int:
+        """Decode frames and leave them out; how many there were."""
+        left = count
+        while left and len(block := self.read(min(left, 1 << 16))):
+            left -= len(block)
+        return count - left
+
+    def read(self, count: int) -> np.ndarray:
+        """Frames [at most `count`, C] float32; none at the end."""
+        frame = 4 * self.channels
+        pieces, left = [], count * frame
+        while left and (data := self._out.read(min(left, 1 << 22))):
+            pieces.append(data)
+            left -= len(data)
+        raw = b"".join(pieces)
+        block = np.frombuffer(raw, ">f4", len(raw) // frame * self.channels).astype(np.float32)
+        self._done += len(block) // self.channels
+        if left and not self._ended:
+            self._ended = True
+            self._judge()
+        return block.reshape(-1, self.channels)
+
+    def _text(self) -> str:
+        self._said.seek(0)
+        return self._said.read().decode(errors="replace")
+
+    def _errors(self) -> list[str]:
+        lines = [line for line in self._text().splitlines() if "[error]" in line or "[fatal]" in line]
+        return [f"{PLACE.sub('', line):.120}".strip().rstrip(".") for line in lines]
+
+    def _judge(self) -> None:
+        """All is decoded: was it all there is?"""
+        status, text = self._child.wait(), self._text()
+        kind, said = INPUT.search(text), DURATION.search(text)
+        seconds = self._done / self.rate
+        if self._layout.frames:
+            self.missing = max(self._layout.frames - self._done, 0) / self.rate
+        elif kind and said and COUNTED & set(kind[1].split(",")):
+            promised = int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3])
+            if promised - seconds > TOLERANCE:
+                self.missing = promised - seconds
+        errors = self._errors()
+        if errors and self._layout.kind == "flac" and not self.missing:
+            raise BrokenError(errors[0])
+        if errors:
+            self.notes.append(f"ffmpeg said of it: {errors[0]}.")
+        if status and not self.missing:
+            self.missing = TOLERANCE
+
+    def close(self) -> None:
+        """End the program."""
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        self._out.close()
+        self._said.close()
+        if self._copy:
+            self._copy.close()

@@ -1,0 +1,51 @@
+"""What a run says it will take, before its first step."""
+
+import datetime
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import Timer
+
+from experiments.estimate import Estimate, estimate, sentence
+from experiments.resumption import random_states
+from tests.conftest import SMALL, drawn_model
+
+BATCHES = [[1.0, 1.2], [0.5], [0.8, 0.9, 0.7]]
+
+
+def trainer(**options):
+    timer = [Timer(datetime.timedelta(seconds=options.pop("seconds")))] if "seconds" in options else []
+    options = {"max_epochs": 200, "accelerator": "cpu"} | options
+    return pl.Trainer(logger=False, callbacks=timer, enable_progress_bar=False, enable_model_summary=False, **options)
+
+
+def test_timing_leaves_no_trace(compose_config):
+    model = drawn_model(compose_config(*SMALL), seed=0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    states = random_states()
+    found = estimate(model, trainer(), BATCHES, 2)
+    assert 0 < found.step < 60 and found.memory > 1e8
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert modes == {name: module.training for name, module in model.named_modules()}
+    assert all(parameter.grad is None for parameter in model.parameters())
+    after = random_states()
+    assert after["python"] == states["python"] and torch.equal(after["torch"], states["torch"])
+    assert (after["numpy"][1] == states["numpy"][1]).all() and after["numpy"][2:] == states["numpy"][2:]
+
+
+@pytest.mark.parametrize(
+    ("options", "done", "words"),
+    [
+        ({"seconds": 360}, 0, "takes 120 ms here, without reading sound: about 3,000 steps, 8.0 epochs, in 6.0 min."),
+        ({"max_steps": 750}, 0, "750 steps, 2.0 epochs, take about 1.5 min."),
+        ({"max_steps": 750}, 500, "250 steps, 0.7 epochs, take about 30.0 s."),
+        ({"max_steps": 100, "seconds": 360}, 0, "100 steps, 0.3 epochs, take about 12.0 s."),
+        ({"max_epochs": 2, "accumulate_grad_batches": 5}, 0, "takes 600 ms here, without reading sound: 150 steps"),
+    ],
+)  # fmt: skip
+def test_the_budget_that_ends_first_is_said(options, done, words, tmp_path):
+    said = sentence(Estimate(0.12, 1_400_000_000), trainer(**options), 375, tmp_path, 22e6, done)
+    assert words in said
+    assert "Memory 1.4 GB, checkpoints up to 22 MB of " in said and said.endswith(" free.")
