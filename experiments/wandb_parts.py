@@ -58,7 +58,7 @@ def whole_length(content: bytes) -> int:
             continue
         _, length, kind = HEADER.unpack_from(content, place)
         place += HEADER.size + length
-        if place > len(content) or kind not in (FULL, FIRST, MIDDLE, LAST):
+        if HEADER.size + length > left or place > len(content) or kind not in (FULL, FIRST, MIDDLE, LAST):
             break
         if kind in (FULL, LAST):
             whole = place
