@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -99,12 +99,15 @@ def other_shards(arguments: dict[str, Any], step: int) -> dict[str, Any]:
     return arguments | {"seed": seed, "shard_seed": "randomized" if drawn else seed}
 
 
-def batch_durations(arguments: dict[str, Any], ranks: int = 1) -> list[list[float]]:
+def batch_durations(
+    arguments: dict[str, Any], ranks: int = 1, durations: Sequence[float] | None = None
+) -> list[list[float]]:
     """Seconds of the utterances in each batch of one epoch of one process; for the largest corpora, of a part of one.
 
     Args:
         arguments: of the loader, from `train_loader`.
         ranks: processes of the run.
+        durations: of the utterances of a plain loader; read from its manifest when None.
     """
     if arguments.get("use_lhotse"):
         from nemo.collections.common.data.lhotse.dataloader import (
@@ -117,7 +120,8 @@ def batch_durations(arguments: dict[str, Any], ranks: int = 1) -> list[list[floa
         sampler, _ = get_lhotse_sampler_from_config(make_structured_with_schema_warnings(quiet), 0, 1)
         batches = list(islice(([cut.duration for cut in cuts] for cuts in sampler), DRY_RUN))
         return batches[::ranks][: max(len(batches) // ranks, 1)]
-    durations = [utterance.duration for utterance in read_manifest(arguments["manifest_filepath"])]
+    if durations is None:
+        durations = [utterance.duration for utterance in read_manifest(arguments["manifest_filepath"])]
     keys = ("batch_size", "length_spread", "shortest_first", "seed")
     size, spread, shortest_first, seed = (arguments[key] for key in keys)
     order = LengthBatches(durations, size, spread, shortest_first, seed, ranks=ranks)

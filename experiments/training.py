@@ -268,7 +268,7 @@ def set_up_data(
         model.setup_training_data(OmegaConf.create(arguments))
     else:
         model.setup_training_data(OmegaConf.create(arguments))
-        batches = batch_durations(arguments, trainer.world_size)
+        batches = batch_durations(arguments, trainer.world_size, model._train_dl.dataset.durations)
     print(describe(batches, trainer.world_size))
     try:
         model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))
@@ -282,15 +282,16 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
     Of one step, that after its validation; the times of files say nothing after copying.
     """
-    found: list[tuple[int, bool, float, Path]] = []
+    found: list[tuple[int, bool, float, Path, dict[str, Any]]] = []
     for path in sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime):
         try:
             state = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-            found.append((state["global_step"], validated(state), path.stat().st_mtime, path))
+            place = state["global_step"], validated(state), path.stat().st_mtime, path
+            found.append((*place, state["state_dict"]))  # mapped: its tensors are read when they are looked at
         except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
             print(f"{path.name} cannot be read ({str(error).splitlines()[0]:.80}); trying the one before.")
-    for _, _, _, path in sorted(found, reverse=True):
-        if name := spoilt_weight(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["state_dict"]):
+    for _, _, _, path, weights in sorted(found, key=lambda one: one[:4], reverse=True):
+        if name := spoilt_weight(weights):
             print(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
             continue
         return path

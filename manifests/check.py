@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from heyjetson.audio import read_sound
-from heyjetson.audio.channels import channel_number
 from heyjetson.errors import AudioError, SegmentError
-from manifests.convert import duration
+from manifests.convert import duration, require_channels
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.notes import Notes
 from manifests.progress import progress, threaded
@@ -46,10 +45,7 @@ class Requirements:
     channels: str = "mix"
 
     def __post_init__(self) -> None:
-        try:
-            channel_number(self.channels)
-        except AudioError as error:
-            raise ManifestError(str(error)) from None
+        require_channels(self.channels)
 
 
 @dataclass

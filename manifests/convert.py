@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from heyjetson.audio import Length, Sound, is_recording, measure, read_sound, resample
+from heyjetson.audio.channels import channel_number
 from heyjetson.errors import AudioError
 from manifests.lines import ManifestError, Utterance
 from manifests.notes import Notes
@@ -270,6 +271,18 @@ def naming(path: Path) -> Iterator[None]:
     except AudioError as error:
         said = str(error)
         raise ManifestError(said if str(path) in said else f"{path}: {said}") from None
+
+
+def require_channels(channels: str) -> None:
+    """Refuse a choice of channels that is none.
+
+    Raises:
+        ManifestError: it says what may be chosen.
+    """
+    try:
+        channel_number(channels)
+    except AudioError as error:
+        raise ManifestError(str(error)) from None
 
 
 def require_file(path: Path) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson.audio.channels import channel_number
-from heyjetson.errors import AudioError
-from manifests.convert import CutError, Segments, convert, inside, length
+from manifests.convert import CutError, Segments, convert, inside, length, require_channels
 from manifests.cuts import cut_name
 from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.notes import Notes
@@ -82,10 +81,7 @@ class CorpusOptions:
     channels: str = "mix"
 
     def __post_init__(self) -> None:
-        try:
-            channel_number(self.channels)
-        except AudioError as error:
-            raise ManifestError(str(error)) from None
+        require_channels(self.channels)
 
     @staticmethod
     def from_config(given: Mapping[str, Any]) -> CorpusOptions:
@@ -215,9 +211,9 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         ManifestError: there is no recording, two have one name, none could be used, or `out` cannot be written to.
     """
     out = out.absolute()
-    listed = _distinct(list(recordings))
-    first = twins(listed)
-    found = hold_out(listed, options, first)
+    distinct = _distinct(list(recordings))
+    first = twins(distinct)
+    found = hold_out(distinct, options, first)
     if not found:
         raise ManifestError("The dataset holds no recordings. Is this the right folder?")
     _refuse_clashes(found)
@@ -329,12 +325,13 @@ def _shared(recordings: Sequence[Recording], first: Sequence[int]) -> list[str]:
     again = [
         (one, recordings[place]) for one, place in zip(recordings, first, strict=True) if one is not recordings[place]
     ]
-    apart = [pair for pair in again if pair[0].splits != pair[1].splits]
+    apart = [(one, two) for one, two in again if one.splits != two.splits]
+    kept = [(one, two) for one, two in again if one.splits == two.splits]
     lines = []
-    if len(again) > len(apart):
-        one, two = next(pair for pair in again if pair[0].splits == pair[1].splits)
+    if kept:
+        one, two = kept[0]
         lines.append(
-            f"{len(again) - len(apart):,} recordings are there under another name too ({one.audio.name} is "
+            f"{len(kept):,} recordings are there under another name too ({one.audio.name} is "
             f"{two.audio.name}, for one); kept in one split"
         )
     if apart:

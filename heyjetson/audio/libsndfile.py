@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from heyjetson.audio.layout import Layout, Stretch
-from heyjetson.audio.readers import BrokenError, UnreadableError
+from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
 from heyjetson.audio.streams import BEHIND, joined_flacs, look_flac
 
 UNREAD = 64  # bytes behind the end of an MP3 that are no sound
@@ -102,11 +102,9 @@ class SndfileReader:
             if len(self._stretches) > before:
                 self._sound.close()
                 self._sound = self._open(self._stretches[0])
-        left = count
         if self._layout.kind in ("ogg", "mp3") or not self._sound.seekable():
-            while left and len(block := self.read(min(left, 1 << 16))):
-                left -= len(block)
-            return count - left
+            return decode_past(self, count)
+        left = count
         while left:
             step = min(left, max(self._sound.frames - self._done, 0))
             try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from heyjetson.audio.layout import Layout
 from heyjetson.audio.pyav import COUNTED, FORMATS, TOLERANCE
-from heyjetson.audio.readers import BrokenError, UnreadableError
+from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
 
 COMMAND = "-hide_banner -nostdin -nostats -v level+info -protocol_whitelist file,pipe"
 OUTPUT = "-map 0:a:0 -f au -c:a pcm_f32be -"
@@ -80,10 +80,7 @@ class ProgramReader:
 
     def skip(self, count: int) -> int:
         """Decode frames and leave them out; how many there were."""
-        left = count
-        while left and len(block := self.read(min(left, 1 << 16))):
-            left -= len(block)
-        return count - left
+        return decode_past(self, count)
 
     def read(self, count: int) -> np.ndarray:
         """Frames [at most `count`, C] float32; none at the end."""

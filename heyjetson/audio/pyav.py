@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from heyjetson.audio.layout import Layout
-from heyjetson.audio.readers import BrokenError, UnreadableError
+from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
 
 # Nothing that opens other files or addresses, as playlists do.
 FORMATS = (
@@ -155,10 +155,7 @@ class PyavReader:
 
     def skip(self, count: int) -> int:
         """Decode frames and leave them out; how many there were."""
-        left = count
-        while left and len(block := self.read(min(left, 1 << 16))):
-            left -= len(block)
-        return count - left
+        return decode_past(self, count)
 
     def read(self, count: int) -> np.ndarray:
         """Frames [at most `count`, C] float32; none at the end."""

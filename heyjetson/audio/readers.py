@@ -57,3 +57,11 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Let go of the decoder, not of the file."""
+
+
+def decode_past(reader: Reader, count: int) -> int:
+    """Leave frames out where a reader cannot seek to those behind them; how many there were."""
+    left = count
+    while left and len(block := reader.read(min(left, 1 << 16))):
+        left -= len(block)
+    return count - left
