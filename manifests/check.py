@@ -181,10 +181,12 @@ def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirement
     else:  # microseconds each: threads would cost more than they save
         found = progress((_examined(one, needs) for one in utterances), "checking", len(utterances))
     for utterance, finding in zip(utterances, found, strict=True):
-        audio = short(str(utterance.audio), LONGEST_PATH)
-        where = f"{report.manifest}:{utterance.line}: {audio}"
         if not finding.kind:
             report.good.append(utterance)
+            if not finding.notes:
+                continue
+        where = f"{report.manifest}:{utterance.line}: {short(str(utterance.audio), LONGEST_PATH)}"
+        if not finding.kind:
             report.notes.add(where, finding.notes)
         else:
             report.kinds[finding.kind] += 1

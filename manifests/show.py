@@ -27,6 +27,8 @@ def from_here(path: Path) -> Path:
 
 def visible(text: str) -> str:
     """Text with what cannot be printed written as its escape, so that a stray control character is seen."""
+    if text.isprintable():
+        return text
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
