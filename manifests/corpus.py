@@ -130,8 +130,8 @@ class Made:
             yield f"sound: all of these recordings are listed in {self._beside(NOTED)}"
         yield from self.shared
         if self.faults:
-            counts = ", ".join(f"{count} {kind}" for kind, count in self.kinds.most_common())
-            yield f"{len(self.faults)} recordings were left out ({counts}); all are listed in {self._beside(SKIPPED)}:"
+            counts = ", ".join(f"{kind}: {count}" for kind, count in self.kinds.most_common())
+            yield f"recordings left out: {len(self.faults)} ({counts}); all are listed in {self._beside(SKIPPED)}:"
             yield from (f"  {fault}" for fault in self.faults[:SHOWN])
 
     def _beside(self, name: str) -> Path:
@@ -331,13 +331,13 @@ def _shared(recordings: Sequence[Recording], first: Sequence[int]) -> list[str]:
     if kept:
         one, two = kept[0]
         lines.append(
-            f"{len(kept):,} recordings are there under another name too ({one.audio.name} is "
+            f"recordings that are there under another name too: {len(kept):,} ({one.audio.name} is "
             f"{two.audio.name}, for one); kept in one split"
         )
     if apart:
         one, two = apart[0]
         lines.append(
-            f"{len(apart):,} recordings are in two splits of the dataset ({one.audio} of {', '.join(one.splits)} is "
+            f"recordings in two splits of the dataset: {len(apart):,} ({one.audio} of {', '.join(one.splits)} is "
             f"{two.audio} of {', '.join(two.splits)}, for one); train.py refuses such sets: take them out of one with "
             "`python -m manifests filter … --not-in FILE.jsonl`"
         )

@@ -65,7 +65,7 @@ def choose(samples: np.ndarray, channels: str = "mix") -> tuple[np.ndarray, str 
             mono = floats[:, loudest].copy()
             note = (
                 f"The channels cancel each other, as when one is wired the wrong way round: channel {loudest + 1}, the "
-                "louder one, was taken in place of their mix. Choose one with channels=first, second or its number."
+                "louder one, was taken in place of their mix. Choose one: channels first, second or its number."
             )
     if not np.isfinite(mono).all():
         raise AudioError("The samples hold NaN or infinity: the source that made them is broken.")

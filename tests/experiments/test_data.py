@@ -41,7 +41,7 @@ def test_ljspeech_and_the_choice_of_its_text(recordings, compose_config, tmp_pat
     overrides = ["data.in_place=true", "data.text.case=false", "data.held_out.validation=0.2", "data.held_out.test=0.2"]
     data = prepare_data(compose_config("data=ljspeech", source, f"data.out={tmp_path / 'b'}", *overrides))
     assert len(read_manifest(data.train)) < 40
-    assert re.search(r"\d+ recordings were left out \(\d+ transcripts with characters outside", capsys.readouterr().out)
+    assert re.search(r"recordings left out: \d+ \(transcripts with characters outside the labels: \d+", capsys.readouterr().out)
 
 
 def test_librispeech(compose_config, tmp_path, capsys, reused):
@@ -83,7 +83,7 @@ def test_kaldi(compose_config, tmp_path, capsys, reused):
     data = prepare_data(compose_config(*overrides, "data.allow_commands=true"))
     shown = capsys.readouterr().out
     assert f"data/train: 1 utterances for train, paths relative to {tmp_path}/corpus" in shown
-    assert "3 recordings were left out (3 utterances without sound)" in shown
+    assert "recordings left out: 3 (utterances without sound: 3)" in shown
     assert [[(one.text, one.duration) for one in read_manifest(path)] for path in data.named().values()] == [
         [("train", 0.1)], [("dev", 0.1)], [("test", 0.1)],
     ]  # fmt: skip

@@ -269,7 +269,7 @@ def test_the_command(corpus, tmp_path, capsys):
     assert main(["kaldi", str(corpus), "--out", str(out)]) == 0
     shown = capsys.readouterr().out
     assert f"{corpus}/train: 2 utterances for train, paths relative to {corpus}" in shown
-    assert f"1 recordings were left out (1 utterances without sound); all are listed in {out}/skipped.txt" in shown
+    assert f"recordings left out: 1 (utterances without sound: 1); all are listed in {out}/skipped.txt" in shown
     assert f"{corpus}/train/text:3: gone is not in {corpus}/train/wav.scp." in (out / "skipped.txt").read_text()
     (one, two) = read_manifest(out / "train.jsonl")
     assert (one.text, one.extra) == ("one two", {"speaker": "x", "gender": "f"}) and two.text == "three"

@@ -245,7 +245,7 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
     ]
     assert main(command) == 0
     shown = capsys.readouterr().out
-    assert "1 recordings were left out (1 songs); all are listed in" in shown
+    assert "recordings left out: 1 (songs: 1); all are listed in" in shown
     assert (
         f"{tmp_path}/a.srt:14: 3.50 to 4.00 s is left out (songs): <i>♪ four</i>" in (out / "skipped.txt").read_text()
     )

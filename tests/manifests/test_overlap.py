@@ -216,7 +216,7 @@ def test_case_ten_recordings_with_two_names(tmp_path, capsys):
     arguments = ["folder", str(folder), "--out", str(tmp_path / "out"), "--validation", "0.2", "--test", "0.2"]
     assert main(arguments) == 0
     shown = capsys.readouterr().out
-    assert "10 recordings are there under another name too (b0.wav is a0.wav, for one); kept in one split" in shown
+    assert "recordings that are there under another name too: 10 (b0.wav is a0.wav, for one); kept in one split" in shown
     homes = {
         name: {one.audio.stem for one in read_manifest(tmp_path / "out" / f"{name}.jsonl")}
         for name in ("train", "validation", "test")
@@ -264,7 +264,7 @@ def test_what_a_dataset_has_in_two_splits_is_said_and_noted(forms, tmp_path):
     ]  # fmt: skip
     made = make("mine", recordings, tmp_path / "out", CorpusOptions())
     (said,) = made.shared
-    assert said.startswith(f"1 recordings are in two splits of the dataset ({forms[1, 'flac']} of test is ")
+    assert said.startswith(f"recordings in two splits of the dataset: 1 ({forms[1, 'flac']} of test is ")
     assert said in list(made.notes())
     assert json.loads((tmp_path / "out" / "corpus.json").read_text())["shared"] == [said]
 
