@@ -30,7 +30,8 @@ class BudgetAnnealing(LRScheduler):
     Args:
         optimizer: whose rate is set.
         warmup_ratio: share of the budget for the linear rise.
-        min_lr: last rate of the fastest parameter group; slower ones end as much lower.
+        min_lr: last rate of the fastest parameter group, or its own rate where that is lower; slower ones end as much
+            lower.
         max_steps: steps in the budget.
         last_epoch: step to continue from, -1 for the start.
     """
@@ -60,7 +61,7 @@ class BudgetAnnealing(LRScheduler):
             return [rate * max(used / self.warmup_ratio, 0.01) for rate in self.base_lrs]
         along = (used - self.warmup_ratio) / max(1.0 - self.warmup_ratio, 1e-9)
         share = 0.5 * (1.0 + math.cos(math.pi * along))
-        least = self.min_lr / max(self.base_lrs)
+        least = min(self.min_lr / max(self.base_lrs), 1.0)  # never above the rate that was asked for
         return [rate * (least + (1.0 - least) * share) for rate in self.base_lrs]
 
     def follow(self, used: float) -> None:

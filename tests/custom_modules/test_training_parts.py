@@ -61,6 +61,16 @@ def rates(used: list[float]) -> list[float]:
     return found
 
 
+def test_no_rate_is_higher_than_the_one_asked_for():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    schedule = BudgetAnnealing(torch.optim.SGD([parameter], lr=1e-9), warmup_ratio=0.1, min_lr=1e-5, max_steps=100)
+    schedule.follow(0.0)
+    assert schedule.get_last_lr() == [pytest.approx(1e-11)]
+    for share in (0.1, 0.5, 1.0):
+        schedule.follow(share)
+        assert schedule.get_last_lr() == [1e-9]
+
+
 def test_the_schedule_rises_falls_and_ends_with_the_budget():
     start, rising, top, half, end, over = rates([0.0, 0.05, 0.1, 0.55, 1.0, 1.3])
     assert 0 < start < rising < top == pytest.approx(1.0)
