@@ -9,7 +9,7 @@ from typing import Any
 from experiments.compare.figures import Figure, figures
 from experiments.compare.judge import Comparison
 from experiments.compare.keys import Differing, value_text
-from experiments.compare.record import Run
+from experiments.compare.record import DIED, DIVERGED, Run
 from experiments.significance import Difference, Interval
 
 UNKNOWN = "–"
@@ -134,7 +134,7 @@ def _name(comparison: Comparison, index: int) -> Cell:
     if index == comparison.reference and comparison.tested and index != comparison.tested[0]:
         marks.append("baseline")
     if comparison.overall[index] is None:
-        marks.append("diverged" if run.note.startswith("diverged") else "no result")
+        marks.append(next((end for end in (DIVERGED, DIED) if run.note.startswith(end)), "no result"))
     return Cell(run.name, f"{run.name} ({', '.join(marks)})" if marks else run.name)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from experiments.compare.keys import flatten
-from experiments.compare.record import Run, number
+from experiments.compare.record import DIED, DIVERGED, Run, number
 from experiments.compare.wandb_runs import NO_TRAINING, Logged, curve, leave_out_figures, metrics, totals, watt_hours
 from experiments.entry import ConfigError
 from manifests.progress import progress
@@ -93,7 +93,9 @@ def _loaded(source: Any) -> Run:
     run = Run(source.name, source.url, "online", flatten(logged.config), curve=logged.curve)
     run.metrics, run.results, run.energy = metrics(logged), logged.results, logged.energy
     if (step := number(summary.get("diverged"))) is not None:
-        leave_out_figures(run, step)
+        leave_out_figures(run, f"{DIVERGED}: at step {step:.0f}")
+    elif source.state == "failed":
+        leave_out_figures(run, f"{DIED}: W&B says failed")
     elif not run.results:
         run.note = f"no test result was logged; W&B says {source.state}"
     return run

@@ -11,6 +11,7 @@ from typing import Any
 from experiments.report import Row
 
 Key = tuple[str, float, str, int]
+DIVERGED, DIED = "diverged", "died"  # what the notes of such runs begin with
 
 
 @dataclass(frozen=True)

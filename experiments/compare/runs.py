@@ -14,7 +14,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from experiments.compare import bundles
 from experiments.compare.keys import flatten
 from experiments.compare.places import Place, find, short_names
-from experiments.compare.record import Result, Run, known, number
+from experiments.compare.record import DIED, DIVERGED, Result, Run, known, number
 from experiments.compare.reports import read_report, with_reports
 from experiments.compare.wandb_runs import load_offline, power_recorded, read_offline
 from experiments.curve import divergence, read_history
@@ -22,6 +22,7 @@ from experiments.entry import ConfigError
 from manifests.progress import threaded
 
 MEASURES = ("val_wer", "val_cer", "val_miss", "val_loss")  # of validations, that are numbers in any run that is well
+TRIAL = "trial.json"  # of a sweep
 UNFINISHED = "no metrics.json: still training, stopped or pruned"
 
 
@@ -85,7 +86,10 @@ def load_run(folder: Path) -> Run:
     run.bytes = nemo.stat().st_size if nemo.is_file() else None
     path = folder / "metrics.json"
     if said := _diverged(folder):
-        run.note, run.curve, run.metrics = f"diverged: {said}", [], _spent(path)
+        run.note, run.curve, run.metrics = f"{DIVERGED}: {said}", [], _spent(path)
+        return run
+    if (said := _ended(folder)).startswith(DIED) and not _newer(path, folder / TRIAL):
+        run.note, run.curve, run.metrics = said, [], _spent(path)
         return run
     if not path.is_file():
         run.note = _ended(folder) or (UNFINISHED if run.curve else "it ended before its first validation")
@@ -104,7 +108,7 @@ def load_run(folder: Path) -> Run:
 
 def _diverged(folder: Path) -> str:
     """How a run, or a trial of a sweep, diverged; empty where it did not."""
-    for name in ("trial.json", "metrics.json"):
+    for name in (TRIAL, "metrics.json"):
         try:
             record = json.loads((folder / name).read_text())
         except (OSError, ValueError):
@@ -114,6 +118,11 @@ def _diverged(folder: Path) -> str:
         if isinstance(record, dict) and isinstance(record.get("diverged"), dict):
             return f"{record['diverged'].get('reason')} at step {record['diverged'].get('step')}"
     return divergence(folder, *MEASURES)
+
+
+def _newer(path: Path, other: Path) -> bool:
+    """Whether a file was written after another: a run that died may have been continued by hand."""
+    return path.is_file() and path.stat().st_mtime > other.stat().st_mtime
 
 
 def _spent(path: Path) -> dict[str, Any]:
@@ -128,8 +137,8 @@ def _spent(path: Path) -> dict[str, Any]:
 def _ended(folder: Path) -> str:
     """Why a trial of a sweep ended early, as the sweep wrote it down."""
     try:
-        trial = json.loads((folder / "trial.json").read_text())
-        said = {"pruned": "pruned", "fail": "died"}[trial["state"]]
+        trial = json.loads((folder / TRIAL).read_text())
+        said = {"pruned": "pruned", "fail": DIED, "interrupted": "interrupted, to be tried again"}[trial["state"]]
         return f"{said}: {trial['reason']}" if trial.get("reason") else said
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.compare.keys import flatten
-from experiments.compare.record import Result, Run, number
+from experiments.compare.record import DIED, DIVERGED, Result, Run, number
 
 CURVE = ("val_wer", "val_cer", "val_loss", "train_loss", "learning_rate")
 POWER = re.compile(r"(?:system\.)?gpu\.\d+\.powerWatts(?:/l:.+)?")
@@ -34,6 +34,7 @@ class Logged:
         seconds: from start to end.
         energy: watt hours of the GPUs; None where no power was recorded.
         diverged: the step at which it did; None where it did not.
+        status: of its process; from 128 on a signal ended it, and 255 is Ctrl-C.
     """
 
     name: str = ""
@@ -44,6 +45,7 @@ class Logged:
     seconds: float | None = None
     energy: float | None = None
     diverged: float | None = None
+    status: int = 0
 
 
 def records(folder: Path) -> Iterator[dict[str, Any]]:
@@ -93,6 +95,7 @@ def read_offline(folders: list[Path]) -> Logged:
                 logged.config |= content.get("config", {}).get("update", {})
             elif kind == "exit":
                 logged.seconds = (logged.seconds or 0.0) + float(content.get("runtime", 0))
+                logged.status = int(content.get("exit_code", 0))
         if (used := watt_hours(power)) is not None:
             logged.energy = (logged.energy or 0.0) + used
     logged.curve = curve(items)
@@ -110,20 +113,22 @@ def load_offline(folder: Path) -> Run | None:
     run.metrics = metrics(logged)
     run.results, run.energy = logged.results, logged.energy
     if logged.diverged is not None:
-        leave_out_figures(run, logged.diverged)
+        leave_out_figures(run, f"{DIVERGED}: at step {logged.diverged:.0f}")
+    elif 0 < logged.status < 128:
+        leave_out_figures(run, f"{DIED}: status {logged.status}")
     elif not run.results:
         run.note = "no test result was logged: still training, stopped or pruned"
     return run
 
 
-def leave_out_figures(run: Run, step: float) -> None:
-    """Of a run that diverged, keep what it is and what it cost.
+def leave_out_figures(run: Run, note: str) -> None:
+    """Of a run that diverged or died, keep what it is and what it cost.
 
     Args:
         run: read whole.
-        step: at which it diverged.
+        note: how it ended.
     """
-    run.note, run.curve, run.results = f"diverged: at step {step:.0f}", [], {}
+    run.note, run.curve, run.results = note, [], {}
     run.metrics.pop("validation_wer", None)
 
 

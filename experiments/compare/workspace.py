@@ -25,6 +25,8 @@ def build(entity: str, project: str, comparison: Comparison, keys: list[Differin
     import wandb_workspaces.reports.v2 as blocks
     import wandb_workspaces.workspaces as spaces
 
+    from experiments.sweep.importance import LEAST, TOO_FEW
+
     tests = list(comparison.rates)
     errors = [f"test/{name}/wer" for name in tests] or ["val_wer"]
     config = [key for key in keys if "." in key.key or key.key == "seed"]  # choices of groups are not logged
@@ -34,6 +36,13 @@ def build(entity: str, project: str, comparison: Comparison, keys: list[Differin
     costs: dict[str, Any] = {"parameters": blocks.Config("parameters"), "seconds": blocks.SummaryMetric("_runtime")}
     if tests:
         costs["real-time factor"] = blocks.SummaryMetric(f"test/{tests[0]}/real_time_factor")
+
+    if (count := len(comparison.tested)) >= LEAST:
+        importance: Any = blocks.ParameterImportancePlot(with_respect_to=errors[0])
+    else:
+        importance = blocks.MarkdownPanel(
+            f"Importances of parameters are not shown: {count} runs with a result; {TOO_FEW}."
+        )
 
     def curve(title: str, key: str, x: str = STEP, smoothing: float | None = None) -> Any:
         return blocks.LinePlot(title=title, x=x, y=[key], smoothing_factor=smoothing)
@@ -48,7 +57,7 @@ def build(entity: str, project: str, comparison: Comparison, keys: list[Differin
         ],
         "Settings": [
             blocks.ParallelCoordinatesPlot(title="settings and errors", columns=axes),
-            blocks.ParameterImportancePlot(with_respect_to=errors[0]),
+            importance,
         ],
         "Accuracy against cost": [
             *(blocks.BarPlot(title=name, metrics=[name]) for name in errors),

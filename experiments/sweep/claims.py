@@ -5,23 +5,26 @@ from __future__ import annotations
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.storages import fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from experiments.locks import lock, unlock
 from experiments.sweep.definition import Definition
+from experiments.sweep.settling import barred, lost, requeue, spoilt, wrote_checkpoint
 from experiments.sweep.storage import WITHDRAWN, kept
 
-RUN, HOST, OVERRIDES, SECONDS, REASON = "run", "host", "overrides", "seconds", "reason"
-DIVERGED = "diverged"  # marks a trial that counts against its values, and has no value of its own
+RUN, HOST, OVERRIDES, SECONDS = "run", "host", "overrides", "seconds"
+REDRAWS = 20  # of values that have died too often; then all there are may have
 CLAIMING = timedelta(seconds=60)  # a trial that nobody has signed by then was lost between two writes
 
 
@@ -73,9 +76,8 @@ def values_of(definition: Definition, drawn: dict[str, Any]) -> dict[str, Any]:
 
 
 def value_of(trial: FrozenTrial) -> float | None:
-    """The value of a trial that has finished; None of any other, and of one that diverged."""
-    finished = trial.state == TrialState.COMPLETE and DIVERGED not in trial.user_attrs
-    return trial.value if finished else None
+    """The value of a trial that has finished; None of any other, and of one that died or diverged."""
+    return trial.value if trial.state == TrialState.COMPLETE and not spoilt(trial) else None
 
 
 def work_left(study: Study, definition: Definition, count: int) -> bool:
@@ -102,8 +104,7 @@ def claim(study: Study, definition: Definition, count: int, folder: Path) -> Cla
         count: trials in all.
         folder: of the sweep.
     """
-    trial = study.ask(fixed_distributions=distributions(definition))
-    beat(study, trial)
+    trial = _drawn(study, definition)
     if sum(other.number <= trial.number for other in kept(study)) > count:
         trial.set_user_attr(WITHDRAWN, True)
         study.tell(trial, state=TrialState.FAIL)
@@ -119,6 +120,19 @@ def claim(study: Study, definition: Definition, count: int, folder: Path) -> Cla
     for key, value in {RUN: run, HOST: socket.gethostname(), OVERRIDES: texts}.items():
         trial.set_user_attr(key, value)
     return Claim(trial, run, folder / run, values, lock, float(trial.user_attrs.get(SECONDS, 0.0)))
+
+
+def _drawn(study: Study, definition: Definition) -> Trial:
+    """The trial that waits, else one of new values: not of those whose last three trials died, as far as others are."""
+    for left in reversed(range(REDRAWS)):
+        trial = study.ask(fixed_distributions=distributions(definition))
+        beat(study, trial)
+        new = RUN not in trial.user_attrs and definition.method != "grid"  # a grid holds each point once
+        if not (left and new and barred(kept(study), trial.params)):
+            return trial
+        trial.set_user_attr(WITHDRAWN, True)
+        study.tell(trial, state=TrialState.FAIL)
+    raise AssertionError("the last draw is taken")
 
 
 def _lock(folder: Path) -> int | None:
@@ -139,19 +153,28 @@ def beat(study: Study, trial: Trial) -> None:
     storage.record_heartbeat(trial._trial_id)
 
 
-def give_back(study: Study, number: int) -> bool:
-    """End a running trial and queue it again, with its values and its folder; False when another process did."""
+def give_back(study: Study, number: int, then: Callable[[Study, FrozenTrial], None] = requeue) -> bool:
+    """End a running trial and queue it again, with its values and its folder.
+
+    Args:
+        study: of the sweep.
+        number: of the trial.
+        then: what queues it again.
+
+    Returns:
+        False when another process was faster.
+    """
     try:
         study.tell(number, state=TrialState.FAIL)
     except (ValueError, UpdateFinishedTrialError):
         return False
     ended = next(trial for trial in study.get_trials() if trial.number == number)
-    RetryHeartbeatStaleTrialCallback()(study, ended)
+    then(study, ended)
     return True
 
 
 def recover(study: Study, folder: Path) -> list[str]:
-    """Queue again what was running when its process died.
+    """Queue again what was running when its process died; left as it is, it would keep the search off its values.
 
     Args:
         study: of the sweep.
@@ -164,13 +187,15 @@ def recover(study: Study, folder: Path) -> list[str]:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         host, run = trial.user_attrs.get(HOST), trial.user_attrs.get(RUN)
         if host is None or run is None:
-            lost = trial.datetime_start and datetime.now() - trial.datetime_start > CLAIMING
-            if lost and give_back(study, trial.number):
+            unsigned = trial.datetime_start and datetime.now() - trial.datetime_start > CLAIMING
+            if unsigned and give_back(study, trial.number):
                 found.append(f"trial {trial.number}")
         elif host == socket.gethostname() and (folder / run).is_dir():
             handle = _lock(folder / run)
             if handle is not None:
-                if give_back(study, trial.number):
+                begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+                progressed = wrote_checkpoint(folder / run, begun)
+                if give_back(study, trial.number, partial(lost, progressed=progressed)):
                     found.append(run)
                 unlock(handle)
     fail_stale_trials(study)

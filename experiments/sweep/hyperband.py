@@ -13,7 +13,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from experiments.sweep.claims import DIVERGED
+from experiments.sweep.settling import spoilt
 from experiments.sweep.storage import kept
 
 
@@ -60,7 +60,7 @@ class WandbHyperband(BasePruner):
         curve = _curve(trial, sign)
         if not curve or not (bands := self.bands(len(curve))):
             return False
-        others = [other for other in kept(study) if other.number != trial.number and DIVERGED not in other.user_attrs]
+        others = [other for other in kept(study) if other.number != trial.number and not spoilt(other)]
         curves = [_curve(other, sign) for other in others] + [curve]
         reached = sorted(other[bands[-1] - 1] for other in curves if len(other) >= bands[-1])
         threshold = reached[int(len(reached) / self.eta)]

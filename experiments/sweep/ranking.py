@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.sweep.claims import DIVERGED, OVERRIDES, REASON, RUN, SECONDS, value_of, values_of
+from experiments.sweep.claims import OVERRIDES, RUN, SECONDS, value_of, values_of
 from experiments.sweep.commands import configuration, shown
 from experiments.sweep.definition import Definition, Metric
+from experiments.sweep.importance import importances
+from experiments.sweep.settling import DIVERGED, INTERRUPTED, KIND, REASON, spoilt
 from experiments.sweep.storage import kept, without_password
 from experiments.sweep.trial import LOG, final_figures
 
@@ -26,28 +28,33 @@ STATES = {
 
 
 def reached(trial: FrozenTrial, metric: Metric) -> float | None:
-    """The best value of a trial, finished or not; None of one that diverged, whatever it had logged before."""
-    if trial.state == TrialState.COMPLETE:
+    """The best value of a trial, finished or not; None of one that died or diverged, whatever it had logged before."""
+    if trial.state == TrialState.COMPLETE or spoilt(trial):
         return value_of(trial)
     values = list(trial.intermediate_values.values())
     return metric.best(values) if values else None
 
 
 def ranked(study: Study, metric: Metric) -> list[FrozenTrial]:
-    """Finished trials, the best first; then those stopped early, then the rest, and at last those that diverged."""
+    """Finished trials, the best first; those stopped early, the rest, and at last those that died or diverged."""
     order = list(STATES)
 
     def place(trial: FrozenTrial) -> tuple[int, float, int]:
         value = reached(trial, metric)
         signed = float("inf") if value is None else (-value if metric.maximize else value)
-        return len(order) if diverged(trial) else order.index(trial.state), signed, trial.number
+        return len(order) if spoilt(trial) else order.index(trial.state), signed, trial.number
 
     return sorted(kept(study), key=place)
 
 
-def diverged(trial: FrozenTrial) -> bool:
-    """Whether the trial ended in what is no number."""
-    return DIVERGED in trial.user_attrs
+def state_of(trial: FrozenTrial) -> str:
+    """How a trial stands, in the words of the table."""
+    if not spoilt(trial):
+        return STATES[trial.state]
+    if DIVERGED in trial.user_attrs:
+        return DIVERGED
+    kind = trial.user_attrs.get(KIND)
+    return f"died: {kind}" if kind else "died"
 
 
 def best_trial(study: Study, metric: Metric) -> FrozenTrial | None:
@@ -91,13 +98,13 @@ def show_ranking(study: Study, definition: Definition, folder: Path, storage: st
     else:
         wide.print(table)
     for trial in trials[::-1]:
-        if trial.state == TrialState.FAIL or diverged(trial):
-            run = trial.user_attrs.get(RUN, str(trial.number))
+        run = trial.user_attrs.get(RUN, str(trial.number))
+        for reason in trial.user_attrs.get(INTERRUPTED, []):
+            console.print(f"{run} was ended by the machine and tried again: {reason}", markup=False)
+        if spoilt(trial):
+            end = DIVERGED if DIVERGED in trial.user_attrs else "died"
             reason = trial.user_attrs.get(REASON, "its process was lost")
-            console.print(
-                f"{run} {DIVERGED if diverged(trial) else 'died'}, {reason}\n  its output: {folder / run / LOG}",
-                markup=False,
-            )
+            console.print(f"{run} {end}, {reason}\n  its output: {folder / run / LOG}", markup=False)
     best = best_trial(study, definition.metric)
     if best is None:
         console.print("No trial has finished.")
@@ -105,6 +112,7 @@ def show_ranking(study: Study, definition: Definition, folder: Path, storage: st
         value = f"{definition.metric.name} {definition.metric.shown(best.value or 0.0)}"
         console.print(f"\nThe best is {best.user_attrs[RUN]}, {value}; to repeat it, limits included:")
         console.print(f"  {shown(definition, values_of(definition, best.params))}\n", markup=False)
+    console.print(f"importance {importances(study, definition)}", markup=False)
     console.print(f"dashboard  optuna-dashboard {without_password(storage)}", markup=False)
     if configuration(definition) == "train":
         console.print(f"compare    python compare.py {folder}", markup=False)
@@ -129,7 +137,7 @@ def ranking_table(trials: list[FrozenTrial], definition: Definition, folder: Pat
         table.add_column(escape(title))
     for trial, given in zip(trials, texts, strict=True):
         value, run = reached(trial, definition.metric), trial.user_attrs.get(RUN, "")
-        figures = final_figures(folder / run) if run and not diverged(trial) else {}
+        figures = final_figures(folder / run) if run and not spoilt(trial) else {}
         tests = [figure for name, figure in figures.items() if name.startswith("test/") and name.endswith("/wer")]
         values = {names[name]: _compact(given.get(name, "")) for name in varied}
         table.add_row(
@@ -137,7 +145,7 @@ def ranking_table(trials: list[FrozenTrial], definition: Definition, folder: Pat
             "" if value is None else definition.metric.shown(value),
             f"{tests[0]:.1%}" if tests else "",
             f"{trial.user_attrs.get(SECONDS, 0.0) / 60:.1f}",
-            DIVERGED if diverged(trial) else STATES[trial.state],
+            state_of(trial),
             *map(escape, values.values() if columns else [" ".join(f"{name}={text}" for name, text in values.items())]),
         )
     return table

@@ -20,9 +20,7 @@ from rich.console import Console
 
 from experiments.entry import ConfigError
 from experiments.sweep.claims import (
-    DIVERGED,
     OVERRIDES,
-    REASON,
     Claim,
     beat,
     claim,
@@ -34,10 +32,21 @@ from experiments.sweep.claims import (
     work_left,
 )
 from experiments.sweep.commands import expand
+from experiments.sweep.deaths import ENOUGH, Death
 from experiments.sweep.definition import Definition
 from experiments.sweep.relaunch import TRIAL_FOLDER
+from experiments.sweep.settling import (
+    DIED,
+    DIVERGED,
+    KIND,
+    REASON,
+    count_against,
+    deaths_in_a_row,
+    interruption,
+    wrote_checkpoint,
+)
 from experiments.sweep.storage import HEARTBEAT, kept
-from experiments.sweep.trial import LOG, Process, final_figures, logged_names, logged_values, why
+from experiments.sweep.trial import LOG, Process, final_figures, logged_names, logged_values
 
 FIRST_DEATHS = 3  # when so many trials die before one succeeds, the fault is not in the values
 
@@ -86,6 +95,7 @@ class Runner:
         self.count, self.workers, self.grace, self.poll = count, workers, grace, poll
         self.running: list[Running] = []
         self.finished = self.died = 0
+        self.last_death = ""
         self.console = Console(highlight=False, soft_wrap=True)
 
     def run(self) -> None:
@@ -185,43 +195,87 @@ class Runner:
         trial, folder, metric = one.claimed.trial, one.claimed.folder, self.definition.metric
         figures = final_figures(folder)
         values = logged_values(folder, metric.name) or [figures[name] for name in (metric.name,) if name in figures]
-        best, reason, state = (metric.best(values) if values else None), "", TrialState.FAIL
-        told = best
-        if one.diverged:
-            # Samplers forget trials that failed, and take where nothing is known for the best place to look.
-            state, reason, best, told = TrialState.COMPLETE, one.diverged, None, metric.worst
-            trial.set_user_attr(DIVERGED, True)
-        elif one.pruned_at is not None:
-            state, reason = TrialState.PRUNED, f"behind the others at {metric.name} number {one.pruned_at}"
-        elif status == 0 and values:
-            state = TrialState.COMPLETE
-        elif status == 0:
-            reason = f"it ended without logging {metric.name}"
-        else:
-            reason = why(status, one.process.last_words())
+        best = metric.best(values) if values else None
         seconds = record_seconds(one.claimed, one.process.started)
-        trial.set_user_attr(REASON, reason)
-        self.study.tell(trial, told if state == TrialState.COMPLETE else None, state, skip_if_finished=True)
+        if one.diverged:
+            self._spoilt(one, DIVERGED, Death("", one.diverged), seconds)
+        elif one.pruned_at is not None:
+            reason = f"behind the others at {metric.name} number {one.pruned_at}"
+            trial.set_user_attr(REASON, reason)
+            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            self._record(one, "pruned", best, reason, seconds)
+            self._say(one, "is stopped", best, reason, seconds)
+            self.finished += 1
+        elif status == 0 and values:
+            trial.set_user_attr(REASON, "")
+            self.study.tell(trial, best, TrialState.COMPLETE, skip_if_finished=True)
+            self._record(one, "complete", best, "", seconds)
+            self._say(one, "ends", best, "", seconds)
+            self.finished += 1
+        else:
+            logged = logged_names(folder) if status == 0 else []
+            without = Death("crash", f"it ended without logging {metric.name}")
+            self._died(one, one.process.death(status) if status else without, seconds)
+            self._judge(logged)
+
+    def _died(self, one: Running, death: Death, seconds: float) -> None:
+        """Count a death against the values, or have the trial tried again: three times in a row are enough."""
+        if death.setting:
+            self._spoilt(one, DIED, death, seconds)
+            return
+        trial, points = one.claimed.trial, one.process.told
+        progressed = wrote_checkpoint(one.claimed.folder, one.process.began)
+        count = deaths_in_a_row(trial.user_attrs, points, progressed)
+        if count >= ENOUGH and not death.lasting:
+            often = Death(death.kind, f"{count} times in a row, at last {death.reason}")
+            self._spoilt(one, DIED, often, seconds)
+            return
+        new = interruption(trial.user_attrs, death.reason, count if count < ENOUGH else 0, points)
+        for key, value in new.items():
+            trial.set_user_attr(key, value)
+        give_back(self.study, trial.number)
+        self._record(one, "interrupted", None, death.reason, seconds)
+        again = "" if count >= ENOUGH else "; it is tried again"
+        self._say(one, "was ended by the machine", None, f"{death.reason}{again}", seconds)
+        if count >= ENOUGH:
+            raise ConfigError(
+                f"{one.claimed.run} was ended by the machine {ENOUGH} times in a row ({death.kind}), as other trials "
+                f"would be: {death.reason}. It keeps its place: once that is mended, the same command continues."
+            )
+
+    def _spoilt(self, one: Running, mark: str, death: Death, seconds: float) -> None:
+        """Settle a trial that counts against its values."""
+        trial = one.claimed.trial
+        trial.set_user_attr(REASON, death.reason)
+        trial.set_user_attr(KIND, death.kind)
+        count_against(self.study, trial, mark)
+        self._record(one, mark if mark == DIVERGED else "fail", None, death.reason, seconds)
+        self._say(one, mark, None, death.reason, seconds)
+        if mark == DIED:
+            self.died, self.last_death = self.died + 1, death.reason
+
+    def _record(self, one: Running, state: str, value: float | None, reason: str, seconds: float) -> None:
         record = {
             "sweep": self.study.study_name,
             "trial": one.claimed.run,
-            "state": DIVERGED if one.diverged else state.name.lower(),
+            "state": state,
             "reason": reason,
-            "metric": metric.name,
-            "value": best,
-            "overrides": trial.user_attrs[OVERRIDES],
+            "metric": self.definition.metric.name,
+            "value": value,
+            "overrides": one.claimed.trial.user_attrs[OVERRIDES],
             "minutes": round(seconds / 60, 2),
         }
-        (folder / "trial.json").write_text(json.dumps(record, indent=1))
-        ends = {TrialState.COMPLETE: "ends", TrialState.PRUNED: "is stopped", TrialState.FAIL: "died"}
-        end = DIVERGED if one.diverged else ends[state]
+        text = json.dumps(record, indent=1)
+        with contextlib.suppress(OSError):  # of a full disk; the storage has it too
+            (one.claimed.folder / "trial.json").write_text(text)
+
+    def _say(self, one: Running, end: str, best: float | None, reason: str, seconds: float) -> None:
+        metric = self.definition.metric
         reached = f", {metric.name} {metric.shown(best)}" if best is not None else ""
         said = f"; {reason}" if reason else ""
         self.console.print(f"{one.claimed.run} {end}{reached}, {duration(seconds)}{said}", markup=False)
-        if not one.diverged:
-            self._judge(state, reason, logged_names(folder) if status == 0 and not values else [])
 
-    def _judge(self, state: TrialState, reason: str, logged: list[str]) -> None:
+    def _judge(self, logged: list[str]) -> None:
         """End the sweep where more trials would end as this one did."""
         metric = self.definition.metric.name
         if logged:
@@ -231,11 +285,10 @@ class Runner:
                 + (f" Did you mean {near[0]}?" if near else "")
                 + f" The trial logged {', '.join(logged)}. Correct metric.name and give name=OTHER."
             )
-        self.finished += state != TrialState.FAIL
-        self.died += state == TrialState.FAIL
         if self.died == FIRST_DEATHS and not self.finished:
             raise ConfigError(
-                f"The first {FIRST_DEATHS} trials died, so the fault is not in the values swept. The last: {reason}. "
+                f"The first {FIRST_DEATHS} trials died, so the fault is hardly in the values swept. The last: "
+                f"{self.last_death}. "
                 f"Their output is in {self.folder}/*/{LOG}."
             )
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from experiments.entry import ConfigError
 from experiments.sweep.definition import Definition
+from experiments.sweep.settling import lost
 
 HEARTBEAT = 15  # seconds between signs of life of a running trial
 GRACE = 120  # seconds without one until another machine takes a trial over
@@ -75,7 +76,7 @@ def _connect(url: str) -> RDBStorage:
         engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else None,  # it waits for another that writes
         heartbeat_interval=HEARTBEAT,
         grace_period=GRACE,
-        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+        heartbeat_stale_trial_callback=lost,
     )
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.curve import divergence, read_history
+from experiments.sweep.deaths import Death, explain, memory_kills
 
 LOG = "trial.log"
 PR_SET_PDEATHSIG = 1
@@ -41,7 +43,8 @@ class Process:
 
     def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str], metric: str):
         self.folder, self.metric = folder, metric
-        self.started = time.monotonic()
+        self.started, self.began = time.monotonic(), time.time()
+        self.kills = memory_kills()
         self.stopping = math.inf
         self.told = 0
         self.log = (folder / LOG).open("ab")
@@ -89,6 +92,15 @@ class Process:
         """Why the trial has no future, in words; empty where all it logged are finite numbers."""
         return diverged(self.folder, self.metric)
 
+    def death(self, status: int) -> Death:
+        """What it died of.
+
+        Args:
+            status: its exit status, not 0.
+        """
+        free = shutil.disk_usage(self.folder).free
+        return explain(status, self.last_words(), (self.kills, memory_kills()), free)
+
     def last_words(self) -> str:
         """The line of its log that says why it ended, from its last attempt."""
         with (self.folder / LOG).open("rb") as file:
@@ -108,15 +120,6 @@ def reason(lines: Sequence[str]) -> str:
     own = [line for line in lines if line.startswith("Error: ")]
     pythons = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
     return (own or pythons or list(lines) or ["it said nothing"])[-1]
-
-
-def why(status: int, last_words: str) -> str:
-    """The end of a process in one line."""
-    if status >= 0:
-        return f"status {status}: {last_words}"
-    name = signal.Signals(-status).name
-    guess = ", as the system does when memory runs out" if -status == signal.SIGKILL else ""
-    return f"killed by {name}{guess}; last line: {last_words}"
 
 
 def logged_values(folder: Path, metric: str) -> list[float]:
