@@ -40,9 +40,8 @@ def build(entity: str, project: str, comparison: Comparison, keys: list[Differin
     if (count := len(comparison.tested)) >= LEAST:
         importance: Any = blocks.ParameterImportancePlot(with_respect_to=errors[0])
     else:
-        importance = blocks.MarkdownPanel(
-            f"Importances of parameters are not shown: {count} runs with a result; {TOO_FEW}."
-        )
+        said = f"Importances of parameters are not shown: {count} runs with a result; {TOO_FEW}."
+        importance = blocks.MarkdownPanel(said)
 
     def curve(title: str, key: str, x: str = STEP, smoothing: float | None = None) -> Any:
         return blocks.LinePlot(title=title, x=x, y=[key], smoothing_factor=smoothing)

@@ -163,6 +163,8 @@ def _metric(given: Any) -> Metric:
         raise ConfigError(f"metric.goal must be minimize or maximize, found {goal!r}.")
     if target is not None and type(target) not in (int, float):
         raise ConfigError(f"metric.target must be a number, found {target!r}.")
+    if given.get("impute", "worst") != "worst":  # W&B's default; what it does elsewhere is not done here
+        raise ConfigError(f"metric.impute must be worst, for trials that fail; found {given['impute']!r}.")
     return Metric(given["name"], goal == "maximize", target)
 
 

@@ -98,7 +98,7 @@ def test_the_workspace_has_panels_for_the_same_plots(tmp_path):
     panels = {section.name: section.panels for section in sections if section.panels}
     kinds = {name: [panel.view_type for panel in found] for name, found in panels.items()}
     assert kinds["Learning curves"] == ["Run History Line Plot"] * 5
-    assert kinds["Settings"] == ["Parallel Coordinates Plot", "Parameter Importance"]
+    assert kinds["Settings"] == ["Parallel Coordinates Plot", "Markdown Panel"]
     assert kinds["Accuracy against cost"] == ["Bar Chart", *["Scatter Plot"] * 3]
     assert kinds["What differs"] == ["Run Comparer"] and kinds["Tables"] == ["Weave", "Weave"]
     axes = panels["Settings"][0].config.columns

@@ -216,14 +216,6 @@ def test_what_cannot_work_is_a_sentence(sweep, changes, overrides, message):
     assert not sweep.alive()
 
 
-def test_a_trial_killed_by_the_system_is_named(sweep):
-    said = sweep.write(parameters=RANGE | {"mode": {"value": "killed"}}).run("count=1")
-    reason = "killed by SIGKILL, as the system does when memory runs out; last line: arguments"
-    assert f"died, {reason}" in said
-    assert sweep.records()[0]["reason"].startswith(reason)
-    assert "No trial has finished" in said
-
-
 def test_help_shows_examples():
     done = subprocess.run([sys.executable, "sweep.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert "python sweep.py count=6" in done.stdout
