@@ -83,7 +83,7 @@ def explain(status: int, last_words: str, kills: tuple[int | None, int | None], 
 
     Args:
         status: its exit status, not 0; below 0 it is a signal, and so it is from 129 on (of a shell, of train.py).
-        last_words: the line of its log that says why it ended.
+        last_words: the line of its log that says why it ended; empty where it printed none.
         kills: `memory_kills` when it was started and when it had ended.
         free: bytes left on the disk of its folder.
 
@@ -94,7 +94,7 @@ def explain(status: int, last_words: str, kills: tuple[int | None, int | None], 
     """
     number = -status if status < 0 else status - 128
     name = signal.Signals(number).name if number in set(signal.Signals) else ""
-    said = f"{f'killed by {name}' if status < 0 else f'status {status}'}: {last_words}"
+    said = f"{f'killed by {name}' if status < 0 else f'status {status}'}: {last_words or 'it printed nothing'}"
     if WORKER_KILLED.search(last_words):
         return _killed("one of its loaders was killed", kills, last_words)
     if MEMORY.search(last_words):
@@ -107,21 +107,25 @@ def explain(status: int, last_words: str, kills: tuple[int | None, int | None], 
     if name == "SIGKILL":
         return _killed("killed by SIGKILL", kills, last_words)
     if name in OUTSIDE:
-        return Death("signal", f"{name} from outside; last line: {last_words}", setting=False)
+        return Death("signal", f"{name} from outside{_last(last_words)}", setting=False)
     if last_words.startswith("KeyboardInterrupt"):
-        return Death("signal", f"SIGINT from outside; last line: {last_words}", setting=False)
+        return Death("signal", f"SIGINT from outside{_last(last_words)}", setting=False)
     if status < 0:
-        return Death("crash", f"crashed with {name}; last line: {last_words}")
+        return Death("crash", f"crashed with {name}{_last(last_words)}")
     return Death("crash", said)
+
+
+def _last(words: str) -> str:
+    return f"; last line: {words}" if words else "; it printed nothing"
 
 
 def _killed(what: str, kills: tuple[int | None, int | None], last_words: str) -> Death:
     before, after = kills
     if before is None or after is None:
         known = "it is assumed that memory ran out, for the kernel's count of such kills cannot be read here"
-        return Death("memory", f"{what}; {known}; last line: {last_words}")
+        return Death("memory", f"{what}; {known}{_last(last_words)}")
     if after > before:
         known = f"by the kernel, for want of memory (its count of such kills rose from {before} to {after})"
-        return Death("memory", f"{what} {known}; last line: {last_words}")
+        return Death("memory", f"{what} {known}{_last(last_words)}")
     known = "from outside (the kernel has killed nothing for want of memory)"
-    return Death("signal", f"{what} {known}; last line: {last_words}", setting=False)
+    return Death("signal", f"{what} {known}{_last(last_words)}", setting=False)

@@ -99,8 +99,10 @@ def show_ranking(study: Study, definition: Definition, folder: Path, storage: st
         wide.print(table)
     for trial in trials[::-1]:
         run = trial.user_attrs.get(RUN, str(trial.number))
-        for reason in trial.user_attrs.get(INTERRUPTED, []):
-            console.print(f"{run} was ended by the machine and tried again: {reason}", markup=False)
+        if reasons := trial.user_attrs.get(INTERRUPTED, []):
+            often = f" {len(reasons)} times" if len(reasons) > 1 else ""
+            said = f"was ended by the machine{often} and tried again, at last: {reasons[-1]}"
+            console.print(f"{run} {said}", markup=False)
         if spoilt(trial):
             end = DIVERGED if DIVERGED in trial.user_attrs else "died"
             reason = trial.user_attrs.get(REASON, "its process was lost")

@@ -110,7 +110,7 @@ class Process:
 
 
 def reason(lines: Sequence[str]) -> str:
-    """The line of a log that says why its process ended: the project's own, Python's, else the last.
+    """The line of a log that says why its process ended: the project's own, Python's, else the last; empty of none.
 
     >>> reason(["epoch 1", "ValueError: batch of 0", "Set the environment variable HYDRA_FULL_ERROR=1 for …"])
     'ValueError: batch of 0'
@@ -119,7 +119,7 @@ def reason(lines: Sequence[str]) -> str:
     """
     own = [line for line in lines if line.startswith("Error: ")]
     pythons = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
-    return (own or pythons or list(lines) or ["it said nothing"])[-1]
+    return (own or pythons or list(lines) or [""])[-1]
 
 
 def logged_values(folder: Path, metric: str) -> list[float]:

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from experiments.compare import wandb_runs
 from experiments.compare.command import main
 from experiments.compare.judge import compare
 from experiments.compare.keys import differing
 from experiments.compare.online import load_project
 from experiments.compare.workspace import build
 from experiments.entry import ConfigError
+from experiments.sweep import importance
 from tests.experiments.compare_runs import corpus, make_run
 
 
@@ -63,6 +65,19 @@ def test_a_project_is_read_without_its_exports():
     assert (rate.low, rate.high) == (0.15, 0.35)
 
 
+def test_runs_that_failed_have_no_figures(monkeypatch):
+    failed = Stored("f", None)
+    failed.state = "failed"
+    (online,) = load_project("me/p", api(failed))
+    kept = [{"type": "history", "history": {"item": {"val_wer": 0.01, "trainer/global_step": 9}}}]
+    monkeypatch.setattr(wandb_runs, "records", lambda folder: [*kept, {"type": "exit", "exit": {"exit_code": status}}])
+    for status, dead in ((1, True), (143, False), (0, False)):
+        offline = wandb_runs.load_offline(Path("offline-run-1"))
+        assert (offline.note.startswith("died"), offline.curve == []) == (dead, dead)
+    assert online.note == "died: W&B says failed"
+    assert online.curve == [] and "validation_wer" not in online.metrics
+
+
 def test_what_the_server_says_against_it_is_a_sentence():
     from wandb.errors import CommError
 
@@ -87,7 +102,7 @@ def test_without_an_account_it_is_a_sentence(arguments, monkeypatch, capsys):
     assert "needs a W&B account: set WANDB_API_KEY" in capsys.readouterr().err
 
 
-def test_the_workspace_has_panels_for_the_same_plots(tmp_path):
+def test_the_workspace_has_panels_for_the_same_plots(tmp_path, monkeypatch):
     tests = {"seen": corpus(tmp_path / "sound", 6, sound=0)}
     for seed, lr in enumerate((0.001, 0.1)):
         make_run(tmp_path / "runs" / f"r{seed}", tests, 0.2, seed, {"optim.lr": lr}, encoder=f"e{seed}")
@@ -101,6 +116,10 @@ def test_the_workspace_has_panels_for_the_same_plots(tmp_path):
     assert kinds["Settings"] == ["Parallel Coordinates Plot", "Markdown Panel"]
     assert kinds["Accuracy against cost"] == ["Bar Chart", *["Scatter Plot"] * 3]
     assert kinds["What differs"] == ["Run Comparer"] and kinds["Tables"] == ["Weave", "Weave"]
+    assert "2 runs with a result; with fewer than 20" in str(panels["Settings"][1].config)
+    monkeypatch.setattr(importance, "LEAST", 2)
+    enough = build("me", "p", comparison, differing(comparison.runs))
+    assert "Parameter Importance" in str(enough._to_model().spec.section.panel_bank_config)
     axes = panels["Settings"][0].config.columns
     assert [(axis.accessor, axis.log) for axis in axes] == [
         ("config:optim.value.lr", True),

@@ -15,6 +15,7 @@ from experiments.sweep.claims import claim, give_back, recover, release, work_le
 from experiments.sweep.definition import load_definition
 from experiments.sweep.hyperband import WandbHyperband
 from experiments.sweep.samplers import SeededByTrial
+from experiments.sweep.settling import DIVERGED
 from experiments.sweep.storage import address, kept, open_storage, open_study, without_password
 from tests.experiments.test_sweep_definition import written
 
@@ -118,7 +119,7 @@ def test_a_trial_that_diverged_counts_against_its_values(tmp_path, goal):
 def test_a_trial_that_diverged_is_no_measure_for_others():
     study = study_of([[0.1, 0.2], [0.5, 0.6], [0.6, 0.5]])
     assert stopped(study, min_iter=2, eta=4) == [1, 2]
-    study._storage.set_trial_user_attr(study.trials[0]._trial_id, claims.DIVERGED, True)
+    study._storage.set_trial_user_attr(study.trials[0]._trial_id, DIVERGED, True)
     assert stopped(study, min_iter=2, eta=4) == []
     assert claims.value_of(study.trials[0]) is None
 
