@@ -70,8 +70,9 @@ def test_runs_that_failed_have_no_figures(monkeypatch):
     failed.state = "failed"
     (online,) = load_project("me/p", api(failed))
     kept = [{"type": "history", "history": {"item": {"val_wer": 0.01, "trainer/global_step": 9}}}]
-    monkeypatch.setattr(wandb_runs, "records", lambda folder: [*kept, {"type": "exit", "exit": {"exit_code": status}}])
     for status, dead in ((1, True), (143, False), (0, False)):
+        logged = [*kept, {"type": "exit", "exit": {"exit_code": status}}]
+        monkeypatch.setattr(wandb_runs, "records", lambda folder, found=logged: found)
         offline = wandb_runs.load_offline(Path("offline-run-1"))
         assert (offline.note.startswith("died"), offline.curve == []) == (dead, dead)
     assert online.note == "died: W&B says failed"
