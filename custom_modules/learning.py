@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch.plugins import MixedPrecision
 from omegaconf import open_dict
 
+from custom_modules.depth import StochasticDepth
 from custom_modules.fine_tuning import parameter_groups
 from custom_modules.schedule import BudgetAnnealing
 
@@ -38,21 +39,26 @@ class Learning:
     def on_train_start(self) -> None:
         """Take the place in the budget before the first step as well, which may be the first of a larger budget."""
         super().on_train_start()
+        used = self.budget_used()
+        if self.trainer.lr_scheduler_configs:  # without a schedule nothing follows later either
+            self.follow_budget(used)
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, BudgetAnnealing):
-                used = self.budget_used()
                 config.scheduler.follow(used)
-                self.follow_budget(used)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Tell a `BudgetAnnealing` how much of the steps or of the time is gone, then step as usual."""
+        used = self.budget_used()
+        self.follow_budget(used)
         if isinstance(scheduler, BudgetAnnealing):
-            scheduler.budget_used = self.budget_used()
-            self.follow_budget(scheduler.budget_used)
+            scheduler.budget_used = used
         super().lr_scheduler_step(scheduler, metric)
 
     def follow_budget(self, used: float) -> None:
-        """What else changes as the budget is used, from 0 to 1; nothing here."""
+        """What else changes as the budget is used, from 0 to 1: fewer layers are left out."""
+        for module in self.modules():
+            if isinstance(module, StochasticDepth):
+                module.follow(used)
 
     def budget_used(self) -> float:
         """Share of the run that is over, by steps or by `trainer.max_time`, whichever is further."""

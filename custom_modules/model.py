@@ -195,5 +195,6 @@ class SpeechModel(Learning, EncDecCTCModel):
 
     def follow_budget(self, used: float) -> None:
         """Perturbation grows over its share of the budget."""
+        super().follow_budget(used)
         if self.perturb is not None and self.perturb.ramp > 0:
             self.perturb.strength = min(used / self.perturb.ramp, 1.0)
