@@ -3,8 +3,8 @@
     z_t = sigmoid(W_z x_t + b_z),  g_t = tanh(W_g x_t + b_g),  h_t = h_{t-1} + z_t (g_t - h_{t-1})
 
 All products of a layer, of both directions, are one matrix product over all frames; what is left for the loop over time
-is one interpolation a frame, whose gradient is written out. In padding z is 0: the state stays as it is, so the backward
-direction, which begins there, comes out of it with the zeros it began with, and nothing has to be reversed.
+is one interpolation a frame, whose gradient is written out. In padding z is 0 and the state stays as it is: the
+backward direction, which begins there, comes out of it with the zeros it began with, and nothing has to be reversed.
 
 An exported graph holds no loop: states of runs of frames are joined by a tree of elementwise operators. Its height
 bounds the length of a clip, and beyond it the graph fails rather than answer wrongly.

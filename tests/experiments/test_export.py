@@ -37,6 +37,7 @@ def test_every_frontend_exports(compose_config, nemo_file, tmp_path, override):
     [
         [
             "encoder=hey_jetson",
+            "encoder.recurrent.layers=2",
             "encoder.recurrent.hidden=8",
             "encoder.convolution.filters=8",
             "encoder.dense.units=[8]",
