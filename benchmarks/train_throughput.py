@@ -41,7 +41,10 @@ RATE = 16000
 LETTERS = 14.0  # characters a second, as read books have
 BATCHES = 8  # that are held in memory, one after the other
 CORPUS = 960 * 30  # hours heard in 30 epochs of LibriSpeech
-ENCODERS = "hey_jetson_small,hey_jetson,hey_jetson_gru,hey_jetson_streaming,nemo_jasper_4x1,nemo_quartznet,nemo_conformer_small"
+ENCODERS = (
+    "hey_jetson_small,hey_jetson,hey_jetson_gru,hey_jetson_streaming,"
+    "nemo_jasper_4x1,nemo_quartznet,nemo_conformer_small"
+)
 COLUMNS = ("encoder", "M parameters", "batch", "precision", "device", "sound", "step, ms", "hours an hour", "GB",
            "960 h × 30, days")  # fmt: skip
 STACKS = (("gru", 7, 256), ("lstm", 2, 96))  # of hey_jetson_gru and hey_jetson_small
