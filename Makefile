@@ -13,6 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
 	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+# torch keeps no hashes: its builds for processors lie in other places than PyPI (PIP_FIND_LINKS, INDEX in docker/), each with its own.
+UNHASHED := /^[^ ]/ {torch = /^torch==/} torch && /^ / {next} torch {sub(/ \\$$/, "")} 1
 
 .PHONY: help train test lint format lock wheel clean
 
@@ -34,9 +36,10 @@ format: .venv/ready ## let ruff mend what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versions that fit
+lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versions that fit, with hashes
 	@.venv/bin/uv pip compile --upgrade --universal --python-version 3.10 --group train --group dev pyproject.toml \
-		$(CUDA:%=--no-emit-package %) --no-annotate --custom-compile-command "make lock" -q -o requirements.txt
+		$(CUDA:%=--no-emit-package %) --no-annotate --generate-hashes --custom-compile-command "make lock" -q -o requirements.txt
+	@awk '$(UNHASHED)' requirements.txt >requirements.txt.new && mv requirements.txt.new requirements.txt
 
 wheel: .venv/ready ## the device package: dist/heyjetson-*.whl
 	@$(PYTHON) -m build --wheel

@@ -1,0 +1,51 @@
+"""On the PYTHONPATH of a watched process: writes down whom Python code calls and what it writes, and refuses the network.
+
+It is the watch where strace is not installed: libraries of native code are out of its sight.
+"""
+
+import ipaddress
+import json
+import os
+import socket
+import sys
+
+_FILE = os.open(os.environ["WATCH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+_CHANGES = {"os.mkdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1, "os.remove": 0, "os.rmdir": 0}  # which argument
+
+
+def _is_here(host: object) -> bool:
+    if host in (None, "", "localhost", b"localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host.decode() if isinstance(host, bytes) else str(host))
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _note(kind: str, what: object) -> None:
+    path = os.fsdecode(what) if isinstance(what, (str, bytes, os.PathLike)) else str(what)
+    if kind == "wrote":
+        path = os.path.abspath(path)
+    os.write(_FILE, (json.dumps([kind, path]) + "\n").encode())
+
+
+def _watch(event: str, arguments: tuple) -> None:
+    if event in ("socket.connect", "socket.sendto"):
+        address = arguments[1]
+        if isinstance(address, tuple) and not _is_here(address[0]):
+            _note("called", address[0])
+            raise OSError(f"no network: {address[0]}")
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        if not _is_here(arguments[0]):
+            _note("called", arguments[0])
+            raise socket.gaierror(f"no resolver: {arguments[0]}")
+    elif event == "open" and not isinstance(arguments[0], int):
+        mode, flags = arguments[1], arguments[2]
+        if (flags if mode is None else flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            _note("wrote", arguments[0])
+    elif event in _CHANGES:
+        _note("wrote", arguments[_CHANGES[event]])
+
+
+sys.addaudithook(_watch)
