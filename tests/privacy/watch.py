@@ -1,7 +1,7 @@
 """Runs a command without a network and says whom it called and what it wrote outside its own folders.
 
-strace sees all of it, native code and child processes; where it is not installed an audit hook sees what Python code does,
-and a look into the home what anything has left there.
+strace sees all of it, native code and child processes; where it is not installed an audit hook sees what Python code
+does, and a look into the home what anything has left there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 HOOK = Path(__file__).with_name("hook")
-CALLS = "connect,sendto,sendmsg,sendmmsg,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
+CALLS = (
+    "connect,sendto,sendmsg,sendmmsg,"
+    "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
+)
 # A name space of its own has no network but loopback, which is down at first (SIOCSIFFLAGS, IFF_UP | IFF_RUNNING).
 ALONE = (
     "import fcntl, os, socket, struct, sys\n"
@@ -28,11 +31,13 @@ ALONE = (
     "    fcntl.ioctl(any, 0x8914, struct.pack('16sh14x', b'lo', 0x41))\n"
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
-# Of the caller's settings: those that a program needs to run. What decides on telemetry, caches or folders is not among them.
+# Of the caller's settings: what a program needs to run. None that decides on telemetry, caches or folders.
 KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "OMP_NUM_THREADS", "SYSTEMROOT")
 _WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT")
 _NAMED = re.compile(r'(?:(?:AT_FDCWD|\d+)<(?P<base>[^>]*)>, )?"(?P<path>(?:[^"\\]|\\.)*)"')
-_ADDRESS = re.compile(r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)|sin6_port=htons\((\d+)\).*?"([0-9a-f:.]+)"')
+_ADDRESS = re.compile(
+    r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)|sin6_port=htons\((\d+)\).*?"([0-9a-f:.]+)"'
+)
 _RESOLVERS = ("/run/nscd", "/var/run/nscd", "/run/systemd/resolve", "/run/avahi-daemon", "/var/run/avahi-daemon")
 
 
@@ -105,7 +110,9 @@ def watch(
     called, wrote = _traced(lines) if trace else _noted(lines)
     wrote |= {str(path) for path in home.rglob("*") if not path.is_dir()}
     given = [path.resolve() for path in (temporary, *own)]
-    return Watched(done.returncode, done.stdout, sorted(called), sorted(path for path in wrote if not _is_own(path, given)))
+    return Watched(
+        done.returncode, done.stdout, sorted(called), sorted(path for path in wrote if not _is_own(path, given))
+    )
 
 
 def _is_own(path: str, given: Sequence[Path]) -> bool:

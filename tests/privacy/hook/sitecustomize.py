@@ -1,4 +1,4 @@
-"""On the PYTHONPATH of a watched process: writes down whom Python code calls and what it writes, and refuses the network.
+"""On the PYTHONPATH of a watched process: notes whom Python code calls and what it writes; refuses the network.
 
 It is the watch where strace is not installed: libraries of native code are out of its sight.
 """
@@ -10,7 +10,14 @@ import socket
 import sys
 
 _FILE = os.open(os.environ["WATCH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-_CHANGES = {"os.mkdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1, "os.remove": 0, "os.rmdir": 0}  # which argument
+_CHANGES = {
+    "os.mkdir": 0,
+    "os.rename": 1,
+    "os.link": 1,
+    "os.symlink": 1,
+    "os.remove": 0,
+    "os.rmdir": 0,
+}  # which argument
 
 
 def _is_here(host: object) -> bool:
