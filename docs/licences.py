@@ -2,8 +2,8 @@
 
 make licences
 
-It reads what the packages installed here say of themselves. pip-licenses reads the same, but does not tell what the device
-needs, nor what lies inside the wheels.
+It reads what the packages installed here say of themselves. pip-licenses reads the same, but does not tell what the
+device needs, nor what lies inside the wheels.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,17 +85,30 @@ def watch(
 
     Args:
         command: arguments of the interpreter.
-        folder: of this run alone; home and temporary files go below it, and it is the first of the command's own.
+        folder: of this run alone; its home lies in it.
         own: further folders that the command was given to write into.
         environment: settings of the user's.
         trace: by strace; where it can be when None.
         timeout: seconds.
     """
-    home, temporary, log = folder / "home", folder / "tmp", folder / "watched"
-    for path in (home, temporary):
-        path.mkdir(parents=True)
+    home, log = folder / "home", folder / "watched"
+    home.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as temporary:  # a short path: in a long one W&B has no room for its socket
+        return _watch(command, home, Path(temporary), log, own, environment or {}, trace, timeout)
+
+
+def _watch(
+    command: Sequence[object],
+    home: Path,
+    temporary: Path,
+    log: Path,
+    own: Sequence[Path],
+    environment: Mapping[str, str],
+    trace: bool | None,
+    timeout: float,
+) -> Watched:
     settings = {name: os.environ[name] for name in KEPT if name in os.environ}
-    settings |= {"HOME": str(home), "TMPDIR": str(temporary), **(environment or {})}
+    settings |= {"HOME": str(home), "TMPDIR": str(temporary), **environment}
     words = [sys.executable, *map(str, command)]
     trace = can_trace() if trace is None else trace
     if trace:
@@ -119,8 +133,8 @@ def _is_own(path: str, given: Sequence[Path]) -> bool:
     parts = Path(path).parts
     if parts[:2] in (("/", "proc"), ("/", "dev")) or "__pycache__" in parts:
         return True
-    whole = Path(path).resolve()
-    return any(whole.is_relative_to(folder) for folder in given)
+    whole = Path(path).parent.resolve() / Path(path).name  # a link is where it lies, not what it points to
+    return any(whole.is_relative_to(folder) or folder.is_relative_to(whole) for folder in given)
 
 
 def _noted(lines: Sequence[str]) -> tuple[set[str], set[str]]:

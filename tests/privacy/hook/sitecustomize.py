@@ -9,7 +9,8 @@ import os
 import socket
 import sys
 
-_FILE = os.open(os.environ["WATCH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+_LOG = os.environ.get("WATCH_LOG", "")
+_FILE = os.open(_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) if _LOG else -1
 _CHANGES = {
     "os.mkdir": 0,
     "os.rename": 1,
@@ -55,4 +56,5 @@ def _watch(event: str, arguments: tuple) -> None:
         _note("wrote", arguments[_CHANGES[event]])
 
 
-sys.addaudithook(_watch)
+if _LOG:
+    sys.addaudithook(_watch)
