@@ -130,8 +130,8 @@ def test_a_sweep_its_training_the_export_and_the_comparison(corpus, corpus_overr
     said = run(tmp_path / "sweep", *sweep, own=(runs, corpus, corpus.parent / f".{corpus.name}.lock")).output
     (nemo,) = runs.glob("*/*/model.nemo")
     assert list(nemo.parent.glob("wandb/offline-run-*")), said
-    made = tmp_path / "bundle"
-    run(tmp_path / "export", "export.py", f"model={nemo}", f"out={made}", own=(made,))
+    bundles = tmp_path / "bundles"
+    run(tmp_path / "export", "export.py", f"model={nemo}", f"out={bundles}/made", own=(bundles,))
     page = tmp_path / "report.html"
     run(tmp_path / "compare", "compare.py", nemo.parent, "--html", page, own=(page,))
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page.read_text())

@@ -23,7 +23,8 @@ from tests.conftest import ROOT
 HOOK = Path(__file__).with_name("hook")
 CALLS = (
     "connect,sendto,sendmsg,sendmmsg,"
-    "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
+    "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,"
+    "link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,truncate"
 )
 # A name space of its own has no network but loopback, which is down at first (SIOCSIFFLAGS, IFF_UP | IFF_RUNNING).
 ALONE = (
@@ -93,40 +94,28 @@ def watch(
     """
     home, log = folder / "home", folder / "watched"
     home.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as temporary:  # a short path: in a long one W&B has no room for its socket
-        return _watch(command, home, Path(temporary), log, own, environment or {}, trace, timeout)
-
-
-def _watch(
-    command: Sequence[object],
-    home: Path,
-    temporary: Path,
-    log: Path,
-    own: Sequence[Path],
-    environment: Mapping[str, str],
-    trace: bool | None,
-    timeout: float,
-) -> Watched:
-    settings = {name: os.environ[name] for name in KEPT if name in os.environ}
-    settings |= {"HOME": str(home), "TMPDIR": str(temporary), **environment}
-    words = [sys.executable, *map(str, command)]
     trace = can_trace() if trace is None else trace
+    settings = {name: os.environ[name] for name in KEPT if name in os.environ} | {"HOME": str(home)}
+    words = [sys.executable, *map(str, command)]
     if trace:
-        words = [shutil.which("strace") or "", "-f", "-qq", "-y", "-s", "4096", "--seccomp-bpf", "-o", str(log), "-e", f"trace={CALLS}", *words]  # fmt: skip  # noqa: E501
+        options = ["-f", "-qq", "-y", "-s", "4096", "--seccomp-bpf", "-o", str(log), "-e", f"trace={CALLS}"]
+        words = ["strace", *options, *words]
     else:
         settings |= {"PYTHONPATH": str(HOOK), "WATCH_LOG": str(log)}
+    words = [shutil.which(words[0]) or words[0], *words[1:]]
     if can_be_alone():
         words = ["unshare", "-rn", sys.executable, "-c", ALONE, *words]
-    done = subprocess.run(
-        words, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
-    )
+    with tempfile.TemporaryDirectory() as temporary:  # a short path: in a long one W&B has no room for its socket
+        settings |= {"TMPDIR": temporary, **(environment or {})}
+        done = subprocess.run(
+            words, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+        )
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     called, wrote = _traced(lines) if trace else _noted(lines)
     wrote |= {str(path) for path in home.rglob("*") if not path.is_dir()}
-    given = [path.resolve() for path in (temporary, *own)]
-    return Watched(
-        done.returncode, done.stdout, sorted(called), sorted(path for path in wrote if not _is_own(path, given))
-    )
+    given = [Path(path).resolve() for path in (temporary, *own)]
+    outside = sorted(path for path in wrote if not _is_own(path, given))
+    return Watched(done.returncode, done.stdout, sorted(called), outside)
 
 
 def _is_own(path: str, given: Sequence[Path]) -> bool:
