@@ -12,6 +12,7 @@ import yaml
 
 from heyjetson.privacy import WORKSTATION
 from tests.conftest import ROOT, SMALL
+from tests.heyjetson.tensorrt_fake import make_bundle
 from tests.privacy.watch import Watched, can_trace, watch
 
 # What libraries keep below the home, whatever they are told. docs/privacy.md says what lies there.
@@ -33,6 +34,12 @@ own.mkdir()
 (own / "result").write_text("1")
 os.open(outside / "read", os.O_RDONLY)
 """
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    """A small graph for the device; NeMo is not needed for it."""
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "small").folder
 
 
 def run(folder: Path, *command: object, own: tuple[Path, ...] = (), **options) -> Watched:
@@ -112,6 +119,7 @@ def test_the_server(bundle, corpus, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_sweep_its_training_the_export_and_the_comparison(corpus, corpus_overrides, tmp_path):
     """A trial is a run of train.py, with W&B offline; NeMo starts twice."""
     quick = [word for word in SMALL if not word.startswith("logger")]
