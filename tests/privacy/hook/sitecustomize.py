@@ -11,14 +11,15 @@ import sys
 
 _LOG = os.environ.get("WATCH_LOG", "")
 _FILE = os.open(_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) if _LOG else -1
+# Which argument names what is changed, and which the folder that it is relative to.
 _CHANGES = {
-    "os.mkdir": 0,
-    "os.rename": 1,
-    "os.link": 1,
-    "os.symlink": 1,
-    "os.remove": 0,
-    "os.rmdir": 0,
-}  # which argument
+    "os.mkdir": (0, 2),
+    "os.rename": (1, 3),
+    "os.link": (1, 3),
+    "os.symlink": (1, 2),
+    "os.remove": (0, 1),
+    "os.rmdir": (0, 1),
+}
 
 
 def _is_here(host: object) -> bool:
@@ -32,10 +33,13 @@ def _is_here(host: object) -> bool:
 
 
 def _note(kind: str, what: object) -> None:
-    path = os.fsdecode(what) if isinstance(what, (str, bytes, os.PathLike)) else str(what)
-    if kind == "wrote":
-        path = os.path.abspath(path)
-    os.write(_FILE, (json.dumps([kind, path]) + "\n").encode())
+    text = os.fsdecode(what) if isinstance(what, (str, bytes, os.PathLike)) else str(what)
+    os.write(_FILE, (json.dumps([kind, text]) + "\n").encode())
+
+
+def _path(what: object, folder: int = -1) -> str:
+    base = os.readlink(f"/proc/self/fd/{folder}") if folder >= 0 else os.getcwd()
+    return os.path.normpath(os.path.join(base, os.fsdecode(what)))  # type: ignore[arg-type]
 
 
 def _watch(event: str, arguments: tuple) -> None:
@@ -51,9 +55,12 @@ def _watch(event: str, arguments: tuple) -> None:
     elif event == "open" and not isinstance(arguments[0], int):
         mode, flags = arguments[1], arguments[2]
         if (flags if mode is None else flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            _note("wrote", arguments[0])
+            _note("wrote", _path(arguments[0]))
     elif event in _CHANGES:
-        _note("wrote", arguments[_CHANGES[event]])
+        named, relative = _CHANGES[event]
+        path = _path(arguments[named], arguments[relative])
+        if event != "os.mkdir" or not os.path.exists(path):  # the event comes before the call, which would fail
+            _note("wrote", path)
 
 
 if _LOG:
