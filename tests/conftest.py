@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from heyjetson.privacy import WORKSTATION
+
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
+# As the packages set them, for tests that import a library first; Selenium's manager is not needed, and reports, too.
+for _name, _value in {**WORKSTATION, "SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}.items():
+    os.environ.setdefault(_name, _value)
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the entry points set it, before torch is there
 # Test processes side by side (pytest -n) share the cores, and so do the commands that they start.
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
