@@ -157,7 +157,7 @@ def make_trainer(
         cfg.trainer,
         logger=logger,
         callbacks=callbacks + more,
-        plugins=[WholeCheckpoints()],
+        plugins=WholeCheckpoints(),
         enable_checkpointing=True,
         enable_model_summary=False,
         enable_progress_bar=terminal,

@@ -59,7 +59,8 @@ class Unreadable(Callback):
         shown = list(self.names)[:NAMED] + ["…"] * (len(self.names) > NAMED)
         raise UnreadableError(
             f"{len(self.names)} utterances cannot be read any more, and data.max_unreadable={self.most}: "
-            f"{', '.join(shown)} ({self.list.path} has the causes). A checkpoint of step {trainer.global_step} is written."
+            f"{', '.join(shown)} ({self.list.path} has the causes). A checkpoint of step {trainer.global_step} is "
+            "written."
         )
 
     def on_exception(self, trainer: pl.Trainer, model: Any, exception: BaseException) -> None:
