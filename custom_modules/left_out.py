@@ -29,6 +29,9 @@ class LeftOut:
         """
         if utterance in self.read():
             return
+        recording = utterance.rpartition(" (line ")[0]
+        if recording and cause.startswith(recording):
+            cause = "it" + cause[len(recording) :]
         line = json.dumps({"utterance": utterance, "cause": cause}) + "\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:

@@ -278,6 +278,7 @@ def set_up_data(
             model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else steps * trainer.max_epochs
         model.setup_training_data(OmegaConf.create(arguments))
     else:
+        arguments["left_out"] = str(run_dir() / LEFT_OUT)
         model.setup_training_data(OmegaConf.create(arguments))
         batches = batch_durations(arguments, trainer.world_size, model._train_dl.dataset.durations)
     print(describe(batches, trainer.world_size))
