@@ -35,6 +35,7 @@ from experiments.sweep.relaunch import trial_arguments, trial_folder
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
 from manifests.show import reader_may_leave
+from manifests.whole import NoRoomError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -45,7 +46,7 @@ class ConfigError(ValueError):
     """A choice that cannot work, in a sentence with the cause and the cure."""
 
 
-EXPECTED = (ConfigError, ManifestError, HeyJetsonError, ranks.MainGoneError, DivergedError)
+EXPECTED = (ConfigError, ManifestError, HeyJetsonError, ranks.MainGoneError, DivergedError, NoRoomError)
 
 
 def run_folder(runs: str, name: str, resume: str | None) -> str:
