@@ -40,6 +40,21 @@ def _environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of this session share; what lies in it is made once, under a lock."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def python(shared) -> str:
+    """An interpreter for commands that import NeMo: it has done so already, see `warm`."""
+    from tests.warm import python_in
+
+    return python_in(shared, os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid())
+
+
+@pytest.fixture(scope="session")
 def recordings() -> Path:
     """Real recordings beside the checkout, where there are any."""
     if not RECORDINGS.is_dir():
