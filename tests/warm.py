@@ -1,4 +1,4 @@
-"""A Python that has imported NeMo already: commands started by it run in processes of their own, without ten seconds each.
+"""A Python that has imported NeMo already: its commands run in processes of their own, without ten seconds for each.
 
 `python_in(folder, owner)` gives the path of a program that takes the place of `sys.executable`. It hands its arguments,
 environment, working folder and open files to a server, which has the imports done and forks; signals go to the forked
@@ -13,6 +13,8 @@ import fcntl
 import gc
 import importlib
 import json
+import logging
+import multiprocessing.util
 import os
 import runpy
 import selectors
@@ -24,6 +26,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +40,8 @@ IMPORTS = (
 # Needs nothing but a few modules of the standard library, so that it starts at once.
 CLIENT = """import json, os, signal, socket, struct, sys
 given, python, address = sys.argv[1:], {python!r}, {address!r}
-if not given or (given[0].startswith("-") and given[0] not in ("-m", "-c", "-u")):
+light = ("submitit.local._local",)  # imports nothing, and names its job by its process
+if not given or (given[0].startswith("-") and given[0] not in ("-m", "-c", "-u")) or set(light) & set(given):
     os.execv(python, [python, *given])
 server = socket.socket(socket.AF_UNIX)
 server.connect(address)
@@ -205,6 +209,13 @@ def become(given: dict[str, Any], program: str) -> None:
 
     random.seed()
     np.random.seed(None)
+    # What the imports left to be done at the end is the server's, above all W&B's folder for media, which is removed.
+    atexit._clear()
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    atexit.register(logging.shutdown)
+    atexit.register(multiprocessing.util._exit_function)  # type: ignore[attr-defined]
     os.chdir(given["folder"])
     earlier = os.environ.get("PYTHONPATH", "")
     os.environ.clear()
