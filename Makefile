@@ -24,8 +24,8 @@ help: ## this list
 train: .venv/ready ## corpus → train → export → evaluate → transcribe (ARGS="optim.lr=1e-3" overrides)
 	@$(PYTHON) -m experiments.quickstart $(ARGS)
 
-test: .venv/ready ## the whole test suite (ARGS="-k frontend" selects)
-	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+test: .venv/ready ## the whole test suite (ARGS="-m 'not slow'" between commits; ARGS="-k frontend" selects)
+	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/ready ## ruff and mypy, as pre-commit and CI run them
 	@.venv/bin/ruff check .
