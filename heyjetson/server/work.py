@@ -171,6 +171,8 @@ class Workers:
             self._abandoned.discard(piece)
             self._running.discard(piece)
             self._dispatch()
+            if self._closed:
+                self._changed.notify_all()
             metrics.OVERDUE.labels(self.name).set(len(self._abandoned))
         if late:
             LOG.warning("Work of %s that was given up has ended.", self.name)
