@@ -135,10 +135,12 @@ def test_a_process_that_cannot_be_started_is_not_the_files_fault(tmp_path, monke
 
 def test_a_process_that_was_killed_while_idle_is_replaced(decoders):
     for _ in range(sound.PROCESSES + 1):
-        child = decoders._idle.get()
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        decoders._idle.put(child)
+        decode(decoders, written(noise()))  # there is one that is idle
+        idle = [decoders._idle.get() for _ in range(decoders._idle.qsize())]
+        for child in idle:
+            child.kill()
+            child.wait()
+            decoders._idle.put(child)
         assert decode(decoders, written(noise())).seconds == 1.0
 
 
