@@ -40,6 +40,7 @@ class Platform:
         connections: the live streams that are open.
         engines: what can be compared, by name; the served model is `model`.
         jobs: performance runs; their results are locked, so that no second server writes there.
+        texts: work on long texts, which no recording has to wait for.
         reads: of data sets and of results: bounded, too.
         keeper: of the recordings of users who agree, or None.
     """
@@ -56,6 +57,7 @@ class Platform:
 
     def __post_init__(self) -> None:
         settings = self.settings
+        self.texts = Workers(1, settings.queue, "texts", settings.work_seconds)
         self.reads = Workers(2, 64, "reads", settings.work_seconds)
         self.jobs = Jobs(self)
         keep = settings.keep
@@ -94,7 +96,7 @@ class Platform:
 
     def trouble(self) -> str | None:
         """Why this server cannot be counted on, as a sentence; None where all is well."""
-        pools = (self.files, self.live, self.reads, self.decoders.workers, *self.jobs.workers)
+        pools = (self.files, self.texts, self.live, self.reads, self.decoders.workers, *self.jobs.workers)
         return next((told for told in (pool.trouble() for pool in pools) if told), None)
 
     @property
@@ -119,7 +121,7 @@ class Platform:
     def close(self) -> None:
         """Let running work end."""
         self.decoders.close()
-        for workers in (self.files, self.live, self.reads):
+        for workers in (self.files, self.texts, self.live, self.reads):
             workers.close()
 
 

@@ -19,7 +19,7 @@ from heyjetson.server.timing import timing
 SENTENCE_WORDS = 25  # of a sentence at most
 # VADER's time grows with the square of a sentence's words, and each emoji is several: this is what it gets of a word.
 WORD_CHARACTERS = 40  # the longest word of its lexicon has 19
-WORD_EMOJIS = 3
+WORD_EMOJIS = 1
 SENTENCE_SECONDS = 15.0
 NEUTRAL = 0.05  # a compound score between -0.05 and 0.05 is neutral, as VADER's authors have it
 NEIGHBOURS = 2  # sentences on each side that the trend is averaged over

@@ -19,7 +19,7 @@ from heyjetson.server.work import unless_gone
 
 router = APIRouter(prefix="/v1/sentiment", tags=["sentiment"])
 Here = Annotated[Platform, Depends(platform)]
-WORDS = 100_000
+WORDS = 50_000
 Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
 
 
@@ -51,11 +51,13 @@ async def sentiment(client: Request, here: Here, request: SentimentRequest) -> d
         for word in request.words or ():
             words += words_of(word.word, word.start, max(word.start, word.end), word.channel)
             if len(words) > WORDS:
-                raise RequestError(422, f"There are more than {WORDS} words in it: send it in parts.", "too_long")
+                break
+    if len(words) > WORDS:
+        raise RequestError(422, f"There are more than {WORDS} words in it: send it in parts.", "too_long")
     if not words:
         raise RequestError(422, "There is no word in it: nothing to analyse.", "empty")
     gone = threading.Event()
-    return unchecked(await unless_gone(client, here.files.run(analyse, words, None, gone, gone=gone)))
+    return unchecked(await unless_gone(client, here.texts.run(analyse, words, None, gone, gone=gone)))
 
 
 @router.post("/audio")

@@ -37,14 +37,16 @@ def test_work_that_does_not_end_holds_nobody_up(site, spoken, stuck, monkeypatch
     assert error["message"].startswith("The server gave this up after 1 s of work")
     ready = httpx.get(f"{site}/health/ready")
     assert ready.status_code == 503
-    assert "threads of files are held by work that is over its deadline" in ready.json()["error"]["message"]
+    assert "threads of texts are held by work that is over its deadline" in ready.json()["error"]["message"]
     assert httpx.get(f"{site}/health/live").status_code == 200
-    with spoken.open("rb") as file:  # another thread has taken its place
+    monkeypatch.undo()  # another thread has taken its place
+    assert httpx.post(f"{site}/v1/sentiment", json={"text": "so good"}, timeout=PATIENCE).status_code == 200
+    with spoken.open("rb") as file:
         answer = httpx.post(f"{site}/v1/audio/transcriptions", files={"file": file}, timeout=PATIENCE)
     assert answer.json() == {"text": "ab ba"}
     metrics = httpx.get(f"{site}/metrics").text
-    assert 'heyjetson_threads_overdue{pool="files"} 1.0' in metrics
-    assert 'heyjetson_deadlines_total{pool="files"}' in metrics
+    assert 'heyjetson_threads_overdue{pool="texts"} 1.0' in metrics
+    assert 'heyjetson_deadlines_total{pool="texts"}' in metrics
 
 
 def test_a_server_is_ready_again_when_its_work_has_ended(speech_folder, tmp_path, monkeypatch):
