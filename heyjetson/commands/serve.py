@@ -62,6 +62,28 @@ def add(subparsers: Any) -> None:
     group.add_argument("--workers", type=int, metavar="N", help="recordings at once (default: CPU cores less one)")
     group.add_argument("--queue", type=int, default=16, metavar="N", help="recordings that wait (default 16)")
     group.add_argument("--streams", type=int, default=64, metavar="N", help="live streams at once (default 64)")
+    group.add_argument(
+        "--streams-per-client", type=int, metavar="N", help="of these, that one client may hold (default: half)"
+    )
+    group.add_argument(
+        "--work-seconds",
+        type=float,
+        default=60,
+        metavar="N",
+        help="of a request's work, and twice its sound (default 60)",
+    )
+    group.add_argument("--keep-mib", type=int, default=10240, metavar="N", help="all that --keep keeps (default 10240)")
+    group.add_argument("--max-results-mib", type=int, default=1024, metavar="N", help="all runs (default 1024)")
+    group.add_argument(
+        "--min-free-mib",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="left free on disks of --keep, --state (default 1024)",
+    )
+    group.add_argument(
+        "--log-lines", type=int, default=6000, metavar="N", help="a minute, and as many warnings (default 6000)"
+    )
     group.add_argument("--max-upload-mib", type=float, default=25, metavar="N", help="(default 25)")
     group.add_argument("--max-minutes", type=float, default=60, metavar="N", help="of a recording (default 60)")
     group.add_argument(
@@ -94,15 +116,24 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """
     from heyjetson.server.settings import Settings
 
-    least = {"threads": 1, "workers": 1, "queue": 0, "streams": 0, "requests_per_minute": 0, "port": 0}
+    least = {
+        "threads": 1,
+        "workers": 1,
+        "queue": 0,
+        "streams": 0,
+        "streams_per_client": 1,
+        "requests_per_minute": 0,
+        "port": 0,
+    }
     least["max_memory_mib"] = 512  # a process that decodes needs as much address space
+    least |= {"keep_mib": 1, "max_results_mib": 1, "min_free_mib": 0, "log_lines": 1}
     for name, lowest in least.items():
         value = getattr(options, name)
         if value is not None and value < lowest:
             raise OptionError(f"--{name.replace('_', '-')} must be at least {lowest}, found {value}.")
     if options.port > 65535:
         raise OptionError(f"--port must be at most 65535, found {options.port}.")
-    for name in ("max_upload_mib", "max_minutes"):
+    for name in ("max_upload_mib", "max_minutes", "work_seconds"):
         if not getattr(options, name) > 0:
             raise OptionError(f"--{name.replace('_', '-')} must be above 0, found {getattr(options, name):g}.")
     if (options.certificate is None) != (options.private_key is None):
@@ -127,13 +158,19 @@ def settings_of(options: argparse.Namespace) -> Settings:
         provider=options.provider,
         scorer=options.lm,
         queue=options.queue,
+        work_seconds=options.work_seconds,
         streams=options.streams,
+        streams_per_client=options.streams_per_client,
         upload_bytes=round(options.max_upload_mib * 2**20),
         audio_seconds=options.max_minutes * 60,
         decode_bytes=options.max_memory_mib * 2**20,
         keys=keys,
         requests_per_minute=options.requests_per_minute,
         keep=options.keep,
+        keep_bytes=options.keep_mib * 2**20,
+        results_bytes=options.max_results_mib * 2**20,
+        free_bytes=options.min_free_mib * 2**20,
+        log_lines=options.log_lines,
         hosts=tuple(names),
         **chosen,
     )

@@ -128,7 +128,7 @@ def check(connection: HTTPConnection, settings: Settings, count: Callable[[str],
         return
     key = key_of(connection)
     known = accepted(settings.keys, key)
-    count(_digest(key or "").hex() if known else _address(connection))
+    count(client_of(connection, settings))
     if settings.keys and not known:
         found = "none came with the request" if key is None else "the one that came is not accepted"
         raise RequestError(
@@ -164,3 +164,9 @@ def _address(connection: HTTPConnection) -> str:
     except ValueError:
         return host
     return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def client_of(connection: HTTPConnection, settings: Settings) -> str:
+    """Who asks, as limits of a client see it: the key where it is one of ours, else the address."""
+    key = key_of(connection)
+    return _digest(key or "").hex() if accepted(settings.keys, key) else _address(connection)

@@ -133,7 +133,7 @@ def serve(settings: Settings, host: str, port: int, certificate: Path | None = N
         _check_certificate(certificate, key)
     listener = bind(host, port)
     app = create_app(settings)
-    logs.configure()
+    logs.configure(lines=settings.log_lines)
     config = uvicorn.Config(
         app,
         log_config=None,
