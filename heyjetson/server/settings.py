@@ -28,6 +28,7 @@ class Settings:
         workers: recordings that are transcribed at once.
         queue: recordings that wait; one more is answered 503.
         streams: live streams at once; one more is refused.
+        connections: at once, and of one client a quarter; one more takes the place of an idle one, or is refused.
         upload_bytes: of a request at most.
         upload_seconds: that a request's body may take to arrive.
         idle_seconds: without a byte of a body, or of a live stream, before the connection is ended.
@@ -40,7 +41,8 @@ class Settings:
         state: folder of the results.
         shutdown_seconds: that running work is given to end, all in all.
         hosts: names under which the server answers; empty answers to any.
-        proxies: addresses whose X-Forwarded-For is believed.
+        addresses: whether it answers under any address, too, where `hosts` names some.
+        proxies: addresses and networks whose X-Forwarded-For is believed.
     """
 
     bundle: Path
@@ -53,6 +55,7 @@ class Settings:
     workers: int = field(default_factory=lambda: max((os.cpu_count() or 2) - 1, 1))
     queue: int = 16
     streams: int = 64
+    connections: int = 1024
     upload_bytes: int = 25 * 2**20
     upload_seconds: float = 120.0
     idle_seconds: float = 30.0
@@ -65,7 +68,8 @@ class Settings:
     state: Path = field(default_factory=_state)
     shutdown_seconds: float = 30.0
     hosts: tuple[str, ...] = ()
-    proxies: tuple[str, ...] = ("127.0.0.1",)
+    addresses: bool = False
+    proxies: tuple[str, ...] = ()
 
     @property
     def bodies_bytes(self) -> int:
