@@ -126,8 +126,8 @@ class Gate:
         return True
 
     def make_room(self) -> bool:
-        """Close an idle connection, of the client that has most; False where none is idle."""
-        most = max((client for client in self._clients.values() if client.idle), key=_held, default=None)
+        """Close an idle connection, of the client that has most of those; False where none is idle."""
+        most = max(self._clients.values(), key=_idle, default=None)
         return most is not None and self._send_off(most)
 
     def busy(self, number: int, busy: bool) -> None:
@@ -175,8 +175,8 @@ class Gate:
         return any(address in network for network in self._proxies)
 
 
-def _held(client: _Client) -> int:
-    return client.held
+def _idle(client: _Client) -> int:
+    return len(client.idle)
 
 
 class Listener(socket.socket):
