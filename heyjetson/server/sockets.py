@@ -51,7 +51,8 @@ class RequestProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Something of a head or of a body has come."""
         super().data_received(data)
-        self._watch()
+        if self.transport.get_protocol() is self:  # else it has become a socket
+            self._watch()
 
     def _watch(self) -> None:
         """Give what has begun its time, once: bytes that drip do not give it more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import logging
 import resource
 import socket
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from heyjetson.server import gate, sockets
 from heyjetson.server.gate import Accepted, Complaints, Gate, Listener
@@ -193,3 +195,20 @@ def test_a_body_that_comes_after_its_answer_keeps_the_connection(site):
             connection.sendall(head.encode())
             assert b" 404 " in connection.recv(65536)
             connection.sendall(b"body")
+
+
+def test_a_live_stream_outlasts_the_limits_of_requests(speech_folder, tmp_path, monkeypatch):
+    for name in ("HEAD_SECONDS", "LEFT_SECONDS"):
+        monkeypatch.setattr(sockets, name, 0.1)
+    with served(Settings(speech_folder, connections=16, state=tmp_path)) as address, ExitStack() as stack:
+        host, port = address.removeprefix("http://").split(":")
+        with connect(f"ws://{host}:{port}/v1/listen?rate=16000") as stream:
+            assert json.loads(stream.recv(10))["type"] == "ready"
+            others = [
+                stack.enter_context(socket.create_connection((host, int(port)), 10, (f"127.0.0.{2 + number}", 0)))
+                for number in range(32)
+            ]
+            assert others[-1].recv(1) == b""  # cut for its head, and so would the stream have been
+            stream.send('{"type": "flush"}')
+            while json.loads(stream.recv(10))["type"] != "flushed":
+                pass
