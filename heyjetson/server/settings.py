@@ -33,6 +33,7 @@ class Settings:
             length on top.
         streams: live streams at once; one more is refused.
         streams_per_client: of these, that one client may hold; None is half of them. A client is a key, or an address.
+        connections: at once, and of one client a quarter; one more takes the place of an idle one, or is refused.
         upload_bytes: of a request at most.
         upload_seconds: that a request's body may take to arrive.
         idle_seconds: without a byte of a body, or of a live stream, before the connection is ended.
@@ -49,7 +50,8 @@ class Settings:
         log_lines: of a minute at most, of requests and other news, and as many of warnings and faults.
         shutdown_seconds: that running work is given to end, all in all.
         hosts: names under which the server answers; empty answers to any.
-        proxies: addresses whose X-Forwarded-For is believed.
+        addresses: whether it answers under any address, too, where `hosts` names some.
+        proxies: addresses and networks whose X-Forwarded-For is believed.
     """
 
     bundle: Path
@@ -64,6 +66,7 @@ class Settings:
     work_seconds: float = 60.0
     streams: int = 64
     streams_per_client: int | None = None
+    connections: int = 1024
     upload_bytes: int = 25 * 2**20
     upload_seconds: float = 120.0
     idle_seconds: float = 30.0
@@ -80,7 +83,8 @@ class Settings:
     log_lines: int = 6000
     shutdown_seconds: float = 30.0
     hosts: tuple[str, ...] = ()
-    proxies: tuple[str, ...] = ("127.0.0.1",)
+    addresses: bool = False
+    proxies: tuple[str, ...] = ()
 
     @property
     def share(self) -> int:
