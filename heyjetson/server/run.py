@@ -110,7 +110,7 @@ def configuration(app: FastAPI, settings: Settings, listener: Listener, **option
         options: further ones of uvicorn.
     """
     listener.gate = Gate(room(settings.connections), settings.proxies)
-    ours = {
+    ours: dict[str, Any] = {
         "access_log": False,
         "server_header": False,
         "proxy_headers": bool(settings.proxies),

@@ -87,9 +87,9 @@ def test_what_is_closed_counts_no_more(line):
 
 
 def test_a_network_of_version_6_is_one_client():
-    assert gate.client_of("2001:db8::1") == gate.client_of("2001:db8::ffff")
-    assert gate.client_of("2001:db8:0:1::1") != gate.client_of("2001:db8::1")
-    assert gate.client_of("::ffff:192.0.2.1") == gate.client_of("192.0.2.1")
+    assert gate.address_of("2001:db8::1") == gate.address_of("2001:db8::ffff")
+    assert gate.address_of("2001:db8:0:1::1") != gate.address_of("2001:db8::1")
+    assert gate.address_of("::ffff:192.0.2.1") == gate.address_of("192.0.2.1")
 
 
 def test_idle_sockets_shut_nobody_out(speech_folder, tmp_path):
