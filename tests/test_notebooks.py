@@ -31,7 +31,7 @@ def code(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, python):
+def run(tmp_path_factory):
     """Run a notebook with this interpreter, whatever kernels are installed, and return what it wrote."""
     profile = str(tmp_path_factory.mktemp("ipython"))
 
@@ -39,7 +39,6 @@ def run(tmp_path_factory, python):
         notebook = read(name)
         manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
         assert manager.kernel_spec.argv[0] == sys.executable
-        manager.kernel_spec.argv[0] = python
         client = NotebookClient(notebook, km=manager, resources={"metadata": {"path": str(FOLDER)}})
         given = os.environ | {key: str(value) for key, value in settings.items()} | {"IPYTHONDIR": profile}
         # cleanup_kc: a kernel manager that is given is not shut down otherwise.
