@@ -1,4 +1,4 @@
-"""How both models learn: rates by layer, and a schedule that follows steps or the clock."""
+"""How both models learn: rates by layer, and a schedule that follows steps or the clock; and how they are written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from omegaconf import open_dict
 
 from custom_modules.depth import StochasticDepth
 from custom_modules.fine_tuning import parameter_groups
+from custom_modules.nemo_file import NemoFile
 from custom_modules.schedule import BudgetAnnealing
 
 
@@ -16,6 +17,17 @@ class Learning:
     """Beside a NeMo model: `optim.layer_decay`, `optim.lr_scales`, and a budget of steps or of `trainer.max_time`."""
 
     _rates: dict[str, Any] = {"lr": 0.0}
+
+    def save_to(self, save_path: Any) -> None:
+        """Write a `.nemo`, whole or not at all."""
+        self._save_restore_connector = NemoFile()
+        super().save_to(save_path)
+
+    @classmethod
+    def restore_from(cls, restore_path: Any, *arguments: Any, **options: Any) -> Any:
+        """NeMo's; of the weights nothing is run."""
+        options.setdefault("save_restore_connector", NemoFile())
+        return super().restore_from(restore_path, *arguments, **options)
 
     def setup_optimization(self, optim_config: Any = None, optim_kwargs: dict[str, Any] | None = None) -> Any:
         """NeMo's, with a rate for each layer: `optim.layer_decay` and `optim.lr_scales`."""
