@@ -6,8 +6,8 @@ All products of a layer, of both directions, are one matrix product over all fra
 is one interpolation a frame, whose gradient is written out. In padding z is 0 and the state stays as it is: the
 backward direction, which begins there, comes out of it with the zeros it began with, and nothing has to be reversed.
 
-An exported graph holds no loop: states of runs of frames are joined by a tree of elementwise operators. Its height
-bounds the length of a clip, and beyond it the graph fails rather than answer wrongly.
+An exported graph and a GPU's step hold no loop: states of runs of frames are joined by a tree of elementwise operators.
+Its height bounds the length of a graph's clip, and beyond it the graph fails rather than answer wrongly.
 """
 
 from __future__ import annotations
@@ -131,15 +131,17 @@ class GatedRecurrence(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         given = self.linear(x)
-        if torch.onnx.is_in_onnx_export():
-            return self._tree(given, mask)
-        self.longest = max(self.longest, x.shape[1])
+        exporting = torch.onnx.is_in_onnx_export()
+        if not exporting:
+            self.longest = max(self.longest, x.shape[1])
+        if exporting or x.device.type != "cpu":  # where a loop would start kernels for every frame
+            return self._tree(given.to(self.linear.bias.dtype), mask)
         with torch.autocast(x.device.type, enabled=False):  # many small steps, each of which half precision would round
             given = given.to(self.linear.bias.dtype)
             return _Scan.apply(given, mask.to(given.dtype), self.directions)
 
     def _tree(self, given: Tensor, mask: Tensor) -> Tensor:
-        """The same states in an exported graph."""
+        """The same states without a loop over time."""
         kept, added = self._steps(given, mask)
         if self.directions == 2:
             kept, added = (torch.cat([a, b.flip(1)]) for a, b in (x.chunk(2, dim=2) for x in (kept, added)))
