@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,7 +106,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _environment() -> Iterator[None]:
     """What a run in this process leaves behind is not handed to the commands of the next module."""
     before = {name: value for name, value in os.environ.items() if name.startswith(LEFT)}
+    level, disabled = logging.root.level, logging.root.manager.disable
     yield
+    logging.root.setLevel(level)  # libraries that a run imports change them
+    logging.disable(disabled)
     for name in [name for name in os.environ if name.startswith(LEFT)]:
         del os.environ[name]
     os.environ.update(before)

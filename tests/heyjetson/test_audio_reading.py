@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 import struct
 from unittest import mock
@@ -313,6 +314,7 @@ def test_sources(tmp_path):
 
 
 def test_notes_are_in_the_log(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
     path = tmp_path / "killed.wav"
     path.write_bytes(lied("wav", 0))
     samples, rate = read(path)

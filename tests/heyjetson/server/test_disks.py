@@ -119,6 +119,7 @@ def test_a_second_server_on_one_state_refuses_to_start(speech_folder, tmp_path, 
 
 
 def test_a_state_that_cannot_be_written_keeps_nobody_from_being_served(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
     (tmp_path / "file").touch()
     Results(tmp_path / "file").lock()
     assert "cannot be kept" in caplog.text
