@@ -13,17 +13,19 @@ unexport PYTHONDONTWRITEBYTECODE
 CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
 	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+# torch keeps no hashes: its builds for processors come from other places than PyPI, with other hashes.
+UNHASHED := /^[^ ]/ {torch = /^torch==/} torch && /^ / {next} torch {sub(/ \\$$/, "")} 1
 
-.PHONY: help train test lint format lock wheel clean
+.PHONY: help train test lint format lock licences wheel clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: .venv/ready ## corpus → train → export → evaluate → transcribe (ARGS="optim.lr=1e-3" overrides)
 	@$(PYTHON) -m experiments.quickstart $(ARGS)
 
-test: .venv/ready ## the whole test suite (ARGS="-k frontend" selects)
-	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+test: .venv/ready ## the whole test suite (ARGS="-m 'not slow'" between commits; ARGS="-k frontend" selects)
+	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/ready ## ruff and mypy, as pre-commit and CI run them
 	@.venv/bin/ruff check .
@@ -34,12 +36,16 @@ format: .venv/ready ## let ruff mend what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versions that fit
+lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versions that fit, with hashes
 	@.venv/bin/uv pip compile --upgrade --universal --python-version 3.10 --group train --group dev pyproject.toml \
-		$(CUDA:%=--no-emit-package %) --no-annotate --custom-compile-command "make lock" -q -o requirements.txt
+		$(CUDA:%=--no-emit-package %) --no-annotate --generate-hashes --custom-compile-command "make lock" -q -o requirements.txt
+	@awk '$(UNHASHED)' requirements.txt >requirements.txt.new && mv requirements.txt.new requirements.txt
 
 wheel: .venv/ready ## the device package: dist/heyjetson-*.whl
 	@$(PYTHON) -m build --wheel
+
+licences: .venv/ready ## write docs/licences.md: the terms of all that is installed with the project
+	@$(PYTHON) docs/licences.py
 
 clean: ## remove what runs wrote: data, runs, bundles (the environment stays)
 	rm -rf data runs bundles dist

@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 RATE = 16000
 DRAWN = {
     "hey_jetson": ("fp32", "int8"),
+    "hey_jetson_gru": ("fp32", "int8"),
     "hey_jetson_small": ("fp32", "int8"),
     "hey_jetson_streaming": ("fp32", "int8"),
     "nemo_jasper_4x1": ("fp32",),

@@ -3,6 +3,7 @@
     python benchmarks/serve.py bundles/streaming data/digits/test.jsonl
     python benchmarks/serve.py bundles/streaming recordings/ --streams 40 --seconds 60 --requests 1000
     python benchmarks/serve.py bundles/streaming recordings/ --only live,long --json
+    python benchmarks/serve.py bundles/streaming recordings/ --hostile          rows for RESULTS.md, two minutes
 
 The server is a process of its own on loopback; the load comes from this one, on the same cores. Partial latency is the
 time from sending the last chunk that a partial has heard to receiving it.
@@ -42,6 +43,7 @@ from heyjetson.audio import load  # noqa: E402
 RATE = 16000
 CHUNK = 0.04  # seconds a live client sends at a time
 PARTS = ("start", "live", "long", "memory", "overload")
+PATIENCE = 5  # times a good client sends a file while it is answered 503
 ROUTE = "/v1/audio/transcriptions"
 Figures = dict[str, str | float]
 
@@ -63,6 +65,7 @@ class Load:
     options: argparse.Namespace
     address: str = ""
     process: subprocess.Popen[bytes] | None = field(default=None)
+    log: Path = field(default_factory=lambda: Path(tempfile.mkdtemp()) / "log")
 
     def clip(self, seconds: float, seed: int = 0) -> np.ndarray:
         """A stretch of speech [S], from a drawn place, around the end where it is too short."""
@@ -107,7 +110,8 @@ def start(load: Load) -> float:
     command = [sys.executable, "-m", "heyjetson", "serve", str(load.bundle), "--port", str(port)]
     command += ["--state", tempfile.mkdtemp(), *load.options.serve]
     began = time.perf_counter()
-    load.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with load.log.open("wb") as log:
+        load.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log)
     while True:
         try:
             if httpx.get(f"{load.address}/health/ready", timeout=5).status_code == 200:
@@ -267,6 +271,84 @@ async def overload(load: Load) -> Figures:
     }
 
 
+async def hostile(load: Load) -> Figures:
+    """Good clients beside hostile ones: live streams, health once in half a second, a file a second."""
+    seconds = load.options.seconds
+    command = [sys.executable, str(ROOT / "benchmarks" / "hostile.py"), load.address, "--seconds", str(seconds + 5)]
+    before, memory = mebibytes(load), [0.0]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as enemies:
+        try:
+            assert enemies.stdout
+            if (await asyncio.to_thread(enemies.stdout.readline)).strip() != "ready":
+                sys.exit("serve.py: benchmarks/hostile.py did not begin: it says why above.")
+            latencies: list[float] = []
+            begin = time.perf_counter() + 0.5
+            streams = [one_stream(load, number, latencies, begin) for number in range(load.options.streams)]
+            health: list[float] = []
+            failures: Counter[str] = Counter()
+            sound = load.wav(1.0)
+
+            async def every(pause: float, what: str, ask: Callable[[], Awaitable[None]]) -> None:
+                while time.perf_counter() < begin + seconds:
+                    try:
+                        await ask()
+                    except (httpx.HTTPError, OSError) as error:
+                        failures[f"{what}: {type(error).__name__} {error}"[:100]] += 1
+                    await asyncio.sleep(pause)
+
+            async def ask_health() -> None:
+                began = time.perf_counter()
+                async with httpx.AsyncClient(base_url=load.address, timeout=30) as client:  # a connection of its own
+                    (await client.get("/health/ready")).raise_for_status()
+                health.append(time.perf_counter() - began)
+
+            async def ask_file() -> None:
+                async with httpx.AsyncClient(base_url=load.address, timeout=60) as client:
+                    for _ in range(PATIENCE):  # as OpenAI's clients do
+                        answer = await send(client, sound)
+                        if answer.status_code != 503:
+                            break
+                        retries.append(1)
+                        await asyncio.sleep(float(answer.headers["Retry-After"]))
+                    answer.raise_for_status()
+                    files.append(1)
+
+            async def watch() -> None:
+                memory.append(await asyncio.to_thread(mebibytes, load))
+
+            files: list[int] = []
+            retries: list[int] = []
+            others = [every(0.5, "health", ask_health), every(1.0, "file", ask_file), every(5.0, "memory", watch)]
+            done = await asyncio.gather(*streams, *others, return_exceptions=True)
+            failures.update(f"stream: {error!r}"[:100] for error in done if isinstance(error, BaseException))
+            seen = json.loads(await asyncio.to_thread(enemies.stdout.read))
+        finally:
+            enemies.kill()
+    for what, count in failures.items():
+        print(f"failed {count} times: {what}", file=sys.stderr)
+    half, most, worst = np.percentile(np.array(latencies or [np.inf]) * 1000, [50, 95, 100])
+    return {
+        "hostile for, s": seconds,
+        "live streams beside them": load.options.streams,
+        "partial latency, median, ms": round(float(half), 1),
+        "partial latency, 95 %, ms": round(float(most), 1),
+        "partial latency, worst, ms": round(float(worst), 1),
+        "health, slowest of " + str(len(health)) + ", s": round(max(health, default=float("inf")), 2),
+        "files transcribed": len(files),
+        "times they were answered 503 and sent again": len(retries),
+        "requests and streams of good clients that failed": sum(failures.values()),
+        "MiB before, most": f"{before:.0f}, {max(memory):.0f}",
+        "log, KiB": round(load.log.stat().st_size / 1024),
+        "what became of them": ", ".join(f"{what} {count}" for what, count in sorted(seen.items())),
+    }
+
+
+GOALS = {
+    "partial latency, 95 %, ms": "150",
+    "requests and streams of good clients that failed": "0",
+}  # of --hostile; health has one second
+
+
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -274,19 +356,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("recordings", type=Path, help="folder or manifest of speech")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to run (default {','.join(PARTS)})")
     parser.add_argument("--streams", type=int, default=20, help="live streams at once (default 20)")
-    parser.add_argument("--seconds", type=float, default=30, help="each speaks (default 30)")
+    parser.add_argument("--seconds", type=float, help="each speaks (default 30; 120 with --hostile)")
     parser.add_argument("--minutes", type=float, default=10, help="of the long file (default 10)")
     parser.add_argument("--requests", type=int, default=10000, help="short ones (default 10000)")
+    parser.add_argument("--hostile", action="store_true", help="instead: good clients beside hostile ones")
     parser.add_argument("--serve", nargs=argparse.REMAINDER, default=[], help="what follows goes to `heyjetson serve`")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.seconds is None:
+        options.seconds = 120.0 if options.hostile else 30.0
+    return options
 
 
 def main() -> None:
     """Run the parts on one server, after it was started three times."""
     options = arguments()
-    chosen = options.only.split(",")
-    if unknown := set(chosen) - set(PARTS):
+    chosen = ["hostile"] if options.hostile else options.only.split(",")
+    if unknown := set(chosen) - {*PARTS, "hostile"}:
         sys.exit(f"serve.py: there is no part {', '.join(sorted(unknown))}; --only takes {', '.join(PARTS)}.")
     load = Load(options.bundle, speech(options.recordings), options)
     figures: Figures = {}
@@ -300,6 +386,7 @@ def main() -> None:
             figures["MiB when ready"] = round(mebibytes(load), 1)
         parts: dict[str, Callable[[Load], Awaitable[Figures]]] = {
             "live": live, "long": long, "memory": memory, "overload": overload,
+            "hostile": hostile,
         }  # fmt: skip
         for name, part in parts.items():
             if name in chosen:
@@ -310,6 +397,12 @@ def main() -> None:
         stop(load)
     if options.json:
         print(json.dumps(figures))
+        return
+    if options.hostile:
+        print("| figure | measured | goal |\n|---|---|---|")
+        for name, value in figures.items():
+            goal = GOALS.get(name, "1" if name.startswith("health") else "")
+            print(f"| {name} | {value} | {goal} |")
         return
     from rich.console import Console
     from rich.table import Table

@@ -2,7 +2,7 @@
 
     python benchmarks/train_throughput.py                                       # what this machine has
     python benchmarks/train_throughput.py --encoders hey_jetson_small --batch-sizes 8,32 --seconds 10
-    python benchmarks/train_throughput.py --devices cuda --encoders hey_jetson,nemo_conformer_small \\
+    python benchmarks/train_throughput.py --devices cuda --encoders hey_jetson_gru,nemo_conformer_small \\
         --batch-sizes 32,128 --precisions 32-true,bf16-mixed
     python benchmarks/train_throughput.py --loading --workers 4                 # sound read from files
 
@@ -41,10 +41,13 @@ RATE = 16000
 LETTERS = 14.0  # characters a second, as read books have
 BATCHES = 8  # that are held in memory, one after the other
 CORPUS = 960 * 30  # hours heard in 30 epochs of LibriSpeech
-ENCODERS = "hey_jetson_small,hey_jetson,hey_jetson_streaming,nemo_jasper_4x1,nemo_quartznet,nemo_conformer_small"
+ENCODERS = (
+    "hey_jetson_small,hey_jetson,hey_jetson_gru,hey_jetson_streaming,"
+    "nemo_jasper_4x1,nemo_quartznet,nemo_conformer_small"
+)
 COLUMNS = ("encoder", "M parameters", "batch", "precision", "device", "sound", "step, ms", "hours an hour", "GB",
            "960 h × 30, days")  # fmt: skip
-STACKS = (("gru", 7, 256), ("lstm", 2, 96))  # of hey_jetson and hey_jetson_small
+STACKS = (("gru", 7, 256), ("lstm", 2, 96))  # of hey_jetson_gru and hey_jetson_small
 STACK_COLUMNS = ("recurrences", "batch", "precision", "device", "ours, ms", "fused, ms", "fused on packed, ms",
                  "fused / ours", "packed / ours")  # fmt: skip
 

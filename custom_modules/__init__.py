@@ -4,6 +4,10 @@ Importing this package registers it with NeMo: NeMo 3 builds a `_target_` only w
 restoring a `.nemo` builds the same targets. Every entry point therefore imports it before it touches a model.
 """
 
+import os as _os
+
+_os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # NeMo imports onnxruntime, which would report to its maker
+
 from nemo.core.classes import common as _nemo
 
 _PREFIX = f"{__name__}."

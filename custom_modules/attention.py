@@ -19,12 +19,14 @@ class MultiplicativeAttention(FrameModule):
     Args:
         features: H, in and out.
         residual: add the input; the original replaced it.
+        scaled: divide the scores by the root of the width, so that they do not grow with it (Vaswani et al., 2017).
 
     Shapes: audio_signal [B, T, H], length [B] → [B, T, H], [B].
     """
 
-    def __init__(self, features: int, residual: bool = False):
+    def __init__(self, features: int, residual: bool = False, scaled: bool = False):
         super().__init__()
+        self.scale = features**-0.5 if scaled else 1.0
         self.weight = nn.Linear(features, features, bias=False)
         nn.init.xavier_normal_(self.weight.weight)
         self.residual = residual
@@ -32,7 +34,7 @@ class MultiplicativeAttention(FrameModule):
     @typecheck()
     def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         mask = frame_mask(length, audio_signal.shape[1])
-        scores = torch.matmul(self.weight(audio_signal), audio_signal.transpose(1, 2))  # [B, T, T]
+        scores = torch.matmul(self.weight(audio_signal) * self.scale, audio_signal.transpose(1, 2))  # [B, T, T]
         shares = scores.masked_fill(~mask[:, None, :], MASKED).softmax(dim=2)
         y = torch.matmul(shares, audio_signal)
         if self.residual:
@@ -137,10 +139,12 @@ class LeftContextAttention(MultiHeadAttention):
 KINDS = ("none", "multiplicative", "multi_head")
 
 
-def make_attention(kind: str, features: int, heads: int, residual: bool, dropout: float) -> NeuralModule | None:
-    """An attention by its name in conf: `none`, `multiplicative` or `multi_head`."""
+def make_attention(
+    kind: str, features: int, heads: int, residual: bool, dropout: float, scaled: bool = False
+) -> NeuralModule | None:
+    """An attention by its name in conf: `none`, `multiplicative` or `multi_head`, which is always scaled."""
     if kind not in KINDS:
         raise ValueError(f"Unknown attention {kind!r}; choose one of {', '.join(KINDS)}.")
     if kind == "multiplicative":
-        return MultiplicativeAttention(features, residual)
+        return MultiplicativeAttention(features, residual, scaled)
     return MultiHeadAttention(features, heads, dropout) if kind == "multi_head" else None

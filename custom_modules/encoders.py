@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from nemo.core.classes import typecheck
 from torch import Tensor, nn
-from torch.nn import functional
 
 from custom_modules.attention import make_attention
 from custom_modules.convolution import ConvolutionStack, make_activation
 from custom_modules.dropout import UtteranceDropout
+from custom_modules.frames import stack_frames
 from custom_modules.frontend import frame_mask
 from custom_modules.ports import SpectrogramEncoder
 from custom_modules.recurrent import RecurrentStack
@@ -39,23 +39,6 @@ class TimeDistributedDense(nn.Sequential):
         self.feat_out = widths[-1]
 
 
-def stack_frames(x: Tensor, length: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Make one frame of every `count` (Sak et al., 2015); the last one is filled up with zeros.
-
-    Args:
-        x: [B, T, D], zero beyond the lengths.
-        length: [B].
-        count: frames that become one.
-
-    Returns:
-        [B, ceil(T / count), count * D] and the new lengths.
-    """
-    frames = (x.shape[1] + count - 1) // count
-    x = functional.pad(x, (0, 0, 0, count - 1))[:, : frames * count]
-    length = torch.div(length + count - 1, count, rounding_mode="floor")
-    return x.reshape(x.shape[0], frames, count * x.shape[2]), length
-
-
 def draw_glorot(module: nn.Module) -> None:
     """Draw a convolution's or a dense layer's weights as Keras does (uniform: Glorot and Bengio, 2010); biases zero."""
     if isinstance(module, (nn.Conv1d, nn.Linear)):
@@ -70,7 +53,7 @@ class HeyJetsonEncoder(SpectrogramEncoder):
         feat_in: D, features a frame.
         convolution: arguments of `ConvolutionStack`.
         recurrent: arguments of `RecurrentStack`.
-        attention: `kind`, `heads`, `residual` and `dropout`; see `custom_modules.attention`.
+        attention: `kind`, `heads`, `residual`, `dropout` and `scaled`; see `custom_modules.attention`.
         dense: arguments of `TimeDistributedDense`.
         stack: feature frames that are made one before all else.
         masked: false counts padding as sound, as the original did: what comes out depends on the rest of the batch.

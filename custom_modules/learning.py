@@ -1,4 +1,4 @@
-"""How both models learn: rates by layer, and a schedule that follows steps or the clock."""
+"""How both models learn: rates by layer, and a schedule that follows steps or the clock; and how they are written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from lightning.pytorch.plugins import MixedPrecision
 from omegaconf import open_dict
 
+from custom_modules.depth import StochasticDepth
 from custom_modules.fine_tuning import parameter_groups
+from custom_modules.nemo_file import NemoFile
 from custom_modules.schedule import BudgetAnnealing
 
 
@@ -15,6 +17,17 @@ class Learning:
     """Beside a NeMo model: `optim.layer_decay`, `optim.lr_scales`, and a budget of steps or of `trainer.max_time`."""
 
     _rates: dict[str, Any] = {"lr": 0.0}
+
+    def save_to(self, save_path: Any) -> None:
+        """Write a `.nemo`, whole or not at all."""
+        self._save_restore_connector = NemoFile()
+        super().save_to(save_path)
+
+    @classmethod
+    def restore_from(cls, restore_path: Any, *arguments: Any, **options: Any) -> Any:
+        """NeMo's; of the weights nothing is run."""
+        options.setdefault("save_restore_connector", NemoFile())
+        return super().restore_from(restore_path, *arguments, **options)
 
     def setup_optimization(self, optim_config: Any = None, optim_kwargs: dict[str, Any] | None = None) -> Any:
         """NeMo's, with a rate for each layer: `optim.layer_decay` and `optim.lr_scales`."""
@@ -38,21 +51,26 @@ class Learning:
     def on_train_start(self) -> None:
         """Take the place in the budget before the first step as well, which may be the first of a larger budget."""
         super().on_train_start()
+        used = self.budget_used()
+        if self.trainer.lr_scheduler_configs:  # without a schedule nothing follows later either
+            self.follow_budget(used)
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, BudgetAnnealing):
-                used = self.budget_used()
                 config.scheduler.follow(used)
-                self.follow_budget(used)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Tell a `BudgetAnnealing` how much of the steps or of the time is gone, then step as usual."""
+        used = self.budget_used()
+        self.follow_budget(used)
         if isinstance(scheduler, BudgetAnnealing):
-            scheduler.budget_used = self.budget_used()
-            self.follow_budget(scheduler.budget_used)
+            scheduler.budget_used = used
         super().lr_scheduler_step(scheduler, metric)
 
     def follow_budget(self, used: float) -> None:
-        """What else changes as the budget is used, from 0 to 1; nothing here."""
+        """What else changes as the budget is used, from 0 to 1: fewer layers are left out."""
+        for module in self.modules():
+            if isinstance(module, StochasticDepth):
+                module.follow(used)
 
     def budget_used(self) -> float:
         """Share of the run that is over, by steps or by `trainer.max_time`, whichever is further."""

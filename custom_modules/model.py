@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from custom_modules.learning import Learning
+from custom_modules.left_out import LeftOut
 from custom_modules.sampler import EvenBatches, LengthBatches, fingerprint
 from custom_modules.stream import EpochLoader, guard_workers, onward
 from custom_modules.utterances import Cuts, Lines, Reader
@@ -97,15 +99,17 @@ class SpeechModel(Learning, EncDecCTCModel):
         if "channels" not in config:  # NeMo transcribes files
             return guard_workers(super()._setup_dataloader_from_config(config))
         reader = Reader(config.sample_rate, config.channels)
+        left_out = LeftOut(Path(config.left_out)) if config.get("left_out") else None
         if config.get("use_lhotse"):
             config = config.copy()
             batches, order, _ = config.pop("batches"), config.pop("order"), config.pop("channels")
+            config.pop("left_out", None)
             if config.shard_seed != "randomized":
                 config.shard_seed += OTHER_RANK * self.global_rank * ("shar_path" in config)
-            dataset = Cuts(config.labels, reader)
+            dataset = Cuts(config.labels, reader, left_out)
             loader = get_lhotse_dataloader_from_config(config, self.global_rank, self.world_size, dataset)
             return EpochLoader(guard_workers(onward(loader)), batches, fingerprint(order, self.world_size))
-        lines = Lines(config.manifest_filepath, config.labels, reader)
+        lines = Lines(config.manifest_filepath, config.labels, reader, left_out)
         share: dict[str, int] = {"rank": self.global_rank, "ranks": self.world_size}
         training = "length_spread" in config
         chosen: Sampler[list[int]] = (
@@ -195,5 +199,6 @@ class SpeechModel(Learning, EncDecCTCModel):
 
     def follow_budget(self, used: float) -> None:
         """Perturbation grows over its share of the budget."""
+        super().follow_budget(used)
         if self.perturb is not None and self.perturb.ramp > 0:
             self.perturb.strength = min(used / self.perturb.ramp, 1.0)

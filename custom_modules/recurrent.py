@@ -1,8 +1,8 @@
-"""Stacks of GRU or LSTM layers in which padding cannot leak, without packing.
+"""Stacks of GRU, LSTM or minGRU layers in which padding cannot leak, without packing.
 
-A bidirectional layer is two plain recurrences: the second reads each utterance reversed within its own length. So the
-fused kernels of cuDNN and oneDNN serve both directions, and the exported graph needs no sequence lengths. On two CPU
-cores this is 1.5 times (GRU) to 3 times (LSTM) faster than packed sequences.
+A bidirectional GRU or LSTM layer is two plain recurrences: the second reads each utterance reversed within its own
+length. So the fused kernels of cuDNN and oneDNN serve both directions, and the exported graph needs no sequence
+lengths. On two CPU cores this is 1.5 times (GRU) to 3 times (LSTM) faster than packed sequences.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_modules.cells import LoopedRecurrence
+from custom_modules.depth import StochasticDepth
 from custom_modules.dropout import UtteranceDropout
+from custom_modules.frames import stack_frames, unstack_frames
 from custom_modules.frontend import frame_mask
+from custom_modules.gated import GatedRecurrence
 from custom_modules.normalisation import make_norm
 from custom_modules.ports import FrameModule
 from custom_modules.state import joined_shapes, named, part_of
 
-CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
+TORCH = {"gru": nn.GRU, "lstm": nn.LSTM}
+CELLS = (*TORCH, "min_gru")
 
 
 def reversal(length: Tensor, frames: int) -> Tensor:
@@ -59,9 +63,7 @@ class Recurrence(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, cell: str, recurrent_dropout: float = 0.0):
         super().__init__()
-        if cell not in CELLS:
-            raise ValueError(f"Unknown recurrent cell {cell!r}; choose one of {', '.join(CELLS)}.")
-        self.cell = CELLS[cell](inputs, hidden, batch_first=True)
+        self.cell = TORCH[cell](inputs, hidden, batch_first=True)
         self.recurrent_dropout = recurrent_dropout
         for gate in self.cell.weight_hh_l0.data.chunk(4 if cell == "lstm" else 3):
             nn.init.orthogonal_(gate)
@@ -110,17 +112,25 @@ class RecurrentStack(FrameModule):
         feat_in: features in.
         layers: how many.
         hidden: features of each direction.
-        cell: `gru` or `lstm`.
+        cell: `gru`, `lstm`, or `min_gru`: gates that see the input alone, which trains several times as fast.
         bidirectional: read each utterance from both ends; the outputs are concatenated.
         norm: `batch`, `layer` or `none`, after each layer.
+        norm_first: normalise before each layer instead, and once more behind the last (Xiong et al., 2020).
         dropout: share of each layer's outputs set to zero in training.
-        recurrent_dropout: share of the first layer's recurrent weights dropped in training.
+        recurrent_dropout: share of the first layer's recurrent weights dropped in training; a `min_gru` has none.
         residual: add each layer's input to its output, where the widths agree; deep stacks train much faster.
         activation: `tanh`, or the original's `relu`.
         gates: `sigmoid`, or the original's `hard_sigmoid`. What is not tanh and sigmoid has no fused kernel, does not
             stream, and its recurrent dropout hides a share of the state instead of weights.
+        join_frames: frames that lie side by side as one for the recurrences, and are taken apart behind them.
+        stochastic_depth: share of the residual layers left out of a step at the start of training; see
+            `StochasticDepth`.
 
-    Shapes: audio_signal [B, T, H], length [B] → [B, T, hidden or 2 * hidden], [B].
+    Shapes: audio_signal [B, T, H], length [B] → [B, T, hidden or 2 * hidden, over join_frames], [B].
+
+    >>> stack = RecurrentStack(4, layers=2, hidden=8, cell="min_gru", norm="layer", norm_first=True, join_frames=4)
+    >>> stack(audio_signal=torch.zeros(2, 11, 4), length=torch.tensor([11, 7]))[0].shape
+    torch.Size([2, 11, 4])
     """
 
     def __init__(
@@ -136,38 +146,86 @@ class RecurrentStack(FrameModule):
         residual: bool = False,
         activation: str = "tanh",
         gates: str = "sigmoid",
+        norm_first: bool = False,
+        join_frames: int = 1,
+        stochastic_depth: float = 0.0,
     ):
         super().__init__()
         if cell not in CELLS:
             raise ValueError(f"Unknown recurrent cell {cell!r}; choose one of {', '.join(CELLS)}.")
+        looped, gated = (activation, gates) != ("tanh", "sigmoid"), cell == "min_gru"
+        if gated and (looped or recurrent_dropout):
+            raise ValueError(
+                "encoder.recurrent.cell=min_gru has no recurrent weights and one form only: set recurrent_dropout=0, "
+                f"activation=tanh and gates=sigmoid; found {recurrent_dropout}, {activation} and {gates}."
+            )
+        directions = 1 + bidirectional
+        width = directions * hidden if layers else feat_in * join_frames
+        if join_frames < 1 or width % join_frames:
+            raise ValueError(
+                f"encoder.recurrent.join_frames must be at least 1 and divide the width of the layers, {width}, so "
+                f"that what they give can be taken apart; found {join_frames}."
+            )
         self.bidirectional = bidirectional
+        self.reverses = bidirectional and not gated  # a gated layer reads backwards by itself
         self.residual = residual
-        self.feat_out = (2 * hidden if bidirectional else hidden) if layers else feat_in
-        widths = [feat_in] + [self.feat_out] * layers
+        self.norm_first = norm_first
+        self.join_frames = join_frames
+        self.feat_out = width // join_frames
+        self.widths = widths = [feat_in * join_frames] + [width] * layers
         drops = [recurrent_dropout] + [0.0] * layers
-        looped, directions = (activation, gates) != ("tanh", "sigmoid"), 1 + bidirectional
         self.forwards = nn.ModuleList(
-            LoopedRecurrence(widths[i], hidden, cell, directions, activation, gates, drops[i])
+            GatedRecurrence(widths[i], hidden, directions)
+            if gated
+            else LoopedRecurrence(widths[i], hidden, cell, directions, activation, gates, drops[i])
             if looped
             else Recurrence(widths[i], hidden, cell, drops[i])
             for i in range(layers)
         )
         self.backwards = nn.ModuleList(
-            Recurrence(widths[i], hidden, cell, drops[i]) for i in range(layers if bidirectional and not looped else 0)
+            Recurrence(widths[i], hidden, cell, drops[i])
+            for i in range(layers if bidirectional and not looped and not gated else 0)
         )
-        self.norms = nn.ModuleList(make_norm(norm, self.feat_out) for _ in range(layers))
+        self.norms = nn.ModuleList(make_norm(norm, widths[i + (not norm_first)]) for i in range(layers))
+        self.last_norm = make_norm(norm, width) if norm_first else None
         self.dropout = UtteranceDropout(dropout)
+        self.depth = StochasticDepth(layers, stochastic_depth)
+        if stochastic_depth and not residual:
+            raise ValueError(
+                "encoder.recurrent.stochastic_depth leaves layers out, and without encoder.recurrent.residual=true "
+                "nothing would lead around them. Set one of the two."
+            )
 
     @typecheck()
     def forward(self, audio_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        x = audio_signal
-        mask = frame_mask(length, x.shape[1])[..., None]
-        rows = reversal(length, x.shape[1]) if self.bidirectional else None
-        for i, norm in enumerate(self.norms):
-            directions = self._directions(i, [x] if rows is None else [x, select_rows(x, rows)])
-            y = directions[0] if rows is None else torch.cat([directions[0], select_rows(directions[1], rows)], dim=2)
-            x = self._finish_layer(x, y, mask, norm)
+        x, joined = audio_signal, length
+        if self.join_frames > 1:
+            x, joined = stack_frames(x, length, self.join_frames)
+        mask = frame_mask(joined, x.shape[1])[..., None]
+        rows = reversal(joined, x.shape[1]) if self.reverses else None
+        for i, (norm, runs) in enumerate(zip(self.norms, self.depth.draw(), strict=True)):
+            if runs or not self._has_way_around(i):
+                y = norm(x, mask) if self.norm_first else x
+                x = self._finish_layer(x, self._read(i, y, mask, rows), mask, norm)
+        if self.last_norm is not None:
+            x = self.last_norm(x, mask) * mask.to(x.dtype)
+        if self.join_frames > 1:
+            frames = audio_signal.shape[1]
+            x = unstack_frames(x, frames, self.join_frames) * frame_mask(length, frames)[..., None].to(x.dtype)
         return x, length
+
+    def _has_way_around(self, layer: int) -> bool:
+        return self.residual and self.widths[layer] == self.widths[layer + 1]
+
+    def _read(self, layer: int, x: Tensor, mask: Tensor, rows: Tensor | None) -> Tensor:
+        """What a layer's recurrences make of their input [B, T, H] with its mask [B, T, 1] → [B, T, H']."""
+        forward = self.forwards[layer]
+        if isinstance(forward, GatedRecurrence):
+            return forward(x, mask)
+        if rows is None:
+            return self._directions(layer, [x])[0]
+        ahead, back = self._directions(layer, [x, select_rows(x, rows)])
+        return torch.cat([ahead, select_rows(back, rows)], dim=2)
 
     def _directions(self, layer: int, inputs: list[Tensor]) -> Sequence[Tensor]:
         """What each direction of a layer makes of its input, [B, T, H] each."""
@@ -178,13 +236,18 @@ class RecurrentStack(FrameModule):
 
     def _finish_layer(self, x: Tensor, y: Tensor, mask: Tensor, norm: nn.Module) -> Tensor:
         """What follows a layer's recurrence: its input, its output and the mask [B, T, 1] → the next layer's input."""
-        y = self.dropout(norm(y, mask))
+        y = self.dropout(y if self.norm_first else norm(y, mask))
         if self.residual and y.shape == x.shape:
             y = y + x
         return y * mask.to(y.dtype)
 
     def initial_state(self) -> dict[str, tuple[int, ...]]:
         """Shapes, without the batch, of what a stream keeps between its steps; all begin with zeros."""
+        if self.join_frames > 1:
+            raise ValueError(
+                f"encoder.recurrent.join_frames={self.join_frames} makes a frame wait for the others that it is joined "
+                "with, and a stream does not wait: leave it at 1, and subsample with encoder.convolution.strides."
+            )
         return joined_shapes(self.forwards)
 
     def step(self, x: Tensor, mask: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -200,7 +263,10 @@ class RecurrentStack(FrameModule):
         """
         following: dict[str, Tensor] = {}
         for i, (forward, norm) in enumerate(zip(self.forwards, self.norms, strict=True)):
-            y, last = forward.step(x, part_of(state, str(i)))
+            y = norm(x, mask[..., None]) if self.norm_first else x
+            y, last = forward.step(y, part_of(state, str(i)))
             following |= named(str(i), last)
             x = self._finish_layer(x, y, mask[..., None], norm)
+        if self.last_norm is not None:
+            x = self.last_norm(x, mask[..., None]) * mask[..., None]
         return x, mask, following

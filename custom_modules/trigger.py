@@ -151,6 +151,7 @@ class TriggerModel(Learning, EncDecFrameClassificationModel):
 
     def follow_budget(self, used: float) -> None:
         """Negatives weigh more as the budget is used: first find the words, then tell them from all else."""
+        super().follow_budget(used)
         self.loss.strength = used
 
     @torch.inference_mode()

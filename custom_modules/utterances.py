@@ -6,8 +6,9 @@ what headers say wrongly come out differently in each, and differently from what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from custom_modules.left_out import LeftOut
 from heyjetson.audio import Source, read_sound, resample
 from heyjetson.errors import AudioError
 from manifests.lines import parse_line, read_manifest, text_lines
@@ -77,6 +79,45 @@ def collate(utterances: Sequence[tuple[Tensor, Sequence[int]]]) -> Batch:
     )
 
 
+class Survivors:
+    """Batches of the utterances that can be read.
+
+    Args:
+        left_out: lists those that cannot; None has the first of them raise.
+    """
+
+    def __init__(self, left_out: LeftOut | None = None):
+        self.left_out = left_out
+        self._spare: tuple[Tensor, Sequence[int]] | None = None
+
+    def __call__(self, wanted: Iterable[tuple[str, Callable[[], Tensor], Sequence[int]]]) -> Batch:
+        """A batch; where none of its utterances can be read, of one that was heard before: no process of a run may be
+        without.
+
+        Args:
+            wanted: name, reader of the sound, and labels of each.
+
+        Raises:
+            AudioError: one cannot be read, where none may be left out; or none that there was until now.
+        """
+        read, fault = [], None
+        for name, sound, labels in wanted:
+            try:
+                read.append((sound(), labels))
+            except (AudioError, OSError) as error:
+                if self.left_out is None:
+                    raise
+                fault = error
+                self.left_out.add(name, str(error))
+        if fault is not None and not read:
+            if self._spare is None:
+                raise AudioError(f"No utterance of the first batch can be read. {fault}")
+            read = [self._spare]
+        if self.left_out is not None:
+            self._spare = read[0]
+        return collate(read)
+
+
 def parser(labels: Sequence[str]) -> CharParser:
     """NeMo's, of transcripts that are normalised already."""
     return make_parser(labels=list(labels), name="en", do_normalize=False)
@@ -89,22 +130,26 @@ class Lines(Dataset):
         manifest: JSON lines.
         labels: characters of the model.
         reader: of the sound.
+        left_out: lists utterances that cannot be read; None raises.
 
     Attributes:
         durations: seconds of each utterance, as the manifest has them.
     """
 
-    def __init__(self, manifest: str, labels: Sequence[str], reader: Reader):
+    def __init__(self, manifest: str, labels: Sequence[str], reader: Reader, left_out: LeftOut | None = None):
         self.utterances = read_manifest(manifest)
         self.durations = [utterance.duration for utterance in self.utterances]
-        self.reader, self.parser = reader, parser(labels)
+        self.reader, self.parser, self.survivors = reader, parser(labels), Survivors(left_out)
 
     def __len__(self) -> int:
         return len(self.utterances)
 
     def __getitem__(self, indices: Sequence[int]) -> Batch:
         chosen = [self.utterances[index] for index in indices]
-        return collate([(self.reader(one.audio, *one.segment), self.parser(one.text)) for one in chosen])
+        return self.survivors(
+            (f"{one.audio} (line {one.line})", partial(self.reader, one.audio, *one.segment), self.parser(one.text))
+            for one in chosen
+        )
 
 
 class Cuts(Dataset):
@@ -113,13 +158,21 @@ class Cuts(Dataset):
     Args:
         labels: characters of the model.
         reader: of the sound.
+        left_out: lists utterances that cannot be read; None raises.
     """
 
-    def __init__(self, labels: Sequence[str], reader: Reader):
-        self.reader, self.parser = reader, parser(labels)
+    def __init__(self, labels: Sequence[str], reader: Reader, left_out: LeftOut | None = None):
+        self.reader, self.parser, self.survivors = reader, parser(labels), Survivors(left_out)
 
     def __getitem__(self, cuts: CutSet) -> Batch:
-        return collate([(self.reader.cut(cut), self.parser(cut.supervisions[0].text)) for cut in cuts])
+        return self.survivors(
+            (_named(cut), partial(self.reader.cut, cut), self.parser(cut.supervisions[0].text)) for cut in cuts
+        )
+
+
+def _named(cut: Any) -> str:
+    source = cut.recording.sources[0]
+    return f"{cut.id} in a shard" if source.type == "memory" else f"{source.source} (line {int(cut.id.split('_')[0])})"
 
 
 class _LazyCuts:

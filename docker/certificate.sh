@@ -22,8 +22,21 @@ for name in "$@"; do
 done
 mkdir -p "$out"
 umask 077
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 825 -subj "/CN=$1" \
-    -addext "subjectAltName=$names" -addext "extendedKeyUsage=serverAuth" \
-    -keyout "$out/privkey.pem" -out "$out/fullchain.pem" 2>/dev/null
-chmod 644 "$out/fullchain.pem"
+# Made beside their places and moved there once both are whole; the key last, since it is what tells that a pair is there.
+made=$(mktemp -d "$out/.new.XXXXXX")
+trap 'rm -rf "$made"' EXIT
+trap 'exit 1' HUP INT TERM
+# No configuration of the machine's: it may say that every certificate may sign others.
+printf '[req]\ndistinguished_name = name\n[name]\n' > "$made/openssl.cnf"
+if ! openssl req -config "$made/openssl.cnf" -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 825 \
+    -subj "/CN=$1" -addext "subjectAltName=$names" -addext "basicConstraints=critical,CA:FALSE" \
+    -addext "keyUsage=critical,digitalSignature" -addext "extendedKeyUsage=serverAuth" \
+    -keyout "$made/privkey.pem" -out "$made/fullchain.pem" 2> "$made/log"; then
+    cat "$made/log" >&2
+    echo "certificate.sh: openssl made no certificate for $names (see above); nothing was written." >&2
+    exit 1
+fi
+chmod 644 "$made/fullchain.pem"
+mv "$made/fullchain.pem" "$out/fullchain.pem"
+mv "$made/privkey.pem" "$out/privkey.pem"
 echo "$out/fullchain.pem and privkey.pem: $names, 825 days"

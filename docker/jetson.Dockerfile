@@ -27,17 +27,20 @@ RUN apt-get update \
 COPY requirements.txt /tmp/constraints.txt
 COPY --from=wheel /dist /dist
 # The environment sees the base's `tensorrt`. onnxruntime is the one for processors: heyjetson runs engines without it.
-RUN --mount=type=cache,target=/root/.cache/pip \
+# uv, as pip wants hashes for all where constraints have some, and our own wheel has none.
+RUN --mount=type=cache,target=/root/.cache/uv \
     python3 -m venv --system-site-packages /opt/venv \
-    && /opt/venv/bin/pip install --disable-pip-version-check --constraint /tmp/constraints.txt \
-    "$(ls /dist/heyjetson-*.whl)[server,lm]" \
+    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check uv==0.13.9 \
+    && VIRTUAL_ENV=/opt/venv UV_LINK_MODE=copy /opt/venv/bin/uv pip install \
+    --constraints /tmp/constraints.txt "$(ls /dist/heyjetson-*.whl)[server,lm]" \
     && /opt/venv/bin/python -c "import tensorrt; print('TensorRT', tensorrt.__version__)"
 # The user's groups reach the GPU's devices.
 RUN useradd --create-home --uid 1000 --groups video heyjetson \
     && mkdir -p /bundles /data /state /home/heyjetson/.cache \
     && chown heyjetson /state /home/heyjetson/.cache
 ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1
 USER heyjetson
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \

@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM python:3.11-slim-bookworm AS environment
 COPY requirements.txt /tmp/constraints.txt
 COPY --from=wheel /dist /dist
-# requirements.txt only says which versions: nothing of it that the wheel does not ask for is installed.
+# requirements.txt only says which versions, and by which hashes they are known: nothing of it that the wheel does not ask for is installed.
 RUN --mount=type=cache,target=/root/.cache/uv \
     pip install --no-cache-dir --disable-pip-version-check uv==0.13.9 \
     && uv venv --python /usr/local/bin/python3.11 /opt/venv \
@@ -34,7 +34,8 @@ RUN useradd --create-home --uid 1000 heyjetson \
     && chown heyjetson /state
 COPY --from=environment /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1
 USER heyjetson
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \

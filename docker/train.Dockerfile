@@ -31,6 +31,9 @@ COPY --from=environment /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/work \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    HF_HUB_DISABLE_TELEMETRY=1 \
+    WANDB_ERROR_REPORTING=false \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /work
 COPY --chown=trainer conf conf

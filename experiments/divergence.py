@@ -61,6 +61,7 @@ class Divergence(Callback):
         self.before: Tensor | None = None
         self.rate: float | None = None
         self.waiting: Step | None = None
+        self.last: Step | None = None
         self.in_a_row = 0
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
@@ -84,6 +85,7 @@ class Divergence(Callback):
         if loss is None:
             return
         taken = Step(trainer.global_step, loss.detach(), self.rate, self.norm, self.before, batch)
+        self.last = taken
         if loss.device.type == "cpu":
             self._judge(trainer, model, taken)
         else:
@@ -94,8 +96,8 @@ class Divergence(Callback):
         if taken is None:
             return
         loss = float(taken.loss)
-        norm = float("nan") if taken.norm is None else float(taken.norm)
-        spoilt = not math.isfinite(loss) or not (taken.norm is None or math.isfinite(norm) or _scaled(trainer))
+        norm = None if taken.norm is None else float(taken.norm)
+        spoilt = not math.isfinite(loss) or not (norm is None or math.isfinite(norm) or _scaled(trainer))
         self.in_a_row = self.in_a_row + 1 if largest(int(spoilt)) else 0
         if self.in_a_row <= self.tolerate:
             return
@@ -106,8 +108,7 @@ class Divergence(Callback):
             parts: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(parts, (own, reason, names))
             _, reason, names = max(parts)
-        before = float("nan") if taken.before is None else float(taken.before)
-        self._end(taken.number, reason, taken.rate, norm, before, names)
+        self._end(taken.number, reason, taken.rate, norm, taken.before, names)
 
     def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
         """Judge the validation before its weights are compared with the best."""
@@ -117,7 +118,7 @@ class Divergence(Callback):
         measures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
         for name, value in measures.items():
             if not math.isfinite(value):
-                self._end(trainer.global_step, f"{name} is {value}", self.rate)
+                self._end(trainer.global_step, f"{name} is {value}", self.rate, self.norm, self.before)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, model: Any, checkpoint: dict[str, Any]) -> None:
         """Judge the weights before they are written."""
@@ -128,23 +129,26 @@ class Divergence(Callback):
         taken, self.waiting = self.waiting, None
         self._judge(trainer, model, taken)
         if name := spoilt_weight(dict(model.named_parameters())):
-            self._end(trainer.global_step, f"the weights of {name} are no finite numbers", self.rate)
+            names = self._utterances(model, self.last.batch) if self.last else []
+            reason = f"the weights of {name} are no finite numbers"
+            self._end(trainer.global_step, reason, self.rate, self.norm, self.before, names)
 
     def _end(
         self,
         step: int,
         reason: str,
         rate: float | None,
-        norm: float | None = None,
-        before: float = float("nan"),
+        norm: Tensor | float | None = None,
+        before: Tensor | None = None,
         names: list[str] | None = None,
     ) -> None:
+        norm = None if norm is None else float(norm)
         said = f"Training diverged at step {step}: {reason}."
         facts = [f"learning rate {rate:.3g}"] if rate is not None else []
-        if norm is not None and not math.isnan(norm):
+        if norm is not None:
             facts.append(f"norm of the gradient {norm:.3g}")
-        if math.isfinite(before):
-            facts.append(f"norm of the gradient one step before {before:.3g}")
+        if before is not None and math.isfinite(float(before)):
+            facts.append(f"norm of the gradient one step before {float(before):.3g}")
         said += f" It was at {', '.join(facts)}." if facts else ""
         if names:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

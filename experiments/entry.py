@@ -35,6 +35,7 @@ from experiments.sweep.relaunch import trial_arguments, trial_folder
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
 from manifests.show import reader_may_leave
+from manifests.whole import NoRoomError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -45,7 +46,7 @@ class ConfigError(ValueError):
     """A choice that cannot work, in a sentence with the cause and the cure."""
 
 
-EXPECTED = (ConfigError, ManifestError, HeyJetsonError, ranks.MainGoneError, DivergedError)
+EXPECTED = (ConfigError, ManifestError, HeyJetsonError, ranks.MainGoneError, DivergedError, NoRoomError)
 
 
 def run_folder(runs: str, name: str, resume: str | None) -> str:
@@ -251,7 +252,6 @@ def quiet() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.getLogger("nv_one_logger").setLevel(logging.CRITICAL)  # it takes every exception for an error of its own
     for message in (".*pkg_resources.*", ".*torch.jit.*", ".*num_workers.*", ".*does not have many workers.*"):
         warnings.filterwarnings("ignore", message=message)

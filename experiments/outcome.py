@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 
 from experiments.diverged import DivergedError
 from experiments.divergence import METRICS, Divergence
+from experiments.entry import ConfigError
 from experiments.history import RunHistory
 from experiments.preflight import run_dir
 from experiments.tracking import close
+from experiments.unreadable import Unreadable
+from manifests import ManifestError
+from manifests.whole import NoRoomError, whole_file
+
+Result = TypeVar("Result")
+
+
+def finishing(task: Callable[..., Result]) -> Callable[..., Result]:
+    """Have what comes after a training say how it is done again, where its recordings or the disk fail."""
+
+    @functools.wraps(task)
+    def run(*arguments: Any) -> Result:
+        try:
+            return task(*arguments)
+        except (ManifestError, NoRoomError) as error:
+            close(1)
+            raise ConfigError(
+                f"{error} The training itself is over and kept; when that is mended, finish with: python train.py "
+                f"resume={shown(run_dir())}"
+            ) from error
+
+    return run
 
 
 def so_far(model: Any, trainer: pl.Trainer) -> dict[str, Any]:
@@ -30,6 +55,10 @@ def so_far(model: Any, trainer: pl.Trainer) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"),
         "test": {},
     }
+    left_out = sum(one.count() for one in trainer.callbacks if isinstance(one, Unreadable))
+    if left_out:
+        metrics["left_out"] = left_out
+        print(f"{left_out} utterances could not be read any more and were left out: left_out.jsonl lists them.")
     error = diverged(trainer)
     if error is None:
         return metrics
@@ -37,9 +66,20 @@ def so_far(model: Any, trainer: pl.Trainer) -> dict[str, Any]:
     if trainer.logger:
         trainer.logger.log_metrics({"diverged": error.step})
     if best_weights(trainer) is None:
-        (run_dir() / METRICS).write_text(json.dumps(metrics, indent=1))
+        write_metrics(run_dir(), metrics)
         end(trainer, None)
     return metrics
+
+
+def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """Write metrics.json, whole or not at all.
+
+    Args:
+        folder: of the run.
+        metrics: what it shall hold.
+    """
+    with whole_file(folder / METRICS) as part:
+        part.write_text(json.dumps(metrics, indent=1))
 
 
 def diverged(trainer: pl.Trainer) -> DivergedError | None:

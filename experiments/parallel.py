@@ -12,7 +12,7 @@ import torch.distributed as dist
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch.strategies import DDPStrategy
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from custom_modules.normalisation import MaskedBatchNorm
@@ -40,6 +40,8 @@ def strategy(cfg: DictConfig) -> Any:
         process_group_backend="cpu:gloo,cuda:nccl" if on_gpu else "gloo",
         timeout=timedelta(seconds=cfg.rank_timeout),
         gradient_as_bucket_view=True,
+        # A layer that is left out of a step has no gradients, and is not to be waited for.
+        find_unused_parameters=bool(OmegaConf.select(cfg, "model.encoder.recurrent.stochastic_depth")),
     )
 
 

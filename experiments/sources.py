@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.artifacts import is_reference, local_model
 from experiments.entry import ConfigError
-from experiments.restore import TRIGGER, read_nemo_config
+from experiments.forgive import first_line
+from experiments.restore import TRIGGER, read_nemo_config, require_no_resolvers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,21 +51,26 @@ class Source:
         """
         import torch
 
+        from experiments.checkpoints import DAMAGED, read_checkpoint, refuse_foreign
+
         try:
             if self.path.suffix == ".ckpt":
-                return torch.load(self.path, map_location="cpu", weights_only=False, mmap=True)["state_dict"]
+                return read_checkpoint(self.path, mmap=True)["state_dict"]
             with tarfile.open(self.path) as archive:
                 name = next(name for name in archive.getnames() if name.endswith(WEIGHTS))
                 member = archive.extractfile(name)
                 assert member is not None
                 return torch.load(io.BytesIO(member.read()), map_location="cpu", weights_only=True)
+        except ConfigError:
+            raise
         except StopIteration:
             raise ConfigError(
                 f"{self.path} has no {WEIGHTS}: give a .nemo that holds its weights in one file."
             ) from None
-        except (RuntimeError, OSError, EOFError, KeyError, ValueError, tarfile.TarError) as error:
+        except (*DAMAGED, tarfile.TarError) as error:
+            refuse_foreign(self.path, error)
             raise ConfigError(
-                f"The weights in {self.path} cannot be read ({_first_line(error)}). Was the file copied whole?"
+                f"The weights in {self.path} cannot be read ({first_line(error)}). Was the file copied whole?"
             ) from error
 
 
@@ -135,19 +141,23 @@ def _in_run(folder: Path) -> Path:
 
 
 def _checkpoint_config(path: Path) -> DictConfig:
-    import torch
+    from experiments.checkpoints import CheckpointError, ForeignError, read_checkpoint
 
     try:
-        held = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-        config: Any = held["hyper_parameters"]["cfg"]
+        held = read_checkpoint(path, mmap=True)
+        given = held["hyper_parameters"]
+        require_no_resolvers(given, path)
+        config: Any = given["cfg"]
         if not held["state_dict"]:
             raise KeyError("state_dict")
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError, TypeError) as error:
+        return DictConfig(OmegaConf.create(OmegaConf.to_container(OmegaConf.create(config), resolve=True)))
+    except ForeignError:
+        raise
+    except (CheckpointError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path} is not a checkpoint of a NeMo model ({_first_line(error)}): it needs weights and the model's "
+            f"{path} is not a checkpoint of a NeMo model ({first_line(error)}): it needs weights and the model's "
             "configuration. Give one that train.py wrote, or a .nemo."
         ) from error
-    return DictConfig(OmegaConf.create(OmegaConf.to_container(OmegaConf.create(config), resolve=True)))
 
 
 def _download(name: str) -> Path:
@@ -170,14 +180,10 @@ def _download(name: str) -> Path:
     except Exception as error:  # whatever the two hubs' clients raise
         place = known.get(name) or f"https://huggingface.co/{name}"
         raise ConfigError(
-            f"init_from={name} cannot be downloaded ({_first_line(error)}). Where there is a network, download the "
+            f"init_from={name} cannot be downloaded ({first_line(error)}). Where there is a network, download the "
             f".nemo from {place}, copy it here, and give its path instead of the name."
         ) from None
     found = [path] if path.is_file() else sorted(path.rglob("*.nemo"))
     if not found:
         raise ConfigError(f"init_from={name}: the repository holds no .nemo file.")
     return found[0]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -40,9 +40,8 @@ def git_state() -> dict[str, Any]:
     """Commit of the project and whether files differ from it; empty outside a repository."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
+        command = ["git", "--no-optional-locks", *arguments]  # `git status` would write the index anew
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from itertools import islice
 from pathlib import Path
@@ -18,13 +17,15 @@ from rich.console import Console
 
 import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
 from custom_modules.fine_tuning import Freezing
+from custom_modules.left_out import LEFT_OUT
 from custom_modules.model import SpeechModel
 from custom_modules.sampler import fingerprint
 from experiments import initialise, parallel
 from experiments.callbacks import BarWithErrors, LatestBest, PlainProgress
+from experiments.checkpoints import WholeCheckpoints, damage, newest_checkpoint, read_checkpoint, step_of
 from experiments.data import Data
 from experiments.diverged import DivergedError
-from experiments.divergence import Divergence, spoilt_weight
+from experiments.divergence import Divergence
 from experiments.entry import ConfigError
 from experiments.estimate import estimate, sentence
 from experiments.evaluation import evaluate_nemo
@@ -39,14 +40,15 @@ from experiments.loading import (
     validation_loader,
 )
 from experiments.loops import make_resumable
-from experiments.outcome import best_weights, end, shown, so_far
+from experiments.outcome import best_weights, end, finishing, shown, so_far, write_metrics
 from experiments.preemption import Preemption, StoppedError, leave
 from experiments.preflight import checkpoint_bytes, run_dir
 from experiments.ranks import from_main, is_main
 from experiments.report import summarise
-from experiments.resumption import Resumption, validated
+from experiments.resumption import Resumption
 from experiments.sources import origin
-from experiments.tracking import git_state, log_results, tracking_callbacks, wandb_origin
+from experiments.tracking import close, git_state, log_results, tracking_callbacks, wandb_origin
+from experiments.unreadable import FAULTS, Unreadable, UnreadableError, ending
 from heyjetson.bundle import file_hash
 
 BEST = "best"
@@ -137,6 +139,7 @@ def make_trainer(
         Resumption(),
         RunHistory(folder),
         Divergence(folder, cfg.divergence.tolerate, manifest),
+        Unreadable(folder, cfg.data.get("max_unreadable", 0)),
         Preemption(folder),
         BarWithErrors() if terminal else PlainProgress(),
     ]
@@ -154,6 +157,7 @@ def make_trainer(
         cfg.trainer,
         logger=logger,
         callbacks=callbacks + more,
+        plugins=WholeCheckpoints(),
         enable_checkpointing=True,
         enable_model_summary=False,
         enable_progress_bar=terminal,
@@ -227,6 +231,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     resumption.follow(loaders.get("train_dataloaders", model._train_dl))
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
+    if is_main():
+        next(one for one in trainer.callbacks if isinstance(one, Unreadable)).begin()
     try:
         trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **loaders)
     except StoppedError as stopped:
@@ -236,6 +242,11 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
             sys.exit(0)
         parallel.part(wait=False)
         return
+    except (UnreadableError, *FAULTS) as error:
+        if isinstance(error, UnreadableError) and not is_main():  # the first process says it
+            sys.exit(0)
+        close(1)
+        raise ending(error, trainer, shown(folder)) from error
     except RuntimeError as error:
         if parallel.lost(error):
             raise ConfigError(
@@ -262,11 +273,12 @@ def set_up_data(
         if data.shards and step:
             arguments = other_shards(arguments, step)
         steps = -(-len(batches) // trainer.accumulate_grad_batches)
-        arguments["batches"] = len(batches)
+        arguments |= {"batches": len(batches), "left_out": str(run_dir() / LEFT_OUT)}
         with open_dict(model.cfg):  # NeMo would count the samples of the loader, and there are none to count
             model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else steps * trainer.max_epochs
         model.setup_training_data(OmegaConf.create(arguments))
     else:
+        arguments["left_out"] = str(run_dir() / LEFT_OUT)
         model.setup_training_data(OmegaConf.create(arguments))
         batches = batch_durations(arguments, trainer.world_size, model._train_dl.dataset.durations)
     print(describe(batches, trainer.world_size))
@@ -275,32 +287,6 @@ def set_up_data(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return batches
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the latest step that can be read; one cut short by the kill is passed over.
-
-    Of one step, that after its validation; the times of files say nothing after copying.
-    """
-    found: list[tuple[int, bool, float, Path, dict[str, Any]]] = []
-    for path in sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime):
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-            place = state["global_step"], validated(state), path.stat().st_mtime, path
-            found.append((*place, state["state_dict"]))  # mapped: its tensors are read when they are looked at
-        except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-            print(f"{path.name} cannot be read ({str(error).splitlines()[0]:.80}); trying the one before.")
-    for _, _, _, path, weights in sorted(found, key=lambda one: one[:4], reverse=True):
-        if name := spoilt_weight(weights):
-            print(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
-            continue
-        return path
-    return None
-
-
-def step_of(checkpoint: Path) -> int:
-    """Optimiser steps before a checkpoint."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)["global_step"])
 
 
 def fit_statistics(model: SpeechModel, data: Data, utterances: int, seed: int) -> None:
@@ -314,6 +300,7 @@ def fit_statistics(model: SpeechModel, data: Data, utterances: int, seed: int) -
     frontend.fit_statistics(batches())
 
 
+@finishing
 def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> dict[str, Any]:
     """Restore the best weights, write `model.nemo`, test, write `metrics.json`, log the results."""
     if not trainer.is_global_zero:
@@ -342,7 +329,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
         report.heard = data.heard.get(name)
         report.write(folder / f"test_{name}.json")
         metrics["test"][name] = report.totals()
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_metrics(folder, metrics)
     record = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run))
     log_results(trainer.logger, folder, cfg.name, metrics, record)
     summarise(metrics["test"])
@@ -362,7 +349,10 @@ def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[
     if path is None:
         print("No validation finished: the last weights are kept, not the best.")
         return trainer.global_step, None
-    state = torch.load(path, map_location="cpu", weights_only=False)
+    if fault := damage(path):
+        print(f"The best weights, {path}, are damaged ({fault}): the last are kept.")
+        return trainer.global_step, None
+    state = read_checkpoint(path)
     model.load_state_dict(state["state_dict"])
     best = float(trainer.checkpoint_callbacks[0].best_model_score)
     print(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")

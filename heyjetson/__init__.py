@@ -9,6 +9,7 @@ trigger = Trigger(Bundle("wake"))                        # hears single words, a
 trigger.stream(sample_rate=48000).feed(samples)          # the words raised, at once
 """
 
+from heyjetson import privacy as _privacy  # noqa: F401  (before onnxruntime is imported)
 from heyjetson.bundle import Bundle
 from heyjetson.decode import Hypothesis, Result, Word
 from heyjetson.detector import Detection

@@ -103,9 +103,11 @@ class Engine:
             raise
         except Exception as error:  # onnxruntime's own exceptions share no base class of theirs
             size = f"{len(samples)} x {samples.shape[1] / self.bundle.sample_rate} s"
-            raise BundleError(
-                f"The graph {self.bundle.graph} fails on {size}: {error}. Export the model again."
-            ) from error
+            longest = self.bundle.manifest["longest_seconds"]
+            cure = "Export the model again."
+            if samples.shape[1] > longest * self.bundle.sample_rate:
+                cure = f"It was made for clips of up to {longest:g} s: use `transcribe`, which cuts longer ones."
+            raise BundleError(f"The graph {self.bundle.graph} fails on {size}: {error}. {cure}") from error
         return log_probs, frames
 
     def stream_log_probs(self, chunks: Iterable[np.ndarray]) -> np.ndarray:

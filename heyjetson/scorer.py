@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import struct
 import tempfile
@@ -22,6 +23,7 @@ from heyjetson.errors import ScorerError
 from heyjetson.ngram import Lexicon, Ngram
 
 FORMAT = 1
+LARGEST_RECORD = 16 << 20  # bytes of scorer.json
 RECORD = "scorer.json"
 LEXICON = "lexicon.txt"
 MODELS = ("lm.arpa", "lm.binary")
@@ -105,6 +107,8 @@ def write_scorer(
         archive.writestr(zipfile.ZipInfo(LEXICON), lexicon)
         with model.open("rb") as source, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as target:
             shutil.copyfileobj(source, target, 1 << 20)
+    with part.open("rb+") as file:  # on the disk before it takes its place
+        os.fsync(file.fileno())
     part.replace(out)
 
 
@@ -180,6 +184,11 @@ class Scorer:
             raise ScorerError(
                 f"{self.path} is not a scorer: it holds no {RECORD}. Make one with `python -m experiments.lm pack`."
             )
+        for entry in archive.infolist():  # as they are packed; what unpacks to more may unpack to anything
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise self._damaged(f"{entry.filename[:80]} is compressed, which no part of a scorer is")
+        if (size := archive.getinfo(RECORD).file_size) > LARGEST_RECORD:
+            raise self._damaged(f"{RECORD} has {size / 1e6:,.0f} MB")
         record = json.loads(archive.read(RECORD))
         if not isinstance(record, dict) or not isinstance(record.get("format"), int):
             raise self._damaged(f"{RECORD} names no format")
@@ -200,6 +209,10 @@ class Scorer:
             named = isinstance(entry, dict) and isinstance(entry.get("sha256"), str)
             if not named or name not in archive.namelist():
                 raise self._damaged(f"{name} is missing")
+            if not re.fullmatch("[0-9a-f]{64}", entry["sha256"]):  # it becomes the name of a file
+                raise self._damaged(f"the hash of {name} in {RECORD} is none")
+            if entry.get("bytes") != archive.getinfo(name).file_size:
+                raise self._damaged(f"{name} has {archive.getinfo(name).file_size} bytes, not those of {RECORD}")
         return record
 
     def _check_labels(self, labels: Sequence[str]) -> None:
@@ -255,6 +268,8 @@ class Scorer:
                 while block := source.read(1 << 20):
                     hashed.update(block)
                     out.write(block)
+                out.flush()
+                os.fsync(out.fileno())  # later it is known by its size
             if hashed.hexdigest() != digest:
                 raise self._damaged(f"{name} does not match its hash")
             os.replace(part, target)

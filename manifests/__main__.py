@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from manifests import ManifestError
 from manifests.commands import datasets, lines, sound, trigger
 from manifests.show import reader_may_leave
+from manifests.whole import NoRoomError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         return given.run(given)
-    except ManifestError as error:
+    except (ManifestError, NoRoomError) as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -330,9 +330,10 @@ def _shared(recordings: Sequence[Recording], first: Sequence[int]) -> list[str]:
     lines = []
     if kept:
         one, two = kept[0]
+        names = (one.name, two.name) if one.audio == two.audio else (one.audio.name, two.audio.name)
         lines.append(
-            f"recordings that are there under another name too: {len(kept):,} ({one.audio.name} is "
-            f"{two.audio.name}, for one); kept in one split"
+            f"recordings that are there under another name too: {len(kept):,} ({' is '.join(names)}, for one); kept in "
+            "one split"
         )
     if apart:
         one, two = apart[0]

@@ -7,6 +7,7 @@ import http.client
 import lzma
 import shutil
 import ssl
+import stat
 import sys
 import tarfile
 import urllib.error
@@ -22,6 +23,9 @@ from manifests.progress import progress
 
 BLOCK = 1 << 20
 ATTEMPTS = 3
+MOST_ENTRIES = 20_000_000  # ten times the largest corpus
+LARGEST = 30  # times the size of an archive that its contents may have; speech shrinks to a half, text to a tenth
+SPARE = 1 << 30  # bytes beside that: small archives may be of silence
 _NETWORK = (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException)
 # What readers of damaged archives raise; zipfile has no word of its own for encrypted and for unknown compression.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, OSError)
@@ -171,7 +175,8 @@ def unpack(archive: Path, folder: Path) -> Path:
         folder: where to; made by this call.
 
     Raises:
-        ManifestError: the archive is damaged, an entry would land outside the folder, or it cannot be written.
+        ManifestError: the archive is damaged, an entry would land outside the folder, is a link or one too many, or it
+            cannot be written.
     """
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -199,19 +204,66 @@ def unpack(archive: Path, folder: Path) -> Path:
     return folder
 
 
+class _Bounds:
+    """What an archive may unpack to: files and folders alone, and not without end.
+
+    Args:
+        archive: that is unpacked.
+        folder: where to.
+    """
+
+    def __init__(self, archive: Path, folder: Path):
+        self.archive = archive
+        self.largest = LARGEST * archive.stat().st_size + SPARE
+        self.free = shutil.disk_usage(folder).free
+        self.entries = self.bytes = 0
+
+    def count(self, name: str, size: int, plain: bool) -> None:
+        """Take an entry into account, before it is unpacked.
+
+        Raises:
+            ManifestError: it is refused, or one too many.
+        """
+        self.entries, self.bytes = self.entries + 1, self.bytes + size
+        cure = "Fetch it from where its makers keep it; if it is right, unpack it and give the folder as --source."
+        if not plain:
+            raise ManifestError(
+                f"{self.archive} was refused: its entry {name!r} is a link or a device, which no corpus needs. {cure}"
+            )
+        if self.entries > MOST_ENTRIES:
+            raise ManifestError(f"{self.archive} was refused: it holds more than {MOST_ENTRIES:,} entries. {cure}")
+        if self.bytes > self.largest:
+            raise ManifestError(
+                f"{self.archive} was refused: it unpacks to more than {self.largest / 1e9:,.1f} GB, too much for its "
+                f"size. {cure}"
+            )
+        if self.bytes > self.free:
+            raise ManifestError(
+                f"{self.archive} cannot be unpacked: it needs more than the {self.free / 1e9:,.1f} GB that are free. "
+                "Make room or choose another folder."
+            )
+
+
 def _unpack_tar(archive: Path, folder: Path) -> None:
+    bounds = _Bounds(archive, folder)
     with tarfile.open(archive, tarinfo=_StrictTarInfo) as opened:
         for entry in progress(opened, "unpacking", 0):
+            bounds.count(entry.name, entry.size, entry.isreg() or entry.isdir())
             opened.extract(entry, folder, filter="data")
         while opened.fileobj and opened.fileobj.read(BLOCK):  # gzip checks its sum at the very end
             pass
 
 
 def _unpack_zip(archive: Path, folder: Path) -> None:
+    bounds = _Bounds(archive, folder)
     with zipfile.ZipFile(archive) as opened:
-        for name in opened.namelist():
-            if not (folder / name).resolve().is_relative_to(folder.resolve()):
-                raise ManifestError(f"{archive} was refused: its entry {name!r} would land outside the folder.")
+        for entry in opened.infolist():
+            if not (folder / entry.filename).resolve().is_relative_to(folder.resolve()):
+                raise ManifestError(
+                    f"{archive} was refused: its entry {entry.filename!r} would land outside the folder."
+                )
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            bounds.count(entry.filename, entry.file_size, kind in (0, stat.S_IFREG, stat.S_IFDIR))
         for entry in progress(opened.infolist(), "unpacking", len(opened.infolist())):
             opened.extract(entry, folder)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from manifests.whole import whole_file
+
 
 class ManifestError(ValueError):
     """What is wrong with a dataset, in a sentence with the cause and the cure."""
@@ -151,9 +153,8 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
     """Write a manifest with paths relative to it where the audio lies below it; all or nothing."""
     path = Path(path)
     folder = path.parent.absolute()
-    temporary = path.with_name(path.name + ".part")
     # Half a surrogate pair, as broken JSON has it, is written as JSON's own escape instead of ending the run.
-    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as out:
         for utterance in utterances:
             audio = utterance.audio
             shown = audio.relative_to(folder) if audio.is_relative_to(folder) else audio
@@ -162,4 +163,3 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
                 record["offset"] = round(utterance.offset, 4)
             record |= {"duration": round(utterance.duration, 4), "text": utterance.text}
             out.write(json.dumps(record | utterance.extra, ensure_ascii=False) + "\n")
-    temporary.replace(path)

@@ -100,6 +100,7 @@ def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str =
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("WANDB_DATA_DIR", str(folder))  # media is staged here, not in the home
     os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # which goes to W&B, offline or not
     mode = wandb_mode()
     run = wandb.init(project=project, name=manifest.stem, job_type="data", dir=str(folder), mode=mode)  # type: ignore[arg-type]
     try:

@@ -2,22 +2,86 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from heyjetson.privacy import WORKSTATION
+
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
+# As the packages set them, for tests that import a library first; Selenium's manager is not needed, and reports, too.
+for _name, _value in {**WORKSTATION, "SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}.items():
+    os.environ.setdefault(_name, _value)
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the entry points set it, before torch is there
 # Test processes side by side (pytest -n) share the cores, and so do the commands that they start.
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // workers, 1)))
 
 LEFT = ("HEYJETSON_", "WANDB_DATA_DIR")  # what runs leave in the environment of their process
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
 RECORDINGS = ROOT.parent / "shared" / "data"
+
+# Files that take long, the longest first: they are begun first, and `-m "not slow"` leaves them out.
+SLOW = (
+    "end_to_end/test_main_job.py",
+    "experiments/test_experiments.py",
+    "custom_modules/test_ladder.py",
+    "end_to_end/test_two_processes.py",
+    "test_notebooks.py",
+    "experiments/test_launchers.py",
+    "experiments/test_sweep.py",
+    "experiments/test_compare_page.py",
+    "heyjetson/test_beam.py",
+    "experiments/test_sweep_trial.py",
+    "experiments/test_resumption.py",
+    "experiments/test_initialise.py",
+    "experiments/test_trigger_training.py",
+    "experiments/test_export.py",
+    "experiments/test_tensorrt_operators.py",
+    "experiments/test_utterances.py",
+    "experiments/test_entry.py",
+    "experiments/test_trigger_evaluation_streams.py",
+    "heyjetson/server/test_pages_live.py",
+    "experiments/test_lm.py",
+    "heyjetson/server/test_pages_speech.py",
+    "experiments/test_folders.py",
+    "heyjetson/server/test_pages_data.py",
+    "custom_modules/test_training_parts.py",
+    "heyjetson/server/test_uploads.py",
+    "heyjetson/server/test_engines.py",
+    "experiments/test_tracking.py",
+    "experiments/test_precision.py",
+    "heyjetson/server/test_pages_performance.py",
+    "heyjetson/server/test_performance.py",
+    "experiments/test_data.py",
+    "experiments/test_sweep_study.py",
+    "custom_modules/test_encoders.py",
+    "heyjetson/test_audio_reading.py",
+    "manifests/test_select.py",
+    "experiments/test_compare_judge.py",
+    "experiments/test_tracking_sync.py",
+    "heyjetson/server/test_serve.py",
+    "custom_modules/test_streaming.py",
+    "heyjetson/server/test_pages_common.py",
+    "heyjetson/server/test_transcriptions.py",
+    "experiments/test_preview.py",
+    "heyjetson/server/test_listen.py",
+    "heyjetson/server/test_sound.py",
+    "experiments/test_sweep_definition.py",
+    "experiments/test_align.py",
+    "experiments/test_loading.py",
+    "manifests/test_corpora.py",
+    "heyjetson/test_bundle.py",
+    "heyjetson/test_commands.py",
+    "experiments/test_trigger_evaluation_benchmark.py",
+    "heyjetson/server/test_document.py",
+    "experiments/test_compare_runs.py",
+)
 
 SMALL = [
     "encoder.convolution.filters=16",
@@ -29,14 +93,41 @@ SMALL = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long, and put it first: files are given out in this order, so that no core waits at the end."""
+    places = {TESTS / name: place for place, name in enumerate(SLOW)}
+    for item in items:
+        if item.path in places:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: places.get(item.path, len(SLOW)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _environment() -> Iterator[None]:
     """What a run in this process leaves behind is not handed to the commands of the next module."""
     before = {name: value for name, value in os.environ.items() if name.startswith(LEFT)}
+    level, disabled = logging.root.level, logging.root.manager.disable
     yield
+    logging.root.setLevel(level)  # libraries that a run imports change them
+    logging.disable(disabled)
     for name in [name for name in os.environ if name.startswith(LEFT)]:
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of this session share; what lies in it is made once, under a lock."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def python(shared) -> str:
+    """An interpreter for commands that import NeMo: it has done so already, see `warm`."""
+    from tests.warm import python_in
+
+    return python_in(shared, os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid())
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The serving images, compose and the service units, as far as they can be checked without Docker."""
 
 import configparser
+import ipaddress
 import re
 import shlex
 import shutil
@@ -65,6 +66,14 @@ def test_what_the_wheel_needs_to_serve_is_pinned():
 def test_compose_keeps_the_server_behind_nginx():
     document = yaml.safe_load((DOCKER / "compose.yaml").read_text())
     serve, nginx = document["services"]["serve"], document["services"]["nginx"]
+    for service in (serve, nginx):
+        assert int(service["pids_limit"]) <= 512 and service["mem_limit"]
+        assert service["logging"]["options"]["max-size"]
+    assert int(serve["mem_limit"].removesuffix("g")) * 2**30 >= 3 * Settings(Path()).decode_bytes + 2**30
+    proxy = serve["command"][serve["command"].index("--proxy") + 1]
+    assert proxy == nginx["networks"]["inner"]["ipv4_address"]
+    (inner,) = document["networks"]["inner"]["ipam"]["config"]
+    assert ipaddress.ip_address(proxy) in ipaddress.ip_network(inner["subnet"])
     assert "ports" not in serve and nginx["ports"] == ["80:80", "443:443"]
     assert serve["read_only"] and serve["cap_drop"] == ["ALL"]
     assert arguments_are_ours(["serve", *map(str, serve["command"])])
@@ -122,6 +131,15 @@ def test_systemd_reads_the_unit(tmp_path):
     path.write_text(unit)
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
     assert "heyjetson.service:" not in done.stderr, done.stderr
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", "--no-pager", path]
+    done = subprocess.run(command, capture_output=True, text=True)  # in tenths
+    assert "Overall exposure level" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_units_name_their_proxy():
+    for name in ("heyjetson.service", "heyjetson.supervisor.conf"):
+        assert "--proxy 127.0.0.1" in (UNITS / name).read_text()
 
 
 def test_the_certificate_names_what_it_was_asked_for(tmp_path):
@@ -140,5 +158,22 @@ def test_the_certificate_names_what_it_was_asked_for(tmp_path):
         ["openssl", "x509", "-in", out / "fullchain.pem", "-noout", "-text"], capture_output=True, text=True, check=True
     ).stdout
     assert "DNS:jetson.local, IP Address:192.168.1.20" in text
+    extensions = [line.strip() for line in text.splitlines()]
+    assert extensions[extensions.index("X509v3 Basic Constraints: critical") + 1] == "CA:FALSE"
+    assert extensions[extensions.index("X509v3 Key Usage: critical") + 1] == "Digital Signature"
+    assert extensions[extensions.index("X509v3 Extended Key Usage:") + 1] == "TLS Web Server Authentication"
     key = (out / "privkey.pem").read_bytes()
     assert "is there already" in run("other").stderr and (out / "privkey.pem").read_bytes() == key
+
+
+def test_a_certificate_that_fails_is_said_and_leaves_nothing(tmp_path):
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl on this machine")
+    out = tmp_path / "certificates"
+    environment = {"PATH": "/usr/bin:/bin", "OUT": str(out)}
+    script = DOCKER / "certificate.sh"
+    done = subprocess.run([script, "jetson,=local"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "openssl made no certificate for DNS:jetson,=local" in done.stderr
+    assert list(out.iterdir()) == []
+    assert subprocess.run([script, "jetson.local"], env=environment, capture_output=True).returncode == 0
+    assert sorted(path.name for path in out.iterdir()) == ["fullchain.pem", "privkey.pem"]

@@ -77,6 +77,11 @@ def borders(
             within = level[blocks].max() - quiet.min() < LEAST
             meet = (next_begin + end) / 2 if within else min(max(middle, next_begin), end)
             found[number - 1], found[number] = (begin, meet), (meet, next_end)
+    # A letter alone among others lasts a block on either side, as far as these leave it.
+    for number, (here, (begin, end)) in enumerate(zip(spikes, found, strict=True)):
+        earliest = found[number - 1][1] if number else 0.0
+        latest = found[number + 1][0] if number + 1 < len(found) else length
+        found[number] = max(earliest, min(begin, here.first - BLOCK)), min(latest, max(end, here.last + BLOCK))
     return found
 
 

@@ -11,7 +11,7 @@ from experiments.align.lattice import Costs
 from experiments.align.segments import Aligned, Segment, segment
 from experiments.align.texts import LONGEST, Transcript, normaliser_for, read_transcript
 from experiments.entry import ConfigError
-from heyjetson.audio import load
+from heyjetson.audio import is_recording, load
 from manifests.lines import Utterance, write_manifest
 
 ALIGNED = "aligned.jsonl"
@@ -97,10 +97,10 @@ def pair(sound: Path, text: Path) -> Pairs:
         raise ConfigError("sound= and text= must be two files, or two folders with files of the same names in them.")
     if not sound.is_dir():
         return Pairs([(sound, text)], [])
-    texts = {path.stem: path for path in sorted(text.iterdir()) if path.suffix == ".txt" and path.is_file()}
+    texts = {path.stem: path for path in sorted(text.iterdir()) if path.suffix.lower() == ".txt" and path.is_file()}
     sounds: dict[str, Path] = {}
     for path in sorted(sound.iterdir()):
-        if not path.is_file() or path.suffix in (".txt", ".jsonl", ".json") or path.name.startswith("."):
+        if not path.is_file() or not is_recording(path) or path.name.startswith("."):
             continue
         if path.stem in sounds and path.stem in texts:
             raise ConfigError(f"{sounds[path.stem]} and {path} have one transcript, {texts[path.stem]}. Rename one.")

@@ -93,7 +93,7 @@ def _segments(
     spoken = np.flatnonzero(owners != GAP)
     found, first = np.unique(owners[spoken], return_index=True)
     begins = spoken[first]
-    ends = spoken[np.append(first[1:], len(spoken)) - 1] + 1
+    ends = spoken[np.append(first[1:], len(spoken))[: len(first)] - 1] + 1
     others = np.flatnonzero(unspoken)
     spikes, scores = [], []
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from experiments.export.tensorrt import for_tensorrt
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
 from heyjetson.processor import processor
+from manifests.whole import sync
 
 TARGETS = ("onnx", "tensorrt", "triton")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
@@ -191,9 +191,12 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         (folder / CARD).write_text(model_card(record), encoding="utf-8")
         write_manifest(folder, record)
         Bundle(folder)
+        for path in [*folder.iterdir(), folder]:
+            sync(path)
         if out.exists():
-            shutil.rmtree(out)
+            out.replace(Path(temporary, "before"))
         folder.replace(out)
+        sync(out.absolute().parent)
     return parity
 
 

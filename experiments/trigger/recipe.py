@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -20,6 +19,7 @@ from experiments.preflight import run_dir
 from experiments.tracking import git_state, log_results, wandb_origin
 from experiments.training import (
     end,
+    finishing,
     learn,
     make_logger,
     make_model,
@@ -29,6 +29,7 @@ from experiments.training import (
     shown,
     so_far,
     start_from,
+    write_metrics,
 )
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
 from experiments.trigger.mining import Mining
@@ -138,6 +139,7 @@ def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:
     model.preprocessor.fit_statistics((samples, torch.tensor([samples.shape[1]])) for samples in heard)
 
 
+@finishing
 def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _Parts, sounds: Sounds) -> dict[str, Any]:
     folder = run_dir()
     metrics = so_far(model, trainer)
@@ -164,7 +166,7 @@ def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _P
         }
     nemo = folder / "model.nemo"
     model.save_to(str(nemo))
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_metrics(folder, metrics)
     log_results(trainer.logger, folder, cfg.name, metrics, cast(dict[str, Any], OmegaConf.to_container(model.cfg.run)))
     _show(table, hours)
     print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from heyjetson.audio.files import read_at
 from heyjetson.audio.layout import Layout, Stretch
@@ -54,6 +54,16 @@ FAMILIES = (
 FORMS = {"wav": (b"WAVE",), "aiff": (b"AIFF", b"AIFC")}
 
 
+class _Found(NamedTuple):
+    """A chunk of sound: of the recording that begins at `start`, at `place`, with the bytes that it says it has."""
+
+    family: Family
+    start: int
+    place: int
+    length: int
+    seen: dict[bytes, tuple[int, int]]
+
+
 def family_of(head: bytes) -> Family | None:
     """The family of a file that begins so."""
     for family in FAMILIES:
@@ -77,6 +87,18 @@ def look(file: BinaryIO, size: int, start: int = 0, head: bytes = b"") -> Layout
     head = head or read_at(file, start, 4096)
     if head[:4] == b".snd":
         return _look_au(head, size)
+    found, stretches = _find(file, size, start, head), list[Stretch]()
+    layout = None
+    while found is not None:  # recordings that are joined, one after another
+        layout, found = _judged(file, size, found)
+        stretches += layout.stretches
+    if layout is None or len(stretches) == 1:
+        return layout
+    return replace(layout, stretches=tuple(stretches), pcm=None)
+
+
+def _find(file: BinaryIO, size: int, start: int, head: bytes) -> _Found | None:
+    """The chunk of sound of a recording; None where there is none."""
     family = family_of(head)
     if family is None:
         return None
@@ -86,7 +108,7 @@ def look(file: BinaryIO, size: int, start: int = 0, head: bytes = b"") -> Layout
     while place + headers <= size:
         name, length = _chunk(file, family, place, head, start)
         if name == family.sound:
-            return _judged(file, family, start, size, place, length, seen)
+            return _Found(family, start, place, length, seen)
         seen[name] = (place + headers, length)
         place = _next(family, start, place, length)
     return None
@@ -106,10 +128,9 @@ def _next(family: Family, start: int, place: int, length: int) -> int:
     return start + end + -end % family.align
 
 
-def _judged(
-    file: BinaryIO, family: Family, start: int, size: int, place: int, length: int, seen: dict[bytes, tuple[int, int]]
-) -> Layout:
-    """The layout of a recording whose chunk of sound is at `place` and says it has `length` bytes."""
+def _judged(file: BinaryIO, size: int, found: _Found) -> tuple[Layout, _Found | None]:
+    """The layout of a recording, and what is joined to it."""
+    family, start, place, length, seen = found
     body = place + family.id_bytes + family.size_bytes
     begin = body + family.sound_begins
     promise, size_at = max(length - family.sound_begins, 0), None
@@ -124,7 +145,7 @@ def _judged(
     if family.kind == "wav" and b"fmt " in seen:
         pcm = find(read_at(file, seen[b"fmt "][0], 40), begin, begin + min(promise or there, there))
     if promise == there and size_at is None and family.kind != "caf":
-        return Layout(family.kind, (Stretch(start, size),), pcm=pcm)
+        return Layout(family.kind, (Stretch(start, size),), pcm=pcm), None
     whole = None
     if family.kind in ("wav", "aiff") and size_at is None:
         whole = int.from_bytes(read_at(file, start + 4, 4), family.order)
@@ -133,26 +154,27 @@ def _judged(
         verdict = "kept"  # an empty recording, and what is known of it
     if verdict == "kept" and promise and size_at is None:
         after = _next(family, start, place, length) if length < WRAP or family.size_bytes > 4 else size
-        if family_of(read_at(file, after, 64)) == family and (rest := look(file, size, after)):
-            return Layout(family.kind, (Stretch(start, after), *rest.stretches), rest.trusted, rest.cut, rest.notes)
+        rest = _find(file, size, after, read_at(file, after, 4096))
+        if rest and rest.family == family:
+            return Layout(family.kind, (Stretch(start, after),)), rest
         if there - promise >= WRAP and not _are_chunks(file, family, start, size, after):
             note = f"Its header counts {promise} bytes of sound of {there}, as where more than 4 GiB were written."
-            return Layout(family.kind, (Stretch(start, size),), trusted=False, notes=(note,))
+            return Layout(family.kind, (Stretch(start, size),), trusted=False, notes=(note,)), None
     if verdict == "kept" and length - family.sound_begins <= there:
         if there - promise > BEHIND and not _are_chunks(file, family, start, size, _next(family, start, place, length)):
             note = f"{there - promise} bytes behind its sound are none by its header, and were not read."
-            return Layout(family.kind, (Stretch(start, size),), notes=(note,), pcm=pcm if promise else None)
-        return Layout(family.kind, (Stretch(start, size),), pcm=pcm if promise else None)
+            return Layout(family.kind, (Stretch(start, size),), notes=(note,), pcm=pcm if promise else None), None
+        return Layout(family.kind, (Stretch(start, size),), pcm=pcm if promise else None), None
     patches = _patches(family, start, place, seen, file, there)
     share = there / promise if verdict == "cut" else 1.0
     notes = note_on(verdict, promise)
     if pcm:
         end = begin + (promise if verdict == "kept" else there)
-        return Layout(family.kind, (Stretch(start, size, share=share),), notes=notes, pcm=replace(pcm, end=end))
+        return Layout(family.kind, (Stretch(start, size, share=share),), notes=notes, pcm=replace(pcm, end=end)), None
     fits = there + family.sound_begins < WRAP or family.size_bytes > 4 or size_at is not None
     if size_at is not None:
         patches = {size_at - start: there.to_bytes(8, "little"), size_at - start - 8: (size - 8).to_bytes(8, "little")}
-    return Layout(family.kind, (Stretch(start, size, patches, share),), trusted=fits, notes=notes)
+    return Layout(family.kind, (Stretch(start, size, patches, share),), trusted=fits, notes=notes), None
 
 
 def note_on(verdict: Verdict, promise: int) -> tuple[str, ...]:

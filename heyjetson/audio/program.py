@@ -12,7 +12,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from heyjetson.audio.layout import Layout
-from heyjetson.audio.pyav import COUNTED, FORMATS, TOLERANCE
+from heyjetson.audio.pyav import COUNTED, FORMATS, TOLERANCE, is_trimmed_twice, tolerance
 from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
 
 COMMAND = "-hide_banner -nostdin -nostats -v level+info -protocol_whitelist file,pipe"
@@ -59,6 +59,7 @@ class ProgramReader:
             FORMATS,
             "-err_detect",
             "crccheck",
+            *(["-flags2", "+skip_manual"] if is_trimmed_twice(file, layout) else []),
             "-i",
             f"file:{os.path.abspath(path)}",
         ]
@@ -114,7 +115,7 @@ class ProgramReader:
             self.missing = max(self._layout.frames - self._done, 0) / self.rate
         elif kind and said and COUNTED & set(kind[1].split(",")):
             promised = int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3])
-            if promised - seconds > TOLERANCE:
+            if promised - seconds > tolerance(kind[1], self.rate):
                 self.missing = promised - seconds
         errors = self._errors()
         if errors and self._layout.kind == "flac" and not self.missing:

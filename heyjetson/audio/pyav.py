@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from heyjetson.audio.files import read_at
 from heyjetson.audio.layout import Layout
 from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
 
@@ -22,6 +23,7 @@ FORMATS = (
 # Those that count what they hold; the length of others is guessed from their bit rate.
 COUNTED = {"mov", "matroska", "asf", "wv", "caf", "tta", "ape"}
 TOLERANCE = 0.15  # seconds that containers' lengths are off by: an encoder's delay and padding
+PACKET = 4096  # samples of the longest packet, ALAC's; a caf counts the last one as full
 ATTEMPTS = 1000  # errors one after another: then nothing follows
 
 
@@ -53,6 +55,7 @@ class PyavReader:
         self._lost = self._row = 0
         self._lost_seconds = 0.0
         self._done = 0
+        trimmed_twice = is_trimmed_twice(file, layout)
         file.seek(0)
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
         try:
@@ -66,6 +69,8 @@ class PyavReader:
         if len(tracks) > 1:
             self.notes.append(f"It holds {len(tracks)} tracks of sound: the first was read.")
         self._stream = tracks[0]
+        if trimmed_twice:
+            self._stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
         if self._stream.codec_context.name.startswith("mp1"):  # see libsndfile.py: text
             self._container.close()
             raise UnreadableError("Invalid data found when processing input", unknown=True)
@@ -142,7 +147,7 @@ class PyavReader:
                 promised = float(self._stream.duration * (self._stream.time_base or Fraction(0)))
             elif self._container.duration is not None:
                 promised = self._container.duration / 1e6
-            if promised - seconds > TOLERANCE:
+            if promised - seconds > tolerance(self._container.format.name, self.rate):
                 self.missing = promised - seconds
         self.missing = max(self.missing, self._lost_seconds)
         if self._lost and not self.missing:
@@ -172,6 +177,16 @@ class PyavReader:
     def close(self) -> None:
         """Close the decoder, not the file."""
         self._container.close()
+
+
+def is_trimmed_twice(file: BinaryIO, layout: Layout) -> bool:
+    """ALAC in caf: its last packet is as short as it says, and FFmpeg from 8 on takes as much from its end again."""
+    return layout.kind == "caf" and read_at(file, 28, 4) == b"alac"
+
+
+def tolerance(container: str, rate: int) -> float:
+    """Seconds that a recording may be shorter than its container says; see `TOLERANCE`."""
+    return max(TOLERANCE, PACKET / rate) if container == "caf" else TOLERANCE
 
 
 def _floats(values: np.ndarray) -> np.ndarray:

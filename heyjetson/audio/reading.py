@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator
 
@@ -103,7 +104,7 @@ class SoundStream:
         if pyav.is_installed():
             yield lambda: pyav.PyavReader(file, layout)
         elif programs and program.is_installed():
-            path = self._name if isinstance(source, str | os.PathLike) else None
+            path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
             yield lambda: program.ProgramReader(file, path, layout)
         else:
             self._cure = INSTALL
@@ -128,9 +129,10 @@ class SoundStream:
 
     def _begin(self, offset: float, duration: float | None) -> None:
         """Go to where the segment begins."""
-        if offset < 0 or (duration is not None and duration <= 0):
-            wanted = f"offset {offset:g}" if offset < 0 else f"duration {duration:g}"
-            raise AudioError(f"{self._name} has no segment of {wanted} s: an offset is 0 or more, a duration above 0.")
+        sample = 0.5 / self.rate  # less is none
+        if not 0 <= offset < math.inf or not (duration is None or sample < duration < math.inf):
+            wanted = f"duration {duration:g}" if 0 <= offset < math.inf else f"offset {offset:g}"
+            raise AudioError(f"{self._name} has no segment of {wanted} s: an offset is 0 or more, a duration a sample.")
         self._start = round(offset * self.rate)
         self._wanted = None if duration is None else round(duration * self.rate)
         self._given = 0

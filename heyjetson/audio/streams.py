@@ -55,8 +55,8 @@ def look_flac(file: BinaryIO, size: int, start: int = 0, joined: tuple[int, ...]
 def joined_flacs(file: BinaryIO, size: int, since: int) -> tuple[int, ...]:
     """Where other flacs begin, from a byte on; of a file on disk it is remembered as long as that does not change."""
     key = _identity(file, since)
-    if key in _JOINED:
-        return _JOINED[key]
+    if (known := _JOINED.get(key)) is not None:  # at once: other threads may empty it
+        return known
     found: list[int] = []
     place, carry = max(since, 1), b""
     before = file.seek(0, io.SEEK_CUR)  # libsndfile goes on reading from there

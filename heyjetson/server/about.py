@@ -48,11 +48,16 @@ def about(here: Platform) -> dict[str, Any]:
             "workers": settings.workers,
             "queue": settings.queue,
             "streams": settings.streams,
+            "streams_per_client": settings.share,
+            "work_seconds": settings.work_seconds,
             "upload_bytes": settings.upload_bytes,
             "audio_seconds": settings.audio_seconds,
             "requests_per_minute": settings.requests_per_minute,
             "keys": bool(settings.keys),
             "keeps_recordings": settings.keep is not None,
+            "keep_bytes": settings.keep_bytes if settings.keep else None,
+            "results_bytes": settings.results_bytes,
+            "free_bytes": settings.free_bytes,
         },
     }
 

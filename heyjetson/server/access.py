@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from heyjetson.server import metrics
 from heyjetson.server.errors import RequestError, problem
+from heyjetson.server.gate import address_of
 from heyjetson.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 CLOSED = ("/v1/", "/metrics")  # what wants a key and is counted; pages, static files and health are open to all
 SUBPROTOCOL = "heyjetson.key."  # then the key's UTF-8 in hexadecimal digits: a browser's socket sends no headers
 READS = ("GET", "HEAD", "OPTIONS")
+OWN = ("same-origin", "none")  # of Sec-Fetch-Site: our own pages, and what the user typed or opened
 
 
 def accepted(keys: Sequence[str], given: str | None) -> bool:
@@ -115,20 +117,21 @@ def check(connection: HTTPConnection, settings: Settings, count: Callable[[str],
 
     Args:
         connection: what wants to.
-        settings: with `keys` and `hosts`.
+        settings: with `keys`, `hosts` and `addresses`.
         count: takes the client, where requests are counted.
 
     Raises:
         RequestError: 400, the host is not one of ours; 401, the key; 403, a page of another site; 429, too often.
     """
-    _require_host(connection, settings.hosts)
-    if connection.scope["type"] == "websocket" or connection.scope["method"] not in READS:
+    _require_host(connection, settings)
+    closed = connection.scope["path"].startswith(CLOSED)
+    if closed or connection.scope["type"] == "websocket" or connection.scope["method"] not in READS:
         _require_origin(connection.headers)
-    if not connection.scope["path"].startswith(CLOSED):
+    if not closed:
         return
     key = key_of(connection)
     known = accepted(settings.keys, key)
-    count(_digest(key or "").hex() if known else _address(connection))
+    count(client_of(connection, settings))
     if settings.keys and not known:
         found = "none came with the request" if key is None else "the one that came is not accepted"
         raise RequestError(
@@ -139,28 +142,54 @@ def check(connection: HTTPConnection, settings: Settings, count: Callable[[str],
         )
 
 
-def _require_host(connection: HTTPConnection, hosts: Sequence[str]) -> None:
-    """The name that was asked for must be one of ours; a supervisor asks for the health under an address."""
+def _require_host(connection: HTTPConnection, settings: Settings) -> None:
+    """The name that was asked for must be one of ours: another site's page may have made its own name point here.
+
+    A page under an address came from that address. A supervisor asks for the health under any.
+    """
     try:
         name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
     except ValueError:
         raise RequestError(400, "The header Host holds no name of a host.", "unknown_host") from None
-    if hosts and name not in hosts and not connection.scope["path"].startswith("/health/"):
-        raise RequestError(400, "This server does not answer under that name: see --host-name.", "unknown_host")
+    known = not settings.hosts or name in settings.hosts or (settings.addresses and _is_address(name))
+    if not known and not connection.scope["path"].startswith("/health/"):
+        raise RequestError(
+            400,
+            f"This server does not answer under that name, {name[:100]!r}: start it with --host-name and the name.",
+            "unknown_host",
+        )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def _require_origin(headers: Headers) -> None:
-    """A browser says which site's page sends; only our own pages may change something or listen."""
-    origin = headers.get("origin")
-    if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
+    """A browser says which site's page asks; only our own pages may have something computed or changed, or listen.
+
+    It says so in Sec-Fetch-Site over TLS and on this machine, else in Origin or, of a picture or a link, in Referer.
+    What is no browser sends none of them.
+    """
+    host = headers.get("host", "").lower()
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    foreign = origin is not None and origin.partition("://")[2].lower() != host
+    if site is not None:
+        foreign |= site.lower() not in OWN
+    elif origin is None and (referer := headers.get("referer")):
+        foreign = referer.partition("://")[2].partition("/")[0].partition("?")[0].lower() != host
+    if foreign:
         raise RequestError(403, "Pages of other sites may not use this server.", "foreign_origin")
 
 
 def _address(connection: HTTPConnection) -> str:
-    """The client's address; of version 6 the network, of which one client has all."""
-    host = connection.client.host if connection.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+    """The client that asks; see `gate.address_of`."""
+    return address_of(connection.client.host if connection.client else "")
+
+
+def client_of(connection: HTTPConnection, settings: Settings) -> str:
+    """Who asks, as limits of a client see it: the key where it is one of ours, else the address."""
+    key = key_of(connection)
+    return _digest(key or "").hex() if accepted(settings.keys, key) else _address(connection)

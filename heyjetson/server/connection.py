@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from heyjetson.server import metrics
-from heyjetson.server.errors import told
+from heyjetson.server.errors import DeadlineError, StuckError, told
 from heyjetson.server.inbox import Ending, Inbox
 from heyjetson.server.live import Event, LiveSession
 from heyjetson.server.options import ListenOptions, command_of
@@ -32,10 +32,11 @@ class Connection:
     Args:
         socket: accepted.
         here: the server.
+        client: who opened it, see `access.client_of`.
     """
 
-    def __init__(self, socket: WebSocket, here: Platform):
-        self.socket, self.here = socket, here
+    def __init__(self, socket: WebSocket, here: Platform, client: str):
+        self.socket, self.here, self.client = socket, here, client
         self.faults = 0
         self.inbox = Inbox(2**16)
         self._last = time.monotonic()  # when something came
@@ -85,11 +86,13 @@ class Connection:
         while True:
             await self.inbox.room()
             message = await self.socket.receive()
-            self._last = time.monotonic()
             if message["type"] != "websocket.receive":
                 self.inbox.put(Ending())
                 return
             item = message.get("bytes")
+            if item == b"":  # is nothing: no sound, and no sign of a client that wants something
+                continue
+            self._last = time.monotonic()
             self.inbox.put(message.get("text") or "" if item is None else item)
 
     async def _watch(self) -> None:
@@ -106,10 +109,9 @@ class Connection:
             item, since = await self.inbox.take()
             if isinstance(item, Ending):
                 if item.flush:
-                    await self._tell(await self._work(session.flush), since)
+                    with suppress(DeadlineError, StuckError):  # its last words are lost, and the client still told why
+                        await self._tell(await self._work(session.flush), since)
                 return item
-            if item == b"":
-                continue
             try:
                 events = await self._work(*self._asked(session, item))
             except Exception as error:
@@ -170,10 +172,11 @@ class Connections:
 
     Args:
         limit: streams at once.
+        share: of these, that one client may hold.
     """
 
-    def __init__(self, limit: int):
-        self.limit = limit
+    def __init__(self, limit: int, share: int):
+        self.limit, self.share = limit, share
         self._open: set[Connection] = set()
         self._stopping = False
 
@@ -184,6 +187,10 @@ class Connections:
     def full(self) -> bool:
         """One more is refused."""
         return self._stopping or len(self._open) >= self.limit
+
+    def has_all(self, client: str) -> bool:
+        """One more of a client is refused, whatever there is left for others."""
+        return sum(connection.client == client for connection in self._open) >= self.share
 
     @contextmanager
     def added(self, connection: Connection) -> Iterator[None]:

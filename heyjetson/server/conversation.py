@@ -64,5 +64,5 @@ def heard(
         found += [word | {"channel": channel} for word in word_records(result.words)]
     found.sort(key=lambda word: word["start"])
     said = [Said(word["word"], word["start"], word["end"], word["channel"]) for word in found]
-    analysed = analyse(said, clip.seconds)
+    analysed = analyse(said, clip.seconds, gone)
     return {"text": " ".join(word.text for word in said), "words": found, "apart": apart, **analysed}

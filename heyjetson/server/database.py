@@ -10,8 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
-from heyjetson.server.errors import RequestError
+from heyjetson.errors import OptionError
+from heyjetson.server import metrics
+from heyjetson.server.disks import Want, room_of
+from heyjetson.server.errors import FullError, RequestError
 
 LOG = logging.getLogger(__name__)
 VERSION = 1
@@ -41,12 +45,17 @@ class Database:
 
     Args:
         folder: where it lies.
+        most: bytes that it may take; None sets no bound.
+        free: bytes that are left free on its disk.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, most: int | None = None, free: int = 0):
         self.folder = folder
         self.path = folder / "results.sqlite"
+        self.most, self.free = most, free
         self._held: int | None = None  # a descriptor of the lock
+        self._checked = False
+        self._want = Want("results")
         self._lock = threading.Lock()
 
     def _open(self) -> None:
@@ -56,24 +65,51 @@ class Database:
             RequestError: it cannot be used.
         """
         with self._lock:
-            if self._held is not None:
+            if self._checked:
                 return
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                held = os.open(self.folder / "results.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                self._take()
+            except BlockingIOError:
+                raise _unusable("another server keeps its results in the same folder") from None
             except OSError as error:
                 LOG.error("%s cannot be used: %s", self.folder, error)
                 raise _unusable(f"their folder cannot be written ({error.strerror})") from None
+            self._migrate()
+            self._checked = True
+
+    def _take(self) -> None:
+        """Take the lock of the folder, once; it is let go of when the process ends, however it ends.
+
+        Raises:
+            BlockingIOError: another process has it.
+            OSError: the folder cannot be written, or has no locks.
+        """
+        if self._held is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(self.folder / "results.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(held)
+            raise
+        self._held = held
+
+    def lock(self) -> None:
+        """Keep every other server out of the folder. One that cannot be written is told when results are asked for.
+
+        Raises:
+            OptionError: another server has it.
+        """
+        with self._lock:
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._migrate()
+                self._take()
             except BlockingIOError:
-                os.close(held)
-                raise _unusable("another server keeps its results in the same folder") from None
-            except BaseException:
-                os.close(held)
-                raise
-            self._held = held
+                raise OptionError(
+                    f"Another server keeps its results in {self.folder}: end it, or choose another --state."
+                ) from None
+            except OSError as error:
+                LOG.warning("Results of performance runs cannot be kept in %s: %s", self.folder, error)
 
     def _migrate(self) -> None:
         with self._connected() as database:
@@ -117,12 +153,46 @@ class Database:
         with self._connected() as database:
             yield database
 
+    def require_room(self) -> None:
+        """May more be written?
+
+        Raises:
+            FullError: not.
+        """
+        size = self.size
+        metrics.RESULTS.set(size)
+        cure = "Delete runs that are not needed, or the operator {}."
+        if self.most is not None and size >= self.most:
+            told = f"The results of performance runs take {size / 2**20:.0f} MiB, as much as they may. "
+            self._refuse(told + cure.format("gives them more with --max-results-mib"))
+        if room_of(self.folder) < self.free:
+            told = "The disk of the results is nearly full: what the operator wants left free is. "
+            self._refuse(told + cure.format("makes room, or lowers --min-free-mib"))
+        self._want.over()
+
+    def _refuse(self, message: str) -> NoReturn:
+        self._want.tell(message)
+        raise FullError(message)
+
+    @property
+    def size(self) -> int:
+        """Bytes in use in the file: those of deleted runs are used again, and not counted."""
+        if not self.path.is_file():
+            return 0
+        with self.transaction() as database:
+            pages, unused, size = (
+                database.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - unused) * size
+
     def close(self) -> None:
         """Let another server use the folder."""
         with self._lock:
             if self._held is not None:
                 os.close(self._held)
                 self._held = None
+            self._checked = False
 
 
 def _unusable(why: str) -> RequestError:

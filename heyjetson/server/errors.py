@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError
+from heyjetson.server.disks import Want, is_full, temporary
 
 log = logging.getLogger("heyjetson.server")
 FAULT = "The server failed on this request. Its log says why."
@@ -47,6 +48,46 @@ class BusyError(RequestError):
         )
 
 
+class GoneError(Exception):
+    """Nobody waits for the result any more."""
+
+
+class DeadlineError(RequestError):
+    """Work was given up because it took too long. OpenAI's clients do not send it again by themselves.
+
+    Args:
+        seconds: that it had.
+    """
+
+    def __init__(self, seconds: float):
+        told = f"The server gave this up after {seconds:.4g} s of work, more than it may take: send less at once, or "
+        told += "try again when the server is less busy."
+        super().__init__(503, told, "deadline", {"Retry-After": "60", "X-Should-Retry": "false"})
+
+
+class StuckError(RequestError):
+    """All threads are held by work that was given up and does not end.
+
+    Args:
+        name: of the threads.
+    """
+
+    def __init__(self, name: str):
+        told = f"All threads of {name} are held by work that does not end: the operator has to start the server again."
+        super().__init__(503, told, "stuck", {"Retry-After": "60"})
+
+
+class FullError(RequestError):
+    """A disk, or what the operator gave of it, is full.
+
+    Args:
+        message: what is full and what to do.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(507, message, "disk_full")
+
+
 # What the rest of the package raises for what a client sent; anything else of it is the server's own fault.
 _CLIENT = (AudioError, DecoderError, OptionError)
 
@@ -70,6 +111,22 @@ def told(error: Exception) -> tuple[int, str, str]:
     return 500, "internal_error", FAULT
 
 
+_uploads = Want("uploads")
+
+
+def _not_put_aside(fault: OSError) -> JSONResponse:
+    """What a client is told where its upload could not be written to a temporary file."""
+    if not is_full(fault):
+        log.error("Uploads cannot be put aside in %s: %s", temporary(), fault)
+        return problem(500, "The server cannot write its temporary files. Its log says why.", "no_temporary_files")
+    _uploads.tell(f"Uploads cannot be received, {temporary()} is full: make room, or set TMPDIR to a larger folder.")
+    told = FullError(
+        "The server's folder for temporary files (TMPDIR) is full, so the upload cannot be received: its operator has "
+        "to make room. Try again later."
+    )
+    return problem(told.status, str(told), told.code)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Answer errors; what nobody expected is logged and answered 500 without its details."""
 
@@ -85,6 +142,8 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(fault := error.__cause__, OSError):  # of a form that is put aside while it comes
+            return _not_put_aside(fault)
         path = request.scope["path"][:200]
         sentences = {
             404: f"There is nothing at {path}: see /docs for what there is.",

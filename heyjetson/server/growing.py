@@ -9,11 +9,8 @@ from collections.abc import Iterator
 from heyjetson.decode import Decoder, Result
 from heyjetson.engine import Engine, last
 from heyjetson.server import metrics
+from heyjetson.server.errors import GoneError
 from heyjetson.server.sound import Clip
-
-
-class GoneError(Exception):
-    """Nobody waits for the text any more."""
 
 
 class Growing:

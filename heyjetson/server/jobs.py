@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +15,7 @@ from heyjetson.server.dataset import Dataset, Utterance
 from heyjetson.server.engines.base import Engine, EngineError, Heard
 from heyjetson.server.errors import BusyError, RequestError, told
 from heyjetson.server.results import Outcome, Results
+from heyjetson.server.work import Workers
 
 if TYPE_CHECKING:
     from heyjetson.server.platform import Platform
@@ -65,18 +65,26 @@ class Jobs:
 
     def __init__(self, here: Platform):
         self.here = here
-        self.results = Results(here.settings.state)
+        settings = here.settings
+        self.results = Results(settings.state, settings.results_bytes, settings.free_bytes)
         self._queue: deque[int] = deque()
         self._current: _Current | None = None
         self._worker: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()  # of which runs there are and wait: one request after the other
         self._device = asyncio.Lock()  # a run's own engines take turns, so that none slows the other
-        self._writer = ThreadPoolExecutor(1, "results")  # one, so that what is written stays in order
+        # One, so that what is written stays in order; its queue is as long as those who wait for it are many.
+        self._writer = Workers(1, None, "results", settings.work_seconds)
+        self._hands = Workers(4, None, "runs", settings.work_seconds)  # recordings are read, and transcripts scored
         self._closing = False
 
     async def write(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a method of the results that writes, to its end, also where the caller is cancelled meanwhile."""
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, function, *arguments))
+        return await asyncio.shield(self._writer.run(function, *arguments))
+
+    @property
+    def workers(self) -> tuple[Workers, Workers]:
+        """The threads of runs alone."""
+        return self._writer, self._hands
 
     async def start(self, dataset: Dataset, engines: Sequence[Engine], limit: int | None) -> int:
         """Queue a new run; returns its id.
@@ -104,7 +112,7 @@ class Jobs:
             RequestError: 404, there is none; 409, it is not over, or what it ran on has changed; 503, too many wait.
         """
         async with self._changing:
-            record = await asyncio.to_thread(self.results.one, run)
+            record = await self._hands.run(self.results.one, run)
             if self.state(record) in ("waiting", "running"):
                 raise RequestError(409, "The run is not over: there is nothing to continue.", "not_over")
             self._require_room()
@@ -123,7 +131,7 @@ class Jobs:
         dataset = self.here.datasets.get(run["dataset"])
         if dataset is None:
             raise RequestError(409, f"This server has no data set {run['dataset']!r} any more. {again}", "changed")
-        for number, reference in (await asyncio.to_thread(self.results.references, run["id"])).items():
+        for number, reference in (await self._hands.run(self.results.references, run["id"])).items():
             if number >= len(dataset) or dataset.utterances[number].text != reference:
                 raise RequestError(409, f"The data set {dataset.name!r} is not what it was. {again}", "changed")
         for one in run["engines"]:
@@ -176,7 +184,7 @@ class Jobs:
                 task = self._current.task
                 task.cancel()
                 await asyncio.wait([task])
-            if self.state(await asyncio.to_thread(self.results.one, run)) != "cancelled":
+            if self.state(await self._hands.run(self.results.one, run)) != "cancelled":
                 raise RequestError(409, "The run is over: there is nothing to cancel.", "over")
 
     async def forget(self, run: int) -> None:
@@ -186,7 +194,7 @@ class Jobs:
             RequestError: 404, there is none; 409, it is not over.
         """
         async with self._changing:
-            if self.state(await asyncio.to_thread(self.results.one, run)) in ("waiting", "running"):
+            if self.state(await self._hands.run(self.results.one, run)) in ("waiting", "running"):
                 raise RequestError(409, "The run is not over: cancel it first.", "not_over")
             await self.write(self.results.forget, run)
 
@@ -198,7 +206,8 @@ class Jobs:
             self._current.task.cancel()
         if self._worker:
             await asyncio.wait([self._worker])
-        self._writer.shutdown()
+        for workers in self.workers:
+            await asyncio.to_thread(workers.close)
         self.results.close()
 
     async def _work(self) -> None:
@@ -214,7 +223,7 @@ class Jobs:
         state, message = "done", ""
         try:
             await self.write(self.results.set_state, run, "running")
-            record = await asyncio.to_thread(self.results.one, run)
+            record = await self._hands.run(self.results.one, run)
             dataset = self.here.datasets[record["dataset"]]
             tasks = [
                 asyncio.create_task(self._engine(run, dataset, self.here.engines[one["name"]]))
@@ -235,7 +244,7 @@ class Jobs:
 
     async def _engine(self, run: int, dataset: Dataset, engine: Engine) -> None:
         """All utterances that an engine has not tried."""
-        missing = await asyncio.to_thread(self.results.missing, run, engine.name)
+        missing = await self._hands.run(self.results.missing, run, engine.name)
         assert self._current
         pace = self._current.paces[engine.name] = _Pace(time.monotonic())
         failures = 0
@@ -251,13 +260,13 @@ class Jobs:
 
     async def _outcome(self, dataset: Dataset, engine: Engine, number: int, reference: str, failures: int) -> Outcome:
         try:
-            clip = await asyncio.to_thread(dataset.load, number)
+            clip = await self._hands.run(dataset.load, number)
         except Exception as error:
             return Outcome(error=told(error)[2])
         for attempt in range(TRIES):
             try:
                 heard = await self._transcribe(engine, clip)
-                return await asyncio.to_thread(_scored, reference, heard)
+                return await self._hands.run(_scored, reference, heard)
             except EngineError as error:
                 # After a failure the next utterance is try enough, unless the engine only wants to be asked later.
                 tries = 1 if failures and error.status not in ASK_LATER else TRIES

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import logging
 import os
+import threading
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,28 +15,41 @@ from pathlib import Path
 import soundfile
 
 from heyjetson.errors import OptionError
+from heyjetson.server import metrics
+from heyjetson.server.disks import Want, is_full, room_of
+from heyjetson.server.errors import FullError
 from heyjetson.server.sound import Clip
+
+LOG = logging.getLogger("heyjetson.server")
+SAMPLE_BYTES = 2
+HEADER_BYTES = 44
 
 
 class Keeper:
-    """A folder that grows.
+    """A folder that grows, up to a bound.
 
     Args:
         folder: made where it is missing.
+        most: bytes that its recordings may take; those of earlier servers count.
+        free: bytes that are left free on its disk.
 
     Raises:
         OptionError: nothing can be written there.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, most: int, free: int):
+        self.folder, self.most, self.free = folder, most, free
         self.manifest = folder / "manifest.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.manifest.touch()
             self.manifest.chmod(0o600)  # the folder may be older, and open to others
+            self._size = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
         except OSError as error:
             raise OptionError(f"Nothing can be kept in {folder} ({error.strerror}): choose another --keep.") from None
+        metrics.KEPT.set(self._size)
+        self._lock = threading.Lock()
+        self._want = Want("recordings")
 
     def keep(self, clip: Clip, text: str) -> str:
         """Write a recording and what was understood of it.
@@ -47,18 +62,64 @@ class Keeper:
             the name of the wav, which no client chose.
 
         Raises:
-            OSError, RuntimeError: the disk is full, or cannot be written; nothing of the recording is left there.
+            FullError: there is no room for it.
+            OSError, RuntimeError: it cannot be written; nothing of the recording is left there.
         """
         name = f"{uuid.uuid4().hex}.wav"
         path = self.folder / name
+        size = HEADER_BYTES + SAMPLE_BYTES * clip.samples.size  # of the wav, however small the upload was
+        self._claim(size)
         try:
             path.touch(0o600, exist_ok=False)
             soundfile.write(path, clip.samples, clip.rate, subtype="PCM_16")
             self._add(name, clip, text)
         except BaseException:
             path.unlink(missing_ok=True)
+            self._count(-size)
             raise
         return name
+
+    def try_to_keep(self, clip: Clip, text: str) -> str | None:
+        """Keep a recording; where it fails, a sentence for who sent it, and the rest for the log."""
+        try:
+            self.keep(clip, text)
+        except FullError as error:
+            return f"The recording was not kept. {error}"
+        except Exception as error:
+            if isinstance(error, OSError) and is_full(error):
+                self._want.tell(f"Recordings cannot be kept in {self.folder}: its disk is full.")
+            else:
+                LOG.exception("A recording could not be kept.")
+            return "The recording was not kept: it could not be written. The server's log says why."
+        return None
+
+    def _claim(self, size: int) -> None:
+        """Take room for so many bytes.
+
+        Raises:
+            FullError: there is none.
+        """
+        with self._lock:
+            wrong = None
+            if self._size + size > self.most:
+                wrong = f"All that are kept may take {self.most / 2**20:.0f} MiB, and they do."
+                cure = "or gives it more with --keep-mib"
+            elif room_of(self.folder) - size < self.free:
+                wrong = "Its disk is nearly full."
+                cure = "or lowers --min-free-mib"
+            if wrong is None:
+                self._want.over()
+                self._size += size
+                metrics.KEPT.set(self._size)
+                return
+        told = f"{wrong} The operator makes room in the folder of --keep and starts the server again, {cure}."
+        self._want.tell(told)
+        raise FullError(told)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._size += change
+            metrics.KEPT.set(self._size)
 
     def _add(self, name: str, clip: Clip, text: str) -> None:
         line = {
@@ -75,3 +136,4 @@ class Keeper:
             if manifest.write(written) < len(written):
                 manifest.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._count(len(written))

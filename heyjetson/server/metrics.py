@@ -34,6 +34,15 @@ QUEUE = Gauge("heyjetson_queue_length", "Recordings that wait.", registry=REGIST
 RUNNING = Gauge("heyjetson_recordings_running", "Recordings that are being worked on.", registry=REGISTRY)
 REFUSED = Counter("heyjetson_refused", "Requests and sockets refused, by reason.", ("reason",), registry=REGISTRY)
 
+DEADLINES = Counter(
+    "heyjetson_deadlines", "Work that was given up because it took too long.", ("pool",), registry=REGISTRY
+)
+OVERDUE = Gauge("heyjetson_threads_overdue", "Threads that still do what was given up.", ("pool",), registry=REGISTRY)
+FULL = Counter("heyjetson_disk_full", "What was not written for want of room.", ("what",), registry=REGISTRY)
+KEPT = Gauge("heyjetson_kept_bytes", "Of the recordings that are kept.", registry=REGISTRY)
+RESULTS = Gauge("heyjetson_results_bytes", "Of the results of performance runs.", registry=REGISTRY)
+LOG_LEFT_OUT = Counter("heyjetson_log_lines_left_out", "Lines over the log's bound.", registry=REGISTRY)
+
 
 def observe_transcription(seconds_of_audio: float, seconds_taken: float) -> None:
     """Count a recording, or a piece of a stream."""

@@ -39,8 +39,9 @@ class Platform:
         datasets: what there is to look at, by name.
         connections: the live streams that are open.
         engines: what can be compared, by name; the served model is `model`.
+        jobs: performance runs; their results are locked, so that no second server writes there.
+        texts: work on long texts, which no recording has to wait for.
         reads: of data sets and of results: bounded, too.
-        jobs: performance runs.
         keeper: of the recordings of users who agree, or None.
     """
 
@@ -51,13 +52,16 @@ class Platform:
     live: Workers
     decoders: Decoders
     datasets: dict[str, Dataset] = field(default_factory=dict)
-    connections: Connections = field(default_factory=lambda: Connections(0))
+    connections: Connections = field(default_factory=lambda: Connections(0, 0))
     engines: dict[str, EngineLike] = field(default_factory=dict)
-    reads: Workers = field(default_factory=lambda: Workers(2, 64, "reads"))
 
     def __post_init__(self) -> None:
+        settings = self.settings
+        self.texts = Workers(1, settings.queue, "texts", settings.work_seconds)
+        self.reads = Workers(2, 64, "reads", settings.work_seconds)
         self.jobs = Jobs(self)
-        self.keeper = Keeper(self.settings.keep) if self.settings.keep else None
+        keep = settings.keep
+        self.keeper = Keeper(keep, settings.keep_bytes, settings.free_bytes) if keep else None
 
     @classmethod
     def open(cls, settings: Settings) -> Platform:
@@ -67,25 +71,33 @@ class Platform:
             BundleError: a bundle cannot be loaded.
             ProviderError: what shall run it is not on this device.
             DatasetError: a manifest cannot be served.
-            OptionError: a further engine cannot be used.
+            OptionError: a further engine cannot be used, or another server has the folder of the results.
         """
         datasets = open_datasets(settings.data)
         engine = Engine(Bundle(settings.bundle), settings.threads, settings.provider)
         if settings.scorer:
             engine.decoder(settings.scorer)  # opened before the first request needs it
         trigger = Trigger(Bundle(settings.trigger), settings.threads, settings.provider) if settings.trigger else None
-        files = Workers(settings.workers, settings.queue, "files")
-        return cls(
+        seconds = settings.work_seconds
+        files = Workers(settings.workers, settings.queue, "files", seconds)
+        here = cls(
             settings,
             engine,
             trigger,
             files,
-            Workers(max(settings.workers, 2), None, "live"),
+            Workers(max(settings.workers, 2), None, "live", seconds),
             Decoders(settings, max(engine.bundle.sample_rate, trigger.bundle.sample_rate if trigger else 0)),
             datasets,
-            connections=Connections(settings.streams),
+            connections=Connections(settings.streams, settings.share),
             engines=open_engines(settings, engine, files),
         )
+        here.jobs.results.lock()
+        return here
+
+    def trouble(self) -> str | None:
+        """Why this server cannot be counted on, as a sentence; None where all is well."""
+        pools = (self.files, self.texts, self.live, self.reads, self.decoders.workers, *self.jobs.workers)
+        return next((told for told in (pool.trouble() for pool in pools) if told), None)
 
     @property
     def model_name(self) -> str:
@@ -109,7 +121,7 @@ class Platform:
     def close(self) -> None:
         """Let running work end."""
         self.decoders.close()
-        for workers in (self.files, self.live, self.reads):
+        for workers in (self.files, self.texts, self.live, self.reads):
             workers.close()
 
 

@@ -44,11 +44,15 @@ class Results:
 
     Args:
         folder: where it lies; made on first use.
+        most: bytes that it may take; None sets no bound.
+        free: bytes that are left free on its disk.
     """
 
-    def __init__(self, folder: Path):
-        self._database = Database(folder)
+    def __init__(self, folder: Path, most: int | None = None, free: int = 0):
+        self._database = Database(folder, most, free)
         self.path = self._database.path
+        self.lock = self._database.lock
+        self.require_room = self._database.require_room
 
     def close(self) -> None:
         """Let another server use the folder."""
@@ -71,7 +75,11 @@ class Results:
 
         Returns:
             the run's id.
+
+        Raises:
+            FullError: there is no room for it.
         """
+        self.require_room()
         with self._database.transaction() as database:
             sql = "INSERT INTO runs (dataset, model, state, created) VALUES (?, ?, 'waiting', ?)"
             run = database.execute(sql, (dataset, model, time.time())).lastrowid
@@ -129,7 +137,12 @@ class Results:
             database.execute("UPDATE engines SET message = ? WHERE run = ? AND name = ?", (message, run, engine))
 
     def record(self, run: int, engine: str, number: int, outcome: Outcome) -> None:
-        """Write down an engine's outcome of an utterance, in place of an earlier one."""
+        """Write down an engine's outcome of an utterance, in place of an earlier one.
+
+        Raises:
+            FullError: there is no room for it.
+        """
+        self.require_room()
         figures = outcome.figures or {}
         values = (outcome.text, outcome.error, *(figures.get(name) for name in FIGURES))
         with self._database.transaction() as database:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import os
@@ -13,14 +14,17 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from heyjetson.errors import OptionError
 from heyjetson.server import logs
 from heyjetson.server.app import create_app
+from heyjetson.server.gate import Complaints, Gate, Listener, room
 from heyjetson.server.settings import Settings
-from heyjetson.server.sockets import OPTIONS
+from heyjetson.server.sockets import options_with
 
 KEEP_ALIVE = 15  # seconds
 GRACE = 4.0  # seconds after which what does not end is abandoned
@@ -42,6 +46,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
+        asyncio.get_running_loop().set_exception_handler(Complaints())
         await super().startup(sockets)
         if self.started:
             print(f"Hey, Jetson! is at {self.address}", flush=True)
@@ -72,7 +77,7 @@ def _abandon() -> None:
     os._exit(0)
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> Listener:
     """A socket that does not listen yet: who connects before the models are loaded is refused at once.
 
     Raises:
@@ -81,7 +86,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
+        listener = Listener(family, kind, protocol)
     except OSError as error:
         raise OptionError(f"--host {host} is no address of this machine ({error.strerror}).") from None
     try:
@@ -93,6 +98,26 @@ def bind(host: str, port: int) -> socket.socket:
             f"Nothing can listen on {host}, port {port} ({error.strerror}): choose another --port, or end what uses it."
         ) from None
     return listener
+
+
+def configuration(app: FastAPI, settings: Settings, listener: Listener, **options: Any) -> uvicorn.Config:
+    """uvicorn as the server runs it: its limits, and the gate of its listener.
+
+    Args:
+        app: of `create_app`.
+        settings: with `connections` and `proxies`.
+        listener: of `bind`.
+        options: further ones of uvicorn.
+    """
+    listener.gate = Gate(room(settings.connections), settings.proxies)
+    ours: dict[str, Any] = {
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": bool(settings.proxies),
+        "forwarded_allow_ips": list(settings.proxies),
+        "timeout_keep_alive": KEEP_ALIVE,
+    }
+    return uvicorn.Config(app, **ours | options_with(listener.gate) | options)
 
 
 def _check_certificate(certificate: Path, key: Path) -> None:
@@ -133,19 +158,8 @@ def serve(settings: Settings, host: str, port: int, certificate: Path | None = N
         _check_certificate(certificate, key)
     listener = bind(host, port)
     app = create_app(settings)
-    logs.configure()
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=True,
-        forwarded_allow_ips=list(settings.proxies),
-        timeout_keep_alive=KEEP_ALIVE,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-        **OPTIONS,
-    )
+    logs.configure(lines=settings.log_lines)
+    config = configuration(app, settings, listener, log_config=None, ssl_certfile=certificate, ssl_keyfile=key)
     shown = f"[{host}]" if ":" in host else host
     address = f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}"
     server = Server(config, address, settings.shutdown_seconds)

@@ -6,15 +6,20 @@ sentences are cut where the speaker pauses.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from heyjetson.formats import CAPTION_GAP
+from heyjetson.server.errors import GoneError
 from heyjetson.server.timing import timing
 
 SENTENCE_WORDS = 25  # of a sentence at most
+# VADER's time grows with the square of a sentence's words, and each emoji is several: this is what it gets of a word.
+WORD_CHARACTERS = 40  # the longest word of its lexicon has 19
+WORD_EMOJIS = 1
 SENTENCE_SECONDS = 15.0
 NEUTRAL = 0.05  # a compound score between -0.05 and 0.05 is neutral, as VADER's authors have it
 NEIGHBOURS = 2  # sentences on each side that the trend is averaged over
@@ -86,8 +91,9 @@ def _scored(words: Sequence[Said]) -> dict[str, Any]:
     """A sentence with its scores, and the words of the lexicon that it owes them to."""
     analyser = _analyser()
     text = " ".join(word.text for word in words)
-    scores = analyser.polarity_scores(text)
-    plain = [word.text.strip('.,;:!?…"()').lower() for word in words]
+    given = [_shown(word.text) for word in words]
+    scores = analyser.polarity_scores(" ".join(given))
+    plain = [word.strip('.,;:!?…"()').lower() for word in given]
     return {
         "text": text,
         "start": words[0].start,
@@ -100,18 +106,37 @@ def _scored(words: Sequence[Said]) -> dict[str, Any]:
     }
 
 
+def _shown(word: str) -> str:
+    """What VADER is given of a word: its first characters, and of the emojis among them the first few."""
+    emojis = _analyser().emojis
+    kept, left = [], WORD_EMOJIS
+    for character in word[:WORD_CHARACTERS]:
+        if character in emojis:
+            left -= 1
+            if left < 0:
+                continue
+        kept.append(character)
+    return "".join(kept)
+
+
 def _mean(parts: Sequence[dict[str, Any]], name: str) -> float:
     """Mean over sentences, each counted by its words."""
     total = sum(part["words"] for part in parts)
     return round(sum(part[name] * part["words"] for part in parts) / total, 4) if total else 0.0
 
 
-def analyse(words: Iterable[Said], seconds: float | None = None) -> dict[str, Any]:
+def words_of(text: str, start: float | None = None, end: float | None = None, channel: int | None = None) -> list[Said]:
+    """The words between the spaces of a text, all at the same time."""
+    return [Said(word, start, end, channel) for word in text.split()]
+
+
+def analyse(words: Iterable[Said], seconds: float | None = None, gone: threading.Event | None = None) -> dict[str, Any]:
     """Sentiment of what was said.
 
     Args:
-        words: of all channels; where they have times, in any order.
+        words: of all channels, without spaces within; where they have times, in any order.
         seconds: that the recording lasts; to the end of the last word where None.
+        gone: set it, and the work is given up.
 
     Returns:
         overall: mean of the sentences' scores (VADER's own of a long text is always near -1 or 1), label, how many
@@ -120,6 +145,9 @@ def analyse(words: Iterable[Said], seconds: float | None = None) -> dict[str, An
             the lexicon's words in it with their valence (-4 to 4), before negations and what else VADER looks at.
         trend: at the middle of each sentence, the mean of it and its neighbours.
         timing: see `heyjetson.server.timing`; None where the words have no times.
+
+    Raises:
+        GoneError: see `gone`.
     """
     given = list(words)
     timed = bool(given) and all(word.start is not None and word.end is not None for word in given)
@@ -127,7 +155,11 @@ def analyse(words: Iterable[Said], seconds: float | None = None) -> dict[str, An
         given.sort(key=lambda word: word.start or 0.0)
     channels = sorted({word.channel for word in given}, key=lambda channel: -1 if channel is None else channel)
     cut = [part for one in channels for part in sentences(word for word in given if word.channel == one)]
-    scored = [_scored(part) for part in cut]
+    scored = []
+    for part in cut:
+        if gone is not None and gone.is_set():
+            raise GoneError
+        scored.append(_scored(part))
     if timed:
         scored.sort(key=lambda part: part["start"])
     compound = _mean(scored, "compound")

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SOUND_SHARE = 2.0  # of a recording's length, that work on it may take on top: no device that is useful is slower
+
 
 def _state() -> Path:
     """Where results are kept: the XDG base directory specification's place for them."""
@@ -27,7 +29,11 @@ class Settings:
         scorer: language model, see `Engine.decoder`.
         workers: recordings that are transcribed at once.
         queue: recordings that wait; one more is answered 503.
+        work_seconds: that a piece of work may take before it is given up; a recording has `SOUND_SHARE` times its own
+            length on top.
         streams: live streams at once; one more is refused.
+        streams_per_client: of these, that one client may hold; None is half of them. A client is a key, or an address.
+        connections: at once, and of one client a quarter; one more takes the place of an idle one, or is refused.
         upload_bytes: of a request at most.
         upload_seconds: that a request's body may take to arrive.
         idle_seconds: without a byte of a body, or of a live stream, before the connection is ended.
@@ -37,10 +43,15 @@ class Settings:
         keys: accepted API keys; none leaves the server open.
         requests_per_minute: of one client; 0 sets no limit.
         keep: folder for the recordings of users who agree, or None: nothing is kept.
+        keep_bytes: that the folder may hold; then nothing more is kept.
         state: folder of the results.
+        results_bytes: that the results may take; then no run is begun or goes on.
+        free_bytes: that are left free on the disks of `keep` and `state`.
+        log_lines: of a minute at most, of requests and other news, and as many of warnings and faults.
         shutdown_seconds: that running work is given to end, all in all.
         hosts: names under which the server answers; empty answers to any.
-        proxies: addresses whose X-Forwarded-For is believed.
+        addresses: whether it answers under any address, too, where `hosts` names some.
+        proxies: addresses and networks whose X-Forwarded-For is believed.
     """
 
     bundle: Path
@@ -52,7 +63,10 @@ class Settings:
     scorer: str | None = None
     workers: int = field(default_factory=lambda: max((os.cpu_count() or 2) - 1, 1))
     queue: int = 16
+    work_seconds: float = 60.0
     streams: int = 64
+    streams_per_client: int | None = None
+    connections: int = 1024
     upload_bytes: int = 25 * 2**20
     upload_seconds: float = 120.0
     idle_seconds: float = 30.0
@@ -62,10 +76,20 @@ class Settings:
     keys: tuple[str, ...] = ()
     requests_per_minute: int = 0
     keep: Path | None = None
+    keep_bytes: int = 10 * 2**30
     state: Path = field(default_factory=_state)
+    results_bytes: int = 2**30
+    free_bytes: int = 2**30
+    log_lines: int = 6000
     shutdown_seconds: float = 30.0
     hosts: tuple[str, ...] = ()
-    proxies: tuple[str, ...] = ("127.0.0.1",)
+    addresses: bool = False
+    proxies: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> int:
+        """Live streams that one client may hold."""
+        return max(self.streams // 2, 1) if self.streams_per_client is None else self.streams_per_client
 
     @property
     def bodies_bytes(self) -> int:

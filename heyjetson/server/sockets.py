@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
+from heyjetson.server.gate import Gate
+
 LINGER = 12.0  # seconds after the stream's end; a client that reads has answered the close before
 HEAD_SECONDS = 15.0  # that a request's head may take
+LEFT_SECONDS = 5.0  # after an answer, that a body which nobody read may still take
 UNREAD_SECONDS = 60.0  # that a client may read nothing of an answer
 HEAD_BYTES = 32 * 2**10
 MESSAGE_BYTES = 2**20  # of a live stream's message
+BACKLOG = 128  # connections that wait to be accepted, and that are accepted in one go
 
 _Socket: Any = AutoWebSocketsProtocol
 
 
 class RequestProtocol(H11Protocol):
-    """Cuts a connection on which no request begins, and one whose client does not read its answer."""
+    """Cuts a connection on which no request begins, one whose client does not read its answer, and one whose request
+    was answered before its body had come.
+
+    Args:
+        gate: that is told whether a request runs.
+        options: of uvicorn's protocol.
+    """
 
     _head: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _left: asyncio.TimerHandle | None = None
+
+    def __init__(self, *, gate: Gate | None = None, **options: Any):
+        super().__init__(**options)
+        self._gate = gate
+        self._number = -1  # of the connection's file
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        self._number = connection.fileno() if connection else -1
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Something of a head or of a body has come."""
         super().data_received(data)
-        self._watch()
+        if self.transport.get_protocol() is self:  # else it has become a socket
+            self._watch()
 
     def _watch(self) -> None:
         """Give what has begun its time, once: bytes that drip do not give it more."""
@@ -41,6 +61,27 @@ class RequestProtocol(H11Protocol):
             self._head = None
         elif self._head is None:
             self._head = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+        runs = self.cycle is not None and not self.cycle.response_complete
+        if runs or self.conn.their_state is not h11.SEND_BODY:
+            _cancel(self._left)
+            self._left = None
+        elif self._left is None:  # uvicorn's own timer ends with the next byte
+            self._left = self.loop.call_later(LEFT_SECONDS, self.transport.abort)
+        if self._gate:
+            self._gate.busy(self._number, runs)
+
+    def on_response_complete(self) -> None:
+        """An answer is whole; its request may not be."""
+        super().on_response_complete()
+        self._watch()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """The connection becomes a socket, which is busy until it ends."""
+        super().handle_websocket_upgrade(event)
+        _cancel(self._head)
+        if self._gate:
+            self._gate.busy(self._number, True)
+            self._gate = None
 
     def pause_writing(self) -> None:
         """The client has much to read."""
@@ -55,8 +96,9 @@ class RequestProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         super().connection_lost(exc)
-        _cancel(self._head)
-        _cancel(self._unread)
+        for timer in (self._head, self._unread, self._left):
+            _cancel(timer)
+        self._gate = None  # the file's number is another's soon
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:
@@ -80,10 +122,13 @@ class SocketProtocol(_Socket):
         self.loop.call_later(LINGER, self.transport.abort)
 
 
-# Of uvicorn: h11 always, whatever else is installed, since the limits are made for it.
-OPTIONS: dict[str, Any] = {
-    "http": RequestProtocol,
-    "h11_max_incomplete_event_size": HEAD_BYTES,
-    "ws": SocketProtocol,
-    "ws_max_size": MESSAGE_BYTES,
-}
+def options_with(gate: Gate) -> dict[str, Any]:
+    """Options of uvicorn: h11 and asyncio always, whatever else is installed, since the limits are made for them."""
+    return {
+        "loop": "asyncio",
+        "http": partial(RequestProtocol, gate=gate),
+        "h11_max_incomplete_event_size": HEAD_BYTES,
+        "ws": SocketProtocol,
+        "ws_max_size": MESSAGE_BYTES,
+        "backlog": BACKLOG,
+    }

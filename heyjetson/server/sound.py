@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -28,9 +29,29 @@ if TYPE_CHECKING:
 
     from heyjetson.server.platform import Platform
 
+LOG = logging.getLogger("heyjetson.server")
 PROCESSES = 2
+# What nothing in a file does: the system kills so where memory is short, and so do people.
+BY_OTHERS = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
+KILLED = (
+    "The process that decodes was killed twice, most likely because the machine is short of memory: the file may be "
+    "good. Try again in a while."
+)
+TIMES = 2  # the processor seconds of a file, that it may take by the clock
+SLACK = 30.0  # seconds
 SHARE = 4  # of the memory for decoding that one recording may fill
 ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")  # what a child needs; no keys are among it
+
+
+class _EndedError(Exception):
+    """A process ended while it decoded.
+
+    Args:
+        killed: from outside, or there was none: nothing is known of the file.
+    """
+
+    def __init__(self, killed: bool):
+        self.killed = killed
 
 
 @dataclass
@@ -71,7 +92,8 @@ class Decoders:
     def __init__(self, settings: Settings, rate: int):
         self.settings = settings
         self.rate = rate
-        self._workers = Workers(PROCESSES, settings.queue, "decode")
+        # A file has two tries, and its processes are killed before: this deadline is for what is stuck all the same.
+        self.workers = Workers(PROCESSES, settings.queue, "decode", 2 * TIMES * settings.decode_seconds + SLACK)
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._lock = threading.RLock()  # a clip may be collected, and released, anywhere
         self._held = 0  # bytes of the clips that live
@@ -79,7 +101,7 @@ class Decoders:
 
     def start(self) -> None:
         """Start the processes, so that the first upload need not wait for them; returns at once."""
-        for _ in range(PROCESSES - self._workers.held - self._idle.qsize()):
+        for _ in range(PROCESSES - self.workers.held - self._idle.qsize()):
             self._idle.put(self._spawn())
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -117,7 +139,7 @@ class Decoders:
             RequestError: 4xx, the file cannot be used; 503, too much is in work.
         """
         self._require_room()
-        return await self._workers.run(self._decode, file, size)
+        return await self.workers.run(self._decode, file, size)
 
     def _require_room(self) -> None:
         """Refuse what would not fit: as many clips as there are processes come on top of those that live."""
@@ -129,11 +151,13 @@ class Decoders:
         self._require_room()  # again: those that were before it in the queue have grown
         try:
             clip = self._try(file, size)
-        except (OSError, EOFError):  # by the file, or by who kills processes where memory is short
+        except _EndedError:
             file.seek(0)
             try:
                 clip = self._try(file, size)
-            except (OSError, EOFError):
+            except _EndedError as error:
+                if error.killed:
+                    raise RequestError(503, KILLED, "decoder_killed", {"Retry-After": "10"}) from None
                 message = "The file cannot be decoded, it breaks the decoder: convert it to wav or flac."
                 raise RequestError(422, message, "broken") from None
         self._hold(clip)
@@ -144,16 +168,20 @@ class Decoders:
 
         Raises:
             RequestError: the file is refused, or takes too long.
-            EOFError, OSError: the process ended.
+            _EndedError: the process ended, or none could be started.
         """
-        child = self._living()
+        try:
+            child = self._living()
+        except OSError as error:
+            LOG.error("No process that decodes can be started: %s", error)
+            raise _EndedError(True) from None
         expired = threading.Event()
 
         def expire() -> None:
             expired.set()
             child.kill()
 
-        timer = threading.Timer(2 * self.settings.decode_seconds, expire)
+        timer = threading.Timer(TIMES * self.settings.decode_seconds, expire)
         timer.daemon = True
         timer.start()
         try:
@@ -161,12 +189,16 @@ class Decoders:
         except RequestError:
             self._give_back(child)
             raise
-        except BaseException:
-            _end(child)
-            if expired.is_set() or child.returncode == -signal.SIGXCPU:
+        except BaseException as error:
+            status = _ended(child)
+            if expired.is_set() or status == -signal.SIGXCPU:
                 message = "The file takes too long to decode: convert it to wav or flac."
                 raise RequestError(422, message, "too_slow") from None
-            raise
+            if not isinstance(error, OSError | EOFError):
+                raise
+            killed = status in BY_OTHERS
+            LOG.error("A process that decodes ended by itself, or was killed: status %s.", status)
+            raise _EndedError(killed) from None
         finally:
             timer.cancel()
         self._give_back(child)
@@ -230,7 +262,7 @@ class Decoders:
     def close(self) -> None:
         """Let running work end, and the processes."""
         self._closed = True
-        self._workers.close()
+        self.workers.close()
         while True:
             try:
                 _end(self._idle.get_nowait())
@@ -243,6 +275,16 @@ def _read(source: IO[bytes], size: int) -> bytes:
     if len(data) < size:
         raise EOFError
     return data
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int | None:
+    """End a process that has broken off, and say how it ended; None where only this ended it."""
+    try:
+        status = child.wait(1.0)  # its pipes close before it is gone
+    except subprocess.TimeoutExpired:
+        status = None
+    _end(child)
+    return status
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

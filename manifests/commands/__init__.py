@@ -8,6 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from manifests.lines import ManifestError
+from manifests.text import CONVENTIONS, LABELS, STEPS, USUAL, TextOptions
+
+STEPS_LISTED = f"Steps: {', '.join(STEPS)}."
+
 
 def add(
     commands: Any,
@@ -59,6 +64,32 @@ def add_channels(parser: Any) -> None:
         default="mix",
         help="of recordings that have several: mix, first, second or a number (default mix)",
     )
+
+
+def add_text(group: Any) -> None:
+    """The options that say how transcripts are normalised."""
+    group.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
+    group.add_argument("--language", default="en", help="of numbers in words, as num2words calls it (default en)")
+    group.add_argument("--without", default="", metavar="STEP,…", help="steps to leave out")
+    group.add_argument(
+        "--markup", default=",".join(USUAL), metavar="NAME,…",
+        help="conventions that the transcripts follow; lines with other markup are left out (default %(default)s; "
+        f"there are also {', '.join(name for name in CONVENTIONS if name not in USUAL)}; docs/data.md explains them)",
+    )  # fmt: skip
+
+
+def text_options(given: argparse.Namespace) -> TextOptions:
+    """What `add_text` asked for.
+
+    Raises:
+        ManifestError: a step or a convention is unknown.
+    """
+    left_out = {step.strip() for step in given.without.split(",") if step.strip()}
+    if unknown := left_out - set(STEPS):
+        raise ManifestError(f"--without: unknown steps {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}.")
+    steps: dict[str, Any] = dict.fromkeys(left_out, False)
+    markup = tuple(name.strip() for name in given.markup.split(",") if name.strip())
+    return TextOptions(labels=given.labels, language=given.language, markup=markup, **steps)
 
 
 def from_fields(options: type, given: argparse.Namespace) -> Any:

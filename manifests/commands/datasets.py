@@ -11,14 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests import an4, commonvoice, fsdd, kaldi, librispeech, ljspeech, synthetic, tables
-from manifests.commands import add, add_channels, add_fields, count_lines, from_fields
+from manifests.commands import (
+    STEPS_LISTED,
+    add,
+    add_channels,
+    add_fields,
+    add_text,
+    count_lines,
+    from_fields,
+    text_options,
+)  # fmt: skip
 from manifests.corpus import CorpusOptions, Made, Recording
 from manifests.found import Found
-from manifests.lines import ManifestError
 from manifests.prepared import make
 from manifests.segments import recordings as segments
 from manifests.show import from_here, span
-from manifests.text import CONVENTIONS, LABELS, STEPS, USUAL, TextOptions
 
 
 def _corpus_options() -> argparse.ArgumentParser:
@@ -29,15 +36,8 @@ def _corpus_options() -> argparse.ArgumentParser:
     add_channels(group)
     group.add_argument("--in-place", action="store_true", help="list the recordings where they lie, convert nothing")
     group.add_argument("--workers", type=int, default=None, help="threads (default: all cores)")
-    group = shared.add_argument_group("text", "Steps: " + ", ".join(STEPS) + ".")
-    group.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
-    group.add_argument("--language", default="en", help="of numbers in words, as num2words calls it (default en)")
-    group.add_argument("--without", default="", metavar="STEP,…", help="steps to leave out")
-    group.add_argument(
-        "--markup", default=",".join(USUAL), metavar="NAME,…",
-        help="conventions that the transcripts follow; lines with other markup are left out (default %(default)s; "
-        f"there are also {', '.join(name for name in CONVENTIONS if name not in USUAL)}; docs/data.md explains them)",
-    )  # fmt: skip
+    group = shared.add_argument_group("text", STEPS_LISTED)
+    add_text(group)
     group = shared.add_argument_group("splits", "Where the dataset has no such set of its own.")
     group.add_argument("--validation", type=float, default=0.05, help="share of train (default 0.05)")
     group.add_argument("--test", type=float, default=0.05, help="share of train (default 0.05)")
@@ -45,15 +45,9 @@ def _corpus_options() -> argparse.ArgumentParser:
 
 
 def _options(given: argparse.Namespace) -> CorpusOptions:
-    left_out = {step.strip() for step in given.without.split(",") if step.strip()}
-    if unknown := left_out - set(STEPS):
-        raise ManifestError(f"--without: unknown steps {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}.")
-    steps: dict[str, Any] = dict.fromkeys(left_out, False)
-    markup = tuple(name.strip() for name in given.markup.split(",") if name.strip())
-    text = TextOptions(labels=given.labels, language=given.language, markup=markup, **steps)
     return CorpusOptions(
         given.sample_rate,
-        text,
+        text_options(given),
         given.in_place,
         given.validation,
         given.test,

@@ -13,11 +13,11 @@ from rich.console import Console
 
 from manifests import select
 from manifests.check import Report, Requirements, check, mend
-from manifests.commands import add, add_channels
+from manifests.commands import STEPS_LISTED, add, add_channels, add_text, text_options
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.overlap import Set, compare, without
 from manifests.show import span
-from manifests.text import LABELS, TextOptions
+from manifests.text import TextOptions
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def _check(given: argparse.Namespace) -> int:
     if given.fix:
         if len(given.manifests) > 1:
             raise ManifestError("--fix mends one manifest at a time. Give one.")
-        return _fix(given.manifests[0], given.fix, needs)
+        return _fix(given.manifests[0], given.fix, needs, text_options(given))
     reports, bad = [], 0
     for manifest in given.manifests:
         reports.append(report := check(manifest, needs))
@@ -49,9 +49,9 @@ def _check(given: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _fix(manifest: Path, out: Path, needs: Requirements) -> int:
+def _fix(manifest: Path, out: Path, needs: Requirements, text: TextOptions) -> int:
     _refuse_sources([out], [manifest])
-    mended = mend(manifest, needs, TextOptions(labels="".join(needs.labels)))
+    mended = mend(manifest, needs, text)
     for line in mended.changes:
         print(line)
     bad = _show(mended.report)
@@ -163,12 +163,12 @@ def register(commands: Any) -> None:
               ["data/an4/train.jsonl", "big.jsonl --fast", "mine.jsonl --fix mended.jsonl",
                "train.jsonl validation.jsonl test.jsonl"])  # fmt: skip
     one.add_argument("manifests", type=Path, nargs="+", help="several are also compared: no recording may be in two")
-    one.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
     one.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
     one.add_argument("--fast", action="store_true", help="trust the durations, do not decode the sound")
     add_channels(one)
     one.add_argument("--fix", type=Path, metavar="OUT", help="write what is good, with texts and durations mended")
     one.add_argument("--allow-shared", action="store_true", help="recordings in two manifests are no fault")
+    add_text(one.add_argument_group("text", f"All but --labels is for --fix. {STEPS_LISTED}"))
     one = add(commands, "stats", _stats, "hours, durations, words, characters, speakers, noise and clipping",
               ["data/an4/train.jsonl", "data/an4/train.jsonl --html stats.html"])  # fmt: skip
     one.add_argument("manifest", type=Path)

@@ -55,7 +55,7 @@ def _wandb(given: argparse.Namespace) -> int:
     where = log_table(given.manifest, given.project, given.rows, given.out, given.seed, given.channels)
     print(f"W&B run {where}")
     if not where.startswith("http"):
-        print(f"look at it:  wandb leet {where}\nupload it:   wandb sync {where}")
+        print(f"look at it:  WANDB_ERROR_REPORTING=false wandb leet {where}\nupload it:   wandb sync {where}")
     return 0
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from manifests.cuts import seconds
 from manifests.lines import ManifestError
 from manifests.segments.segment import Labels, Segment, text_of
-from manifests.segments.words import utterances
+from manifests.segments.words import SILENCE, utterances
 
 NOT_SAID = {"non-lex", "misc", "noise"}  # types of a CTM that are no words
-SILENCE = {"<eps>", "<sil>", "sil", "!sil"}
+_CATEGORIES = re.compile(r"<(?:[^<>\s]*,[^<>\s]*|NA)>\s*", re.I)  # <o,f0,male>; <NA> is TED-LIUM's
 _ALTERNATIVES = re.compile(r"\{[^{}]*\s/\s[^{}]*\}")
 
 
@@ -68,7 +68,7 @@ def stm(path: Path) -> Labels:
         recording, channel, speaker, start, end = fields[:5]
         _one_channel(channels, recording, channel, where)
         text = fields[5].strip() if len(fields) > 5 else ""
-        if text.startswith("<") and (labels := re.match(r"<[^<>\s]*,[^<>\s]*>\s*", text)):
+        if labels := _CATEGORIES.match(text):
             text = text[labels.end() :]
         passed_over = ""
         if text.lower() == "ignore_time_segment_in_scoring" or speaker.lower() == "inter_segment_gap":

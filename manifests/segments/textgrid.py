@@ -12,12 +12,13 @@ from praatio.utilities.textgrid_io import parseTextgridStr
 
 from manifests.lines import ManifestError
 from manifests.segments.segment import Labels, Segment, text_of
-from manifests.segments.words import utterances
+from manifests.segments.words import SILENCE, utterances
 
 INTERVALS = "IntervalTier"
 # Tiers are named after what they hold, or after who speaks.
-WORDS = {"word", "words", "wrd"}
-PHONES = {"phone", "phones", "phoneme", "phonemes", "phon", "phn", "segment", "segments", "syllable", "syllables"}
+WORDS = {"word", "words", "wrd", "ort-mau"}
+PHONES = {"phone", "phones", "phoneme", "phonemes", "phon", "phn", "segment", "segments", "syllable", "syllables",
+          "mau", "mas", "kan-mau"}  # fmt: skip
 LEVELS = WORDS | PHONES | {
     "sentence", "sentences", "utterance", "utterances", "text", "transcript", "transcription", "speech", "ort",
     "orthography", "label", "labels", "ipu", "ipus", "phrase", "phrases", "turn", "turns",
@@ -56,10 +57,13 @@ def textgrid(path: Path, tier: str | None = None, pause: float = 0.5, longest: f
     for one in chosen:
         name = one["name"]
         whose = _speaker(name)
+        said = [entry for entry in one["entries"] if entry[-1]]
+        spoken_of = [entry for entry in said if entry[-1].lower() not in SILENCE]
+        if len(said) > len(spoken_of):
+            labels.notes["intervals for silence passed over"] += len(said) - len(spoken_of)
         segments = [
             Segment(float(start), float(end), text, f"{path}: tier {name}, {float(start):.2f} s", whose)
-            for start, end, text in one["entries"]
-            if text
+            for start, end, text in spoken_of
         ]
         words = _level(name) in WORDS
         joined = f", words joined at pauses of {pause:g} s" if words else ""

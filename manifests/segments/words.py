@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from manifests.segments.segment import Segment
 
+# What aligners write where nobody speaks: Kaldi, HTK, P2FA, the Montreal Forced Aligner, WebMAUS.
+SILENCE = frozenset(("<eps>", "<sil>", "sil", "!sil", "sp", "<p:>", "<p>", "#"))
+UNKNOWN = frozenset(("spn", "oov", "<usb>"))  # something was said
+
 
 def utterances(words: Sequence[Segment], pause: float, longest: float) -> list[Segment]:
     """Join words of one recording.
 
     Args:
-        words: in any order.
+        words: in any order, without those of `SILENCE`.
         pause: seconds between two words that part them.
         longest: seconds; what would be longer is parted at its longest pauses as well.
     """
@@ -43,5 +47,5 @@ def _within(words: Sequence[Segment], longest: float) -> Iterator[Segment]:
             )
             pieces += [piece[at:], piece[:at]]
             continue
-        text = " ".join(word.text for word in piece)
+        text = " ".join("<unk>" if word.text.lower() in UNKNOWN else word.text for word in piece)
         yield Segment(piece[0].start, end, text, piece[0].where, piece[0].speaker)

@@ -12,12 +12,14 @@ from typing import NamedTuple
 from num2words import CONVERTER_CLASSES
 
 from manifests.lines import ManifestError
-from manifests.text import numbers, signs
+from manifests.text import numbers, roman, signs
 from manifests.text.markup import entities, markup
 from manifests.text.options import TextOptions
 from manifests.text.rules import NUMBERS, OUTSIDE, SIGNS, NotUnderstoodError, Refusal, Rule, Step
 from manifests.text.unicode import accents, unicode_forms
 
+_CODED = re.compile(f"{signs.BARE.pattern}|{roman.PATTERN.pattern}")  # letters that are more than a word
+_CODES = (*signs.BARE_TITLES, "II", "IV", "VI", "IX", "XI", "XV", "XX", "War", "Chapter")  # faster to look for
 _SHOWN = 60  # characters of an example
 _STRANGE = 20  # characters outside the labels that the report names
 
@@ -32,6 +34,11 @@ class Cleaned(NamedTuple):
 
     text: str
     refused: Refusal | None = None
+
+
+def _is_coded(text: str) -> bool:
+    """Whether letters stand for more than a word: titles, roman numerals."""
+    return any(letters in text for letters in _CODES) and _CODED.search(text) is not None
 
 
 def _changed(before: str, after: str) -> tuple[str, str]:
@@ -88,6 +95,7 @@ class Normaliser:
             (chosen.numbers, numbers.step(chosen.language)),
             (chosen.accents, Step("accents", [Rule("letters", accents)], re.compile(r"[^\x00-\x7f]"))),
             (chosen.case, Step("case", [Rule("letters", str.lower)])),
+            (chosen.punctuation, signs.slashes()),
             (chosen.punctuation, Step("punctuation", [Rule("all", signs.punctuation)])),
             (True, Step("spaces", [Rule("spaces", lambda text: " ".join(text.split()))])),
             (True, Step("words", [Rule("placeholders", signs.placeholders)])),
@@ -103,7 +111,11 @@ class Normaliser:
         """The transcript in characters of the labels, or why it cannot be used."""
         self.texts += 1
         lowered = text.lower() if self.options.case else text
-        if self._plain.fullmatch(lowered) and not signs.placeholder(lowered):
+        if (
+            self._plain.fullmatch(lowered)
+            and not signs.placeholder(lowered)
+            and not (lowered != text and _is_coded(text))
+        ):
             if lowered != text:
                 self._count("case", "letters", text, lowered)
             return Cleaned(lowered)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from manifests.text import spoken, units
+from manifests.text import roman, spoken, units
 from manifests.text.figures import amount, digits, foreign, integer, ordinal, say
 from manifests.text.rules import NUMBERS, NotUnderstoodError, Rule, Step, refuse, rule
 
@@ -27,6 +27,9 @@ _BEFORE = r"(?:(?<![^\s(\"'“”‘«¿¡])(?<!\w')|(?<=[^\W\d_]-)|(?<=--)|(?<=
 _START = rf"(?=[\d.'$£€(+v]){_BEFORE}"  # fails fast where no number begins
 _END = r"(?![\w$£€¥%°*^~=+#@&\\/|<>])(?![.,:'-][\d$£€])(?!--\d)(?!\.[^\W\d_])(?!'(?!s\b)[^\W_])"
 _NUMERIC = re.compile("[\\d\u00bc-\u00be\u2150-\u218b\u2460-\u24ff]")
+_TRIGGER = re.compile(rf"{_NUMERIC.pattern}|{roman.PATTERN.pattern}")
+# Behind four figures these make them an amount, not a year.
+_COUNTED = re.compile(rf"[\s-]{{1,3}}(?:{units.LONG}|dollars?|euros?|pounds?|cents|percent|degrees)\b")
 
 
 def _quotes(text: str) -> str:
@@ -35,10 +38,21 @@ def _quotes(text: str) -> str:
         single = re.search(r"\d'(?![\w'])", text)
         if single and not re.search(r"(?<!\w)'", text):
             raise NotUnderstoodError(NUMBERS, single[0])
-    double = re.search(r"\d(?:\"|'')", text)
+    double = re.search(r"[\d½⅓⅔¼¾⅛⅜⅝⅞](?:\"|'')", text)
     if double and (double[0].endswith("''") or text.count('"') == 1):
         raise NotUnderstoodError(NUMBERS, double[0])
     return text
+
+
+def _whole(match: re.Match[str]) -> str:
+    """A whole number: 1984, but one thousand nine hundred and eighty four miles."""
+    figures = match[1]
+    if figures == "911":
+        return match[0]  # nine one one, or an amount?
+    counted = (
+        len(figures) == 4 and figures[0] != "0" and int(figures) % 100 and _COUNTED.match(match.string, match.end())
+    )
+    return amount(figures) if counted and match.string[: match.start()][-3:].lower() != "in " else integer(figures)
 
 
 def _left(text: str) -> str:
@@ -67,7 +81,8 @@ ENGLISH = [
         needs=r"[lgLG] \d{3}",
     ),
     # Thousands parted by spaces; a sum, or a range?
-    refuse(NUMBERS, "figures", r"\d{1,9} 0\d{2,9}|\d{1,9}(?:\s?[ap]m| percent)?\s{1,3}-{1,3}\s{1,3}[$£€]?\d{1,9}"),
+    refuse(NUMBERS, "figures", r"\d{1,9} 0\d{2,9}|\d{1,9}(?:\s?[ap]\.?m\.?| percent)?\s{1,3}-{1,3}\s{1,3}[$£€]?\d{1,9}"
+           r"|\d{1,9}\s?\*\s?\d"),
     rule("dates", rf"{_START}(\d{{4}})-(\d\d)-(\d\d){_END}", spoken.date, needs=r"\d-\d"),
     rule(
         "feet and inches",
@@ -79,6 +94,7 @@ ENGLISH = [
         "feet and inches", rf"{_START}(\d{{1,3}})'{_MEASURED}",
         lambda match: f"{match[1]} {'foot' if match[1] == '1' else 'feet'}", needs=r"\d'",
     ),
+    Rule("figures", _quotes),
     rule("negative numbers", r"(?<![\w-])-(?=[$£€]?\.?\d)", lambda match: "minus ", needs="-"),
     *units.RULES,
     rule(
@@ -95,6 +111,10 @@ ENGLISH = [
     ),
     rule(
         "magnitudes", r"(?<=\d)\s?(bn|tn)(?!\w)", lambda match: f" {spoken.MAGNITUDES[match[1]]}", needs=r"\d\s?[bt]n"
+    ),
+    rule(
+        "times", rf"{_START}(1[0-2]|[1-9])\.([0-5]\d)(?=\s?{_HALVES})", lambda match: f"{match[1]}:{match[2]}", re.I,
+        needs=r"\d\.\d",
     ),
     rule("times", rf"{_START}([01]?\d|2[0-3]):([0-5]\d)(\s?{_HALVES})?{_END}", spoken.clock, re.I, needs=":"),
     rule(
@@ -135,11 +155,7 @@ ENGLISH = [
         "letters with figures", rf"{_START}(\d{{1,3}})([DKG]){_END}", lambda match: f"{amount(match[1])} {match[2]}",
         needs=r"\d[DKG]",
     ),
-    Rule("figures", _quotes),
-    rule(
-        "whole numbers", rf"{_START}({_AMOUNT}){_END}",
-        lambda match: match[0] if match[1] == "911" else integer(match[1]),  # nine one one, or an amount?
-    ),
+    rule("whole numbers", rf"{_START}({_AMOUNT}){_END}", _whole),
 ]  # fmt: skip
 
 
@@ -157,8 +173,8 @@ def _foreign(language: str) -> list[Rule]:
 
 def step(language: str) -> Step:
     """The rules of a language, and the refusal of figures that are left."""
-    rules = ENGLISH if language == "en" else _foreign(language)
-    return Step("numbers", [*rules, Rule("figures", _left)], _NUMERIC)
+    rules = [*ENGLISH, *roman.ENGLISH] if language == "en" else _foreign(language)
+    return Step("numbers", [*rules, roman.REFUSED, Rule("figures", _left)], _TRIGGER)
 
 
 def numbers(text: str, language: str = "en") -> str:
@@ -169,7 +185,7 @@ def numbers(text: str, language: str = "en") -> str:
     >>> numbers("3/4/2021")
     '3/4/2021'
     """
-    if _NUMERIC.search(text):
+    if _TRIGGER.search(text):
         for one in step(language).rules[:-1]:
             try:
                 text = one.apply(text)

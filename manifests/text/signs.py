@@ -17,6 +17,14 @@ _TITLES = {
 }  # fmt: skip
 # As words these end many a sentence: they need a number after them.
 _BEFORE_NUMBER = {"no", "vol", "p", "pp", "fig", "ch"}
+# Without a point as well, where a name or a day follows.
+BARE_TITLES = {"Mr": "mister", "MR": "mister", "Mrs": "misses", "MRS": "misses", "Ms": "miz", "Dr": "doctor",
+         "Prof": "professor"}  # fmt: skip
+_MONTHS = {
+    "Jan": "january", "Feb": "february", "Mar": "march", "Apr": "april", "Jun": "june", "Jul": "july", "Aug": "august",
+    "Sep": "september", "Sept": "september", "Oct": "october", "Nov": "november", "Dec": "december",
+}  # fmt: skip
+_DAY = r"\s+\d{1,2}(?:st|nd|rd|th)?\b"
 _SYMBOLS = {
     "&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "°": "degrees", "#": "number", "¢": "cents",
     "×": "times", "÷": "divided by", "²": "squared", "³": "cubed",
@@ -56,7 +64,7 @@ def _symbol(match: re.Match[str]) -> str:
         alright = after.isdigit() or after == " " and text[start + 2 : start + 3].isdigit()
     else:
         opened = not before[-1:].strip() and after.isalpha()  # &x, +word, @name: not what the sign means
-        alright = not opened and (not before or after not in ("", sign)) or sign == "+" and after.strip() == ""
+        alright = not opened and after != sign and (not before or after != "") or sign == "+" and after.strip() == ""
     if not alright:
         raise NotUnderstoodError(SIGNS, text[max(0, start - 10) : start + 10])
     return _SYMBOLS[sign]
@@ -68,6 +76,14 @@ def _degrees(match: re.Match[str]) -> str:
 
 
 _ENDINGS = tuple(_TITLES)
+BARE = re.compile(rf"\b({'|'.join(BARE_TITLES)})(?=\s+[^\W\d_])")
+_SHORT_MONTH = re.compile(
+    rf"\b(?:(Feb|Apr|Aug|Sept?|Oct|Nov|Dec)\b\.?(?={_DAY})|(Jan|Mar|Jun|Jul)(?:\.(?={_DAY})"
+    r"|(?=\s+\d{1,2}(?:st|nd|rd|th|,?\s+\d{4})\b)))"
+    r"|(?<=\d )(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b(?:\.(?=\s*\w))?"
+)
+# Tokenised as TED-LIUM's and the Penn Treebank's: it 's, don 't.
+_CONTRACTION = re.compile(r"(?<=[^\W\d_]) '(?=(?:s|t|re|ve|ll|d|m)(?![\w'])(?!\s*'))", re.I)
 
 
 def _titles(text: str) -> str:
@@ -80,15 +96,28 @@ def _titles(text: str) -> str:
 def abbreviations() -> list[Step]:
     """English titles and common signs in words."""
     points = [Rule("titles", _titles), rule("addresses", _DOMAIN, lambda match: " dot ", needs=r"\.\w")]
+    bare = [Rule("titles", lambda text: replace(BARE, lambda match: BARE_TITLES[match[1]], text))]
+    months = [Rule("months", lambda text: replace(_SHORT_MONTH, lambda match: _MONTHS[match[1] or match[2] or match[3]],
+                                                  text))]  # fmt: skip
+    contractions = [Rule("contractions", lambda text: _CONTRACTION.sub("'", text))]
     signs = [
         rule("degrees", r"(?:(?<![\w.,/-])(1)\s?|(?<=\d)\s?|(?<=\d\s))°(?:\s?([CF])\b)?", _degrees, needs="°"),
         Rule("signs", lambda text: replace(_SYMBOL, _symbol, text)),
     ]
     return [
+        Step("abbreviations", bare, BARE),
+        Step("abbreviations", months, _SHORT_MONTH),
         Step("abbreviations", points, re.compile(r"\.")),
+        Step("abbreviations", contractions, _CONTRACTION),
         Step("abbreviations", signs, _SYMBOL),
         Step("abbreviations", [refuse(SIGNS, "addresses", "://")], re.compile(":")),
     ]
+
+
+def slashes() -> Step:
+    """Or, and, per, or silent? But `and/or` is said so."""
+    pattern = r"(?<!\band)(?<=[^\W\d_])/(?=[^\W\d_])|\band/(?!or\b)(?=[^\W\d_])"
+    return Step("punctuation", [refuse(SIGNS, "slashes", pattern, re.I)], re.compile("/"))
 
 
 def _silent(character: str) -> bool:

@@ -33,6 +33,7 @@ _GLUED = {  # with a space they may be letters
     "W": ("watt", "watts"), "in": ("inch", "inches"), "g": ("gram", "grams"), "yr": ("year", "years"),
 }  # fmt: skip
 UNITS = {**{short: (long, f"{long}s") for short, long in _PLAIN.items()}, **_OTHER}
+LONG = "|".join(sorted({long for _, long in (*UNITS.values(), *_GLUED.values())}, key=len, reverse=True))
 _PER = {
     "s": "second", "sec": "second", "second": "second", "min": "minute", "minute": "minute", "h": "hour", "hr": "hour",
     "hour": "hour", "day": "day", "night": "night", "wk": "week", "week": "week", "mo": "month", "month": "month",

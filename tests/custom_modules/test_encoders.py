@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 import custom_modules  # noqa: F401
 from custom_modules.attention import MultiHeadAttention, MultiplicativeAttention
+from custom_modules.gated import GatedRecurrence
 from custom_modules.normalisation import MaskedBatchNorm
 from custom_modules.recurrent import RecurrentStack, reversal, select_rows
 from tests.conftest import ROOT
@@ -54,6 +55,8 @@ def test_learning_does_not_depend_on_padding(compose_config, name):
             module.p = 0.0
         if hasattr(module, "recurrent_dropout"):
             module.recurrent_dropout = 0.0
+        if hasattr(module, "share"):
+            module.share = 0.0  # every layer has a gradient
     features = torch.randn(2, 64, 80)
     lengths = torch.tensor([80, 52])
     features[1, :, 52:] = 0
@@ -71,14 +74,36 @@ def test_learning_does_not_depend_on_padding(compose_config, name):
         torch.testing.assert_close(a, b, atol=1e-2 * float(a.abs().max()) + rounding, rtol=1e-2)
 
 
-def test_the_full_model_is_the_original_plan(compose_config):
-    encoder = build(compose_config, "hey_jetson")
-    assert len(encoder.convolution.layers) == 3
+@pytest.mark.parametrize(
+    ("name", "attention"), [("hey_jetson", MultiHeadAttention), ("hey_jetson_gru", MultiplicativeAttention)]
+)
+def test_the_full_models_are_the_original_plan(compose_config, name, attention):
+    encoder = build(compose_config, name)
     assert [layer.convolution.dilation for layer in encoder.convolution.layers] == [(1,), (2,), (4,)]
-    assert len(encoder.recurrent.forwards) == len(encoder.recurrent.backwards) == 7
-    assert encoder.recurrent.feat_out == 512
-    assert isinstance(encoder.attention, MultiplicativeAttention)
-    assert encoder.dense.feat_out == 1024
+    recurrent = encoder.recurrent
+    assert len(recurrent.forwards) == 7 and recurrent.feat_out * recurrent.join_frames == 512
+    assert len(recurrent.backwards) == (0 if name == "hey_jetson" else 7)
+    assert all(isinstance(layer, GatedRecurrence) == (name == "hey_jetson") for layer in recurrent.forwards)
+    assert isinstance(encoder.attention, attention)
+    assert len(encoder.dense) == 3  # a layer, its activation and dropout; the decoder is the second
+
+
+def test_ordinary_grus_are_one_override_away(compose_config):
+    encoder = instantiate(compose_config("encoder=hey_jetson", "encoder.recurrent.cell=gru").encoder)
+    assert len(encoder.recurrent.backwards) == 7 and encoder.recurrent.join_frames == 4
+
+
+def test_attention_is_scaled_by_default_and_an_old_file_keeps_its_scores(compose_config):
+    attention = instantiate(compose_config("encoder=hey_jetson_small", "encoder.attention.kind=multiplicative").encoder)
+    assert attention.attention.scale == pytest.approx(192**-0.5)
+    section = OmegaConf.create(OmegaConf.to_container(compose_config("encoder=hey_jetson_gru").encoder, resolve=True))
+    old = section.copy()
+    del old.attention["scaled"]
+    for key in ("norm_first", "join_frames", "stochastic_depth"):
+        del old.recurrent[key]
+    found = instantiate(old)
+    assert found.attention.scale == 1.0
+    assert found.state_dict().keys() == instantiate(section).state_dict().keys()
 
 
 def test_reversal_is_its_own_inverse():
@@ -136,6 +161,9 @@ def test_multiplicative_attention_by_hand():
     found, _ = attention(audio_signal=x, length=torch.tensor([5]))
     expected = torch.softmax(x[0] @ attention.weight.weight.T @ x[0].T, dim=1) @ x[0]
     torch.testing.assert_close(found[0], expected)
+    scaled = MultiplicativeAttention(4, scaled=True)
+    scaled.weight.weight.data.copy_(2 * attention.weight.weight)  # the root of 4 features
+    torch.testing.assert_close(scaled(audio_signal=x, length=torch.tensor([5]))[0][0], expected)
 
 
 def test_multi_head_attention_equals_torch():
@@ -160,7 +188,7 @@ def test_multi_head_attention_equals_torch():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("encoder.recurrent.cell=rnn", "choose one of gru, lstm"),
+        ("encoder.recurrent.cell=rnn", "choose one of gru, lstm, min_gru"),
         ("encoder.recurrent.norm=group", "choose one of batch, layer, none"),
         ("encoder.attention.kind=additive", "choose one of none, multiplicative"),
         ("encoder.convolution.activation=elu", "choose one of relu"),

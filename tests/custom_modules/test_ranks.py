@@ -116,7 +116,7 @@ def operators(encoder, frames: int) -> Counter:
     return recorder.seen
 
 
-@pytest.mark.parametrize("name", ["hey_jetson", "hey_jetson_streaming"])
+@pytest.mark.parametrize("name", ["hey_jetson", "hey_jetson_gru", "hey_jetson_streaming"])
 def test_a_step_has_no_loop_over_time_and_waits_for_nothing(compose_config, monkeypatch, name):
     """Tensors on `meta` have shapes but no values: asking for one, as `.item()` or `nonzero` do, raises."""
 
@@ -124,8 +124,9 @@ def test_a_step_has_no_loop_over_time_and_waits_for_nothing(compose_config, monk
         return (x.sum(dim=2, keepdim=True) * self.cell.weight_hh_l0.sum()).expand(-1, -1, self.cell.hidden_size)
 
     monkeypatch.setattr(Recurrence, "forward", fused)  # one call of cuDNN on a GPU
-    encoder = instantiate(compose_config(f"encoder={name}").encoder).train().to("meta")
-    short, long = operators(encoder, 80), operators(encoder, 800)
+    chosen = compose_config(f"encoder={name}", "encoder.recurrent.stochastic_depth=0")  # the same layers each time
+    encoder = instantiate(chosen.encoder).train().to("meta")
+    short, long = operators(encoder, 330), operators(encoder, 810)
     assert sum(short.values()) > 50
     assert short == long
 

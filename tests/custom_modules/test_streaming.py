@@ -10,7 +10,9 @@ import custom_modules  # noqa: F401
 from custom_modules.streaming import HeyJetsonStreamingEncoder
 
 
-def build(lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "batch", strides=(2, 2, 1), stem=None):
+def build(
+    lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "batch", strides=(2, 2, 1), stem=None, **recurrent
+):
     torch.manual_seed(3)
     encoder = HeyJetsonStreamingEncoder(
         feat_in=8,
@@ -22,7 +24,7 @@ def build(lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "bat
             "norm": norm,
             "residual": True,
         },
-        recurrent={"layers": 2, "hidden": 12, "cell": cell, "norm": norm, "residual": True},
+        recurrent={"layers": 2, "hidden": 12, "cell": cell, "norm": norm, "residual": True, **recurrent},
         lookahead=lookahead,
         attention={"left": left, "heads": 2},
         dense={"units": [10]},
@@ -39,6 +41,7 @@ def build(lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "bat
 ENCODERS = {
     "gru": build(),
     "lstm": build(cell="lstm", norm="layer"),
+    "min_gru": build(cell="min_gru", norm="layer", norm_first=True),
     "no lookahead": build(lookahead=0),
     "no attention": build(left=0),
     "lookahead longer than a step": build(lookahead=7, strides=(1, 2, 1)),

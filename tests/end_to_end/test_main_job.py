@@ -1,4 +1,7 @@
-"""The main job, in a process of its own, as a user runs it: train, be killed, resume, export, evaluate, transcribe."""
+"""The main job, in processes of its own, as a user runs it: train, be killed, resume, export, evaluate, transcribe.
+
+The first command is a fresh interpreter's; those after it are forked from one that has imported NeMo, see `tests.warm`.
+"""
 
 import json
 import os
@@ -15,10 +18,16 @@ from tests.conftest import ROOT, SMALL
 QUICK = [*SMALL, "trainer.max_time=null", "trainer.val_check_interval=1.0", "checkpoint.every_n_steps=2"]
 
 
-def run(*command: str, check: bool = True) -> subprocess.CompletedProcess:
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=280)
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
+@pytest.fixture(scope="module")
+def run(python):
+    """A command: what it said, and its status, which must be 0 where it is not to be looked at."""
+
+    def ended(*command: str, check: bool = True) -> subprocess.CompletedProcess:
+        done = subprocess.run([python, *command], cwd=ROOT, capture_output=True, text=True, timeout=280)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return ended
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +47,11 @@ def killed_run(corpus_overrides, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_job_that_is_told_to_end_keeps_its_last_step(corpus_overrides, tmp_path):
+def test_a_job_that_is_told_to_end_keeps_its_last_step(corpus_overrides, tmp_path, python):
     """SIGTERM to all processes of the job, as schedulers send it; in mixed precision, where gradients are clipped."""
     job = ["data.num_workers=1", "trainer.precision=bf16-mixed", "trainer.max_epochs=1000", f"runs={tmp_path}"]
     process = subprocess.Popen(
-        [sys.executable, "train.py", *corpus_overrides, *QUICK, *job],
+        [python, "train.py", *corpus_overrides, *QUICK, *job],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     said = []
@@ -56,7 +65,7 @@ def test_a_job_that_is_told_to_end_keeps_its_last_step(corpus_overrides, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def finished_run(killed_run) -> Path:
+def finished_run(killed_run, run) -> Path:
     """The killed run, resumed from a truncated newest checkpoint and let to its end."""
     checkpoints = sorted((killed_run / "checkpoints").glob("last*.ckpt"), key=lambda path: path.stat().st_mtime)
     step = int(checkpoints[-1].stem.partition("step=")[2])
@@ -104,7 +113,7 @@ def test_wandb_holds_losses_config_and_playable_predictions(finished_run):
     assert sum(path.read_bytes()[:4] == b"RIFF" for path in staged) >= 4
 
 
-def test_evaluate_export_and_transcribe(finished_run, corpus, tmp_path):
+def test_evaluate_export_and_transcribe(finished_run, run, corpus, tmp_path):
     nemo, manifest = finished_run / "model.nemo", corpus / "test.jsonl"
     bundle = tmp_path / "bundle"
     said = run("export.py", f"model={nemo}", f"out={bundle}", f"manifest={manifest}", "licence=Apache-2.0").stdout
@@ -128,7 +137,7 @@ def test_evaluate_export_and_transcribe(finished_run, corpus, tmp_path):
     )
 
 
-def test_bad_data_is_refused_before_training(corpus, tmp_path):
+def test_bad_data_is_refused_before_training(run, corpus, tmp_path):
     lines = (corpus / "train.jsonl").read_text().splitlines()
     broken = json.loads(lines[3]) | {"text": "What? 7"}
     lines = [

@@ -77,6 +77,24 @@ def test_borders_lie_in_the_pauses_and_nothing_overlaps():
     assert aligned.missing == [] and aligned.unspoken == 0
 
 
+def test_a_recording_in_which_nothing_is_found():
+    samples, _ = recording(TEXTS, PAUSES)
+    for part in (samples[:641], samples[:700]):
+        aligned = found(part, TEXTS)
+        assert aligned.segments == [] and len(aligned.missing) == len(TEXTS)
+
+
+def test_every_segment_lasts():
+    """Letters alone among others, without pauses."""
+    rng = np.random.default_rng(0)
+    for _ in range(15):
+        texts = ["".join(rng.choice([*"abe"], rng.integers(1, 4))) for _ in range(6)]
+        samples, _ = recording(texts, rng.choice([0.0, 0.01, 0.04], 7).tolist())
+        aligned = found(samples, texts[:3] + ["zq"] + texts[3:-1], 0.0)
+        assert all(one.end - one.begin >= 0.01 for one in aligned.segments)
+        assert all(one.end <= other.begin for one, other in zip(aligned.segments, aligned.segments[1:], strict=False))
+
+
 def test_text_that_nobody_spoke_is_not_found_and_its_neighbours_stay():
     samples, known = recording(TEXTS, PAUSES)
     aligned = found(samples, [*TEXTS[:2], "these words were never said", *TEXTS[2:]])
@@ -251,6 +269,8 @@ def test_errors_are_sentences(talks, tmp_path, monkeypatch, capsys):
     ):
         with pytest.raises(ConfigError, match=said):
             pair(one, other)
+    (sound / "a.pdf").write_text("slides")
+    assert "a.pdf" not in [path.name for both in pair(sound, text).found for path in both]
     soundfile.write(sound / "a.wav", np.zeros(100), RATE)
     with pytest.raises(ConfigError, match="have one transcript"):
         pair(sound, text)

@@ -65,7 +65,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best_before(tmp_pat
     trainer, error = fitted(tmp_path, Scripted([1.0, 1.0, value, 1.0], [0.5, 0.4]))
     assert error.step == 3
     assert "diverged at step 3: the loss is " in str(error)
-    assert "learning rate 0.1" in str(error)
+    assert "It was at learning rate 0.1, norm of the gradient " in str(error)
     assert "norm of the gradient one step before 1.41" in str(error)
     (kept,) = tmp_path.glob("*.ckpt")
     assert kept.name == "best-step=2.ckpt"
@@ -206,6 +206,7 @@ def test_a_real_run_keeps_the_best_weights_from_before_and_names_what_it_heard(r
 
     error, folder = run(4)
     assert "Training diverged at step 5: the loss is nan. It was at learning rate " in str(error)
+    assert ", norm of the gradient nan, norm of the gradient one step before " in str(error)
     assert "model.nemo holds the best weights from before, of step 3." in str(error)
     assert f"python train.py resume={folder} optim.lr=" in str(error)
     named = error.record["utterances"]

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -25,8 +24,8 @@ TINY = [
 ]
 
 
-def start(*arguments: str, **environment: str) -> subprocess.Popen:
-    command = [sys.executable, "train.py", "-m", *arguments]
+def start(python: str, *arguments: str, **environment: str) -> subprocess.Popen:
+    command = [python, "train.py", "-m", *arguments]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -56,12 +55,12 @@ def test_several_values_are_checked_one_by_one_and_need_the_switch():
         check_overrides("train", ["--multirun", "optim.rate=1e-3,3e-3"])
 
 
-def test_two_runs_at_a_time_on_this_machine(corpus_overrides, tmp_path):
+def test_two_runs_at_a_time_on_this_machine(corpus_overrides, tmp_path, python):
     runs = tmp_path / "runs"
     said = ended(
         start(
-            "launcher=local_parallel", "optim.lr=1e-3,3e-3", *corpus_overrides, *TINY, f"runs={runs}", "threads=1",
-            "trainer.max_steps=3",
+            python, "launcher=local_parallel", "optim.lr=1e-3,3e-3", *corpus_overrides, *TINY, f"runs={runs}",
+            "threads=1", "trainer.max_steps=3",
         ),
         runs,
     )  # fmt: skip
@@ -87,10 +86,10 @@ def test_jobs_are_started_with_the_switch_where_there_is_a_slurm(monkeypatch, tm
     check_launcher(["launcher=local"])
 
 
-def test_what_sbatch_is_asked_for(tmp_path):
+def test_what_sbatch_is_asked_for(tmp_path, python):
     environment = {"PATH": install(tmp_path / "bin"), "FAKE_SLURM": "refuse"}
     process = start(
-        "launcher=slurm", "seed=1,2,3", "trainer.devices=4", "trainer.num_nodes=2", f"runs={tmp_path}/runs",
+        python, "launcher=slurm", "seed=1,2,3", "trainer.devices=4", "trainer.num_nodes=2", f"runs={tmp_path}/runs",
         "hydra.launcher.partition=gpu", "hydra.launcher.timeout_min=600", "hydra.launcher.constraint=h100",
         "+hydra.launcher.additional_parameters.reservation=speech", "hydra.launcher.setup=[module load cuda]",
         **environment,
@@ -108,11 +107,11 @@ def test_what_sbatch_is_asked_for(tmp_path):
     assert script.index("module load cuda") < script.index("srun")
 
 
-def test_a_slurm_job_that_is_pre_empted_continues_by_itself(corpus_overrides, tmp_path):
+def test_a_slurm_job_that_is_pre_empted_continues_by_itself(corpus_overrides, tmp_path, python):
     state, runs = tmp_path / "bin", tmp_path / "runs"
     path = install(state)
     process = start(
-        "launcher=slurm", *corpus_overrides, *TINY, f"runs={runs}", "trainer.max_steps=80", "threads=1",
+        python, "launcher=slurm", *corpus_overrides, *TINY, f"runs={runs}", "trainer.max_steps=80", "threads=1",
         "hydra.launcher.gpus_per_node=0", PATH=path,
     )  # fmt: skip
     deadline = time.monotonic() + PATIENCE

@@ -67,12 +67,12 @@ def test_on_another_machine_a_relaunched_trial_starts_from_what_was_swept(compos
     assert compose_config(*arguments) == config
 
 
-def test_a_preempted_trial_of_an_agent_continues_from_its_checkpoint(corpus_overrides, tmp_path):
+def test_a_preempted_trial_of_an_agent_continues_from_its_checkpoint(corpus_overrides, tmp_path, python):
     overrides = [*corpus_overrides, *SMALL, f"runs={tmp_path}", "trainer.max_time=null", "checkpoint.every_n_steps=2"]
     environment = os.environ | AGENT
 
     def launch(*arguments: str) -> str:
-        command = [sys.executable, "train.py", *arguments]
+        command = [python, "train.py", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

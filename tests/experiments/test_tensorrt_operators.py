@@ -27,7 +27,7 @@ GRAPHS = {
     "learned": [*SMALL, "frontend=learned"],
     "gru": [*SMALL, "encoder.recurrent.cell=gru"],
     "lstm": [*SMALL, "encoder.recurrent.cell=lstm"],
-    "hey_jetson": ["encoder=hey_jetson", *FEW],
+    "hey_jetson": ["encoder=hey_jetson", "encoder.recurrent.layers=2", *FEW],
     "streaming": ["encoder=hey_jetson_streaming", *FEW],
     "jasper": ["encoder=nemo_jasper_4x1"],
     "quartznet": ["encoder=nemo_quartznet"],

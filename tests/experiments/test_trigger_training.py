@@ -38,18 +38,17 @@ def cache(corpus, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(cache):
+def run(cache, python):
     """A finished run: the command as it is typed, stopped after one epoch, and continued by `resume`."""
     import subprocess
-    import sys
     from pathlib import Path
 
-    command = [sys.executable, "train.py", "--config-name", "trigger", *TINY, *cache]
+    command = [python, "train.py", "--config-name", "trigger", *TINY, *cache]
     first = subprocess.run([*command, "trainer.max_epochs=1"], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert first.returncode == 0, first.stdout + first.stderr
     (folder,) = Path(cache[-1].partition("=")[2]).glob("*/*")
     resumed = subprocess.run(
-        [sys.executable, "train.py", f"resume={folder}", "trainer.max_epochs=3"],
+        [python, "train.py", f"resume={folder}", "trainer.max_epochs=3"],
         cwd=ROOT, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

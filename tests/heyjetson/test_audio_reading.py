@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 import struct
 from unittest import mock
@@ -114,6 +115,24 @@ def test_joined_files_are_read_to_the_end(kind):
 def test_joined_mp3s_without_counts_are_read_to_the_end():
     data = uncounted_mp3(speechlike(2.0, RATE), RATE)
     assert read_sound(data * 2).seconds == pytest.approx(4.0, abs=0.25)
+
+
+def test_more_files_are_joined_than_calls_can_be_nested():
+    wav = by_soundfile(speechlike(0.01, 8000), 8000, "WAV")
+    assert len(read_sound(1200 * wav).samples) == 1200 * 80
+
+
+@pytest.mark.parametrize("rate", [8000, 11025])
+def test_a_caf_whose_last_packet_is_not_full_is_whole(rate, tmp_path, monkeypatch):
+    samples = speechlike(1.0, rate)
+    sound = by_pyav(samples, rate, "caf", "alac")
+    (tmp_path / "a.caf").write_bytes(sound)
+    assert read_sound(sound).missing == 0 and len(read_sound(sound).samples) == len(samples)
+    if shutil.which("ffmpeg"):
+        monkeypatch.setattr(pyav, "is_installed", lambda: False)
+        with open_sound(tmp_path / "a.caf", name="the clip") as stream:
+            assert sum(map(len, stream.blocks())) == len(samples) and not stream.missing
+            assert stream.reader == "ffmpeg"
 
 
 def test_files_of_other_rates_do_not_join():
@@ -269,6 +288,12 @@ def test_segments_that_are_not_there():
     assert read_sound(data, offset=0.5, duration=0.505).seconds == 0.5  # manifests round
 
 
+@pytest.mark.parametrize("part", [{"offset": np.nan}, {"offset": np.inf}, {"duration": np.inf}, {"duration": 1e-6}])
+def test_segments_that_cannot_be(part):
+    with pytest.raises(AudioError, match="no segment of"):
+        read_sound(by_soundfile(speechlike(0.1, 8000), 8000, "WAV"), **part)
+
+
 def test_sources(tmp_path):
     sound = speechlike(0.5, RATE)
     path = tmp_path / "UP.WAV"
@@ -289,6 +314,7 @@ def test_sources(tmp_path):
 
 
 def test_notes_are_in_the_log(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
     path = tmp_path / "killed.wav"
     path.write_bytes(lied("wav", 0))
     samples, rate = read(path)

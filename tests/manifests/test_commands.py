@@ -65,6 +65,12 @@ def test_check_mends_texts_and_durations(folder, capsys):
     assert "gone.wav: the audio file does not exist" in shown
     (mended,) = read_manifest(folder / "b.jsonl")
     assert (mended.text, mended.duration) == ("mister brown three times", 1.0)
+    (folder / "a.jsonl").write_text(json.dumps(rows[0] | {"text": "((Mr. Brown)) 3 times"}))
+    fix = ["check", str(folder / "a.jsonl"), "--fix", str(folder / "b.jsonl")]
+    assert main(fix) == 1 and "missing words" in capsys.readouterr().out
+    assert main([*fix, "--markup", "guesses"]) == 0
+    assert read_manifest(folder / "b.jsonl")[0].text == "mister brown three times"
+    assert main([*fix, "--without", "verbs"]) == 1 and "unknown steps verbs" in capsys.readouterr().err
 
 
 def test_split_filter_sample_and_merge(folder, capsys):

@@ -109,6 +109,8 @@ def test_what_is_finished_is_kept(tmp_path, monkeypatch):
     [
         "other sound, later",
         "other sound, earlier",  # unpacking an archive sets the times that are in it
+        "other sound, same time",  # copies of a corpus have one time in all files
+        "other folder",
         "other rate",
         "empty target",
         "cut target",
@@ -122,8 +124,13 @@ def test_what_is_not_finished_is_made_again(tmp_path, change):
     rate = 8000 if change == "other rate" else 16000
     if change.startswith("other sound"):
         soundfile.write(source, tone(16000, hertz=1000, seconds=1.5), 16000)
-        time = 10**9 + (1000 if change.endswith("later") else -1000)
+        time = 10**9 + {"later": 1000, "earlier": -1000, "same time": 0}[change.split(", ")[1]]
         os.utime(source, (time, time))
+    elif change == "other folder":  # another recording, as long and as old
+        source = tmp_path / "other" / "in.wav"
+        source.parent.mkdir()
+        soundfile.write(source, tone(16000, hertz=1000), 16000)
+        os.utime(source, (10**9, 10**9))
     elif change.endswith("target"):
         target.write_bytes(b"" if change == "empty target" else target.read_bytes()[:44])
         os.utime(target, (10**9, 10**9))
@@ -131,7 +138,9 @@ def test_what_is_not_finished_is_made_again(tmp_path, change):
     samples, found = soundfile.read(target)
     assert found == rate
     assert len(samples) / rate == seconds == duration(source)
-    assert loudest_frequency(samples, rate) == pytest.approx(1000 if change.startswith("other sound") else 440, abs=3)
+    assert loudest_frequency(samples, rate) == pytest.approx(
+        1000 if change.startswith(("other sound", "other folder")) else 440, abs=3
+    )
 
 
 def test_a_half_written_part_is_ignored(tmp_path):

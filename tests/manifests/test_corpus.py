@@ -383,3 +383,13 @@ def test_the_order_of_recordings_changes_no_split(tmp_path):
     for split in ("train", "validation", "test"):
         lines = [sorted((tmp_path / name / f"{split}.jsonl").read_text().splitlines()) for name in ("one", "two")]
         assert lines[0] == lines[1]
+
+
+def test_segments_that_lie_in_each_other_are_said_by_name(tmp_path):
+    soundfile.write(tmp_path / "talk.wav", np.random.default_rng(0).normal(0, 0.1, 32000), 16000)
+    parts = [
+        Recording(tmp_path / "talk.wav", "hi", ("train",), name, offset=offset, duration=1.0)
+        for name, offset in (("one", 0.0), ("two", 0.3))
+    ]
+    (line,) = build(parts, tmp_path / "out", CorpusOptions(validation=0, test=0)).shared
+    assert "another name too: 1 (two is one, for one)" in line

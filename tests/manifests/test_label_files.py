@@ -277,6 +277,13 @@ def test_tiers_of_words_are_joined(tmp_path):
     assert [one.speaker for one in textgrid(tiers(tmp_path, ("Words", HI))).segments[""]] == [None, None]
 
 
+def test_what_aligners_write_for_silence_is_no_word(tmp_path):
+    given = [(0, 100, "sp"), (100, 400, "hi"), (400, 500, "<p:>"), (500, 900, "there"), (3000, 3500, "spn")]
+    labels = textgrid(tiers(tmp_path, ("MAU", HI), ("ORT-MAU", given)))
+    assert [(one.start, one.text) for one in labels.segments[""]] == [(0.1, "hi there"), (3.0, "<unk>")]
+    assert labels.notes["intervals for silence passed over"] == 2
+
+
 def test_times_as_praat_writes_them(tmp_path):
     text = as_textgrid([(0, 1000, "a"), (1000, 2000, "b")])
     odd = text.replace("xmin = 0.0 \n            xmax", "xmin = 5e-05 \n            xmax")
@@ -349,7 +356,7 @@ def test_long_utterances_are_parted_at_their_longest_pauses():
 def test_ctm(tmp_path):
     text = (
         ";; comment\n\ntalk 1 11.34 0.2 YES 0.9\r\ntalk 1 11.54 0.2 <eps> 1.0\ntalk 1 11.60 0.30 YOU 0.8 lex anna\n"
-        "talk 1 0.5 0.5 first\ntalk 1 12.4 0.3 uh 0.5 noise null\nother A 1 1 word -6.76\n"
+        "talk 1 0.5 0.5 first\ntalk 1 12.4 0.3 uh 0.5 noise null\ntalk 1 12.8 0.3 sp\nother A 1 1 word -6.76\n"
     )
     (tmp_path / "a.ctm").write_bytes(text.encode())
     labels = ctm(tmp_path / "a.ctm", pause=0.5)
@@ -358,7 +365,7 @@ def test_ctm(tmp_path):
         "talk": [(0.5, 1.0, "first", None), (11.34, 11.54, "YES", None), (11.6, 11.9, "YOU", "anna")],
         "other": [(1.0, 2.0, "word", None)],
     }  # fmt: skip
-    assert labels.notes["entries for silence or noise passed over"] == 2
+    assert labels.notes["entries for silence or noise passed over"] == 3
     assert labels.segments["talk"][1].where.endswith("a.ctm:3")
 
 
@@ -366,13 +373,14 @@ def test_stm(tmp_path):
     text = (
         ';; CATEGORY "0" "" ""\ntalk 1 anna 0.5 2.0 <o,f0,female> hello  there\ntalk 1 ben 3 4 <unk> yes\n'
         "talk 1 inter_segment_gap 4 5 <o,,>\ntalk 1 ben 5 6 ignore_time_segment_in_scoring\n"
-        "talk 1 ben 6 7 i { do / don't } know\ntalk 1 ben 7 8\n"
+        "talk 1 ben 6 7 i { do / don't } know\ntalk 1 ben 7 8\ntalk 1 ben 8 9 <NA> i 'm here\n"
     )
     found = read(tmp_path / "a.stm", stm, text)
     assert [(one.text, one.speaker, one.passed_over) for one in found] == [
         ("hello  there", "anna", ""), ("<unk> yes", "ben", ""), ("", "inter_segment_gap", "segments not to be scored"),
         ("ignore_time_segment_in_scoring", "ben", "segments not to be scored"),
         ("i { do / don't } know", "ben", "segments with alternatives"), ("", "ben", ""),
+        ("i 'm here", "ben", ""),
     ]  # fmt: skip
     assert (found[0].start, found[0].end, found[0].where) == (0.5, 2.0, f"{tmp_path}/a.stm:2")
 

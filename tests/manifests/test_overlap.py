@@ -216,7 +216,7 @@ def test_case_ten_recordings_with_two_names(tmp_path, capsys):
     arguments = ["folder", str(folder), "--out", str(tmp_path / "out"), "--validation", "0.2", "--test", "0.2"]
     assert main(arguments) == 0
     shown = capsys.readouterr().out
-    assert "recordings that are there under another name too: 10 (b0.wav is a0.wav, for one); kept in one split" in shown
+    assert "recordings that are there under another name too: 10 (b0.wav is a0.wav, for one); kept in one" in shown
     homes = {
         name: {one.audio.stem for one in read_manifest(tmp_path / "out" / f"{name}.jsonl")}
         for name in ("train", "validation", "test")

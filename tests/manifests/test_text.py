@@ -1,6 +1,7 @@
 """A transcript becomes what is said, or is reported; nothing in between."""
 
 import json
+import re
 import string
 import time
 
@@ -87,7 +88,13 @@ SPOKEN = {
     "zero\u200bwidth\ufeff so\u00adft": "zerowidth soft",
     "no\u00a0break\tor\nline": "no break or line",
     "Cola™ ❤️ 😀 ok…": "cola ok",
-    "(well) d/e: _f_ *g*": "well d e f g",
+    # as tokenised corpora and British texts have them
+    "it 's what I 've said , don 't": "it's what i've said don't",
+    "he said 's' , rock 'n' roll": "he said s rock n roll",
+    "Mr Brown and Mrs Green, Dr X": "mister brown and misses green doctor x",
+    "Mr Brown": "mister brown",
+    "and/or": "and or",
+    "(well) d-e: _f_ *g*": "well d e f g",
     "": "",
     " \t\n": "",
     "...": "",
@@ -285,7 +292,7 @@ def test_spaces_are_spaces(words, between, before, after):
 @settings(deadline=None)
 @given(
     st.text(string.ascii_letters + " ,.;?!'\"-–—…éüñçøß’“”ﬁ", max_size=80).filter(
-        lambda text: "xxx" not in text.lower()
+        lambda text: "xxx" not in text.lower() and not re.search("[IVX]{2}", text)
     )
 )
 def test_english_sentences_fit(text):

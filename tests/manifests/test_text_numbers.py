@@ -130,6 +130,16 @@ I have 5. → i have five
 １２ → twelve
 100% → one hundred percent
 john@site.com → john at site dot com
+World War II, World War I and WWII → world war two world war one and world war two
+CHAPTER IX, part III → chapter nine part three
+I said I do → i said i do
+1234 km → one thousand two hundred and thirty four kilometers
+it cost 1234 dollars → it cost one thousand two hundred and thirty four dollars
+1500 miles in 1984 dollars → fifteen hundred miles in nineteen eighty four dollars
+3.10 pm → three ten pm
+Dec 25, Jan. 1st and 5 Mar 1998 → december twenty five january first and five march nineteen ninety eight
+I gave Jan 5 → i gave jan five
+"it is 5.5" → it is five point five
 """
 
 PAIRS = [tuple(map(str.strip, line.split("→"))) for line in SAID.strip().splitlines()]
@@ -140,6 +150,7 @@ US$5 5$ 5€ $-5 3m 3·m 5·x·3 2x4s 1920x1080 4x4x4 5k 5g 10A 1a 1e5 0x1F 2b A
 5,6,7 1·000 10·007 1.2.3.4 192.168.0.1 10:30:15 25:00 10:60 16:9 3:5 10s 100s the·5s 911 5.Next file5.txt
 5*3 2^3 ~5 5%% %5 the·%
 5/6/7 5km/x 3000rpm 5mhz and/5 and·/5 x⁵ ⁵ 1.5.5.5 €5/x
+Henry·VIII Ⅷ the·IV·drip XXI 5.5"·wide 5·1/2"·wide a·5½"·pipe 10·a.m.·-·11·a.m. 5·*·3
 5_000 utt_001 n5x5n55x555 5'er #a 5\\6 5|6 $5$ 5°° 1//2 1/2/3 /5 5/
 """.split()  # with · for a space
 

@@ -8,6 +8,7 @@ from heyjetson.engine import Engine as Model
 from heyjetson.formats import word_records
 from heyjetson.server.engines.base import Heard, mean_confidence
 from heyjetson.server.growing import Growing
+from heyjetson.server.settings import SOUND_SHARE
 from heyjetson.server.sound import Clip
 from heyjetson.server.work import Workers
 
@@ -34,7 +35,7 @@ class BundleEngine:
     async def transcribe(self, clip: Clip) -> Heard:
         """See `Engine.transcribe`; the time is that of the model, without that of waiting."""
         gone = threading.Event()
-        return await self.files.run(self._transcribe, clip, gone, gone=gone)
+        return await self.files.run(self._transcribe, clip, gone, more=SOUND_SHARE * clip.seconds, gone=gone)
 
     def _transcribe(self, clip: Clip, gone: threading.Event) -> Heard:
         growing = Growing(self.model, clip, self.model.decoder(self.scorer), gone)

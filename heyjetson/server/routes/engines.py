@@ -92,7 +92,7 @@ async def compare(
     chosen = chosen_engines(here, names or [name for name, engine in here.engines.items() if engine.local])
     clip = await read_clip(here, file)
     compared = await unless_gone(request, asyncio.gather(*(_compared(engine, clip) for engine in chosen)))
-    against = await asyncio.to_thread(_align, compared, " ".join(reference.split()))
+    against = await here.reads.run(_align, compared, " ".join(reference.split()))
     return Comparisons(seconds=round(clip.seconds, 3), against=against, engines=list(compared))
 
 

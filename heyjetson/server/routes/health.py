@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from heyjetson.server.errors import BusyError
+from heyjetson.server.errors import BusyError, RequestError
 from heyjetson.server.platform import Platform, platform
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -20,7 +20,9 @@ async def live() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(here: Annotated[Platform, Depends(platform)]) -> dict[str, str]:
-    """The models are loaded and the queue has room; 503 where it has none."""
+    """The models are loaded, work moves and the queue has room; 503 with the reason where one is not so."""
+    if trouble := here.trouble():
+        raise RequestError(503, f"The server is stuck. {trouble}", "stuck", {"Retry-After": "60"})
     if here.files.limit is not None and here.files.held >= here.files.limit:
         raise BusyError()
     return {"status": "ready", "model": here.model_name, "provider": here.engine.provider}

@@ -12,8 +12,9 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from heyjetson.server import metrics
+from heyjetson.server.access import client_of
 from heyjetson.server.connection import Connection
-from heyjetson.server.errors import BusyError, problem
+from heyjetson.server.errors import RequestError, problem
 from heyjetson.server.platform import platform_of
 
 PROTOCOL = "heyjetson"
@@ -26,13 +27,20 @@ router = APIRouter()
 async def listen(websocket: WebSocket) -> None:
     """Hear one client until it goes."""
     here = platform_of(websocket)
+    client = client_of(websocket, here.settings)
+    retry = {"Retry-After": str(RETRY)}
+    refusal = None
     if here.connections.full:
-        busy = BusyError(RETRY)
-        metrics.REFUSED.labels(busy.code).inc()
         told = f"All {here.connections.limit} live streams are in use: try again in {RETRY} s."
-        await websocket.send_denial_response(problem(503, told, busy.code, busy.headers))
+        refusal = RequestError(503, told, "busy", retry)
+    elif here.connections.has_all(client):
+        told = f"You have {here.connections.share} live streams open, as many as one client may have: close one first."
+        refusal = RequestError(429, told, "too_many_streams", retry)
+    if refusal:
+        metrics.REFUSED.labels(refusal.code).inc()
+        await websocket.send_denial_response(problem(refusal.status, str(refusal), refusal.code, refusal.headers))
         return
-    connection = Connection(websocket, here)
+    connection = Connection(websocket, here, client)
     with here.connections.added(connection):
         await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
         await connection.run()

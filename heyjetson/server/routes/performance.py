@@ -85,9 +85,9 @@ async def start(here: Here, wanted: Wanted) -> Started:
 
 
 @router.get("")
-def list_runs(here: Here) -> list[dict[str, Any]]:
+async def list_runs(here: Here) -> list[dict[str, Any]]:
     """All runs, the newest first, with progress and word error rates."""
-    return [_summary(here, run) for run in here.jobs.results.runs()]
+    return await here.reads.run(lambda: [_summary(here, run) for run in here.jobs.results.runs()])
 
 
 @router.get("/{run}.json", response_class=Response, responses={200: {"content": {"application/json": {}}}})
@@ -102,8 +102,12 @@ async def as_json(here: Here, run: Id) -> Response:
 
 
 @router.get("/{run}.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
-def as_csv(here: Here, run: Id) -> Response:
+async def as_csv(here: Here, run: Id) -> Response:
     """Every result of a run as a table: a line for each utterance and engine."""
+    return _file(await here.reads.run(_csv, here, run), f"performance-{run}.csv", "text/csv; charset=utf-8")
+
+
+def _csv(here: Platform, run: int) -> str:
     _found(here, run)
     rows = here.jobs.results.everything(run)
     out = io.StringIO()
@@ -111,7 +115,7 @@ def as_csv(here: Here, run: Id) -> Response:
     writer.writerow(rows[0] if rows else ("index",))
     for row in rows:
         writer.writerow([_cell(value) for value in row.values()])
-    return _file(out.getvalue(), f"performance-{run}.csv", "text/csv; charset=utf-8")
+    return out.getvalue()
 
 
 def _cell(value: Any) -> Any:
@@ -172,7 +176,7 @@ def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], l
 
 
 @router.get("/{run}/utterances")
-def list_utterances(
+async def list_utterances(
     here: Here,
     run: Id,
     engine: Annotated[str, Query(max_length=60, description="by whose results to sort and choose")] = "",
@@ -184,13 +188,15 @@ def list_utterances(
     limit: Annotated[int, Query(ge=1, le=200)] = 25,
 ) -> dict[str, Any]:
     """Utterances of a run with what each engine wrote, word by word against the truth; the worst first."""
+    asked = (sort, order == "descending", shown, search.strip(), offset, limit)
+    return await here.reads.run(_page, here, run, engine, asked)
+
+
+def _page(here: Platform, run: int, engine: str, asked: tuple[str, bool, str, str, int, int]) -> dict[str, Any]:
     names = [one["name"] for one in _found(here, run)["engines"]]
     if engine and engine not in names:
         raise RequestError(404, f"The run has no engine {engine[:60]!r}, it has {', '.join(names)}.", "not_found")
-    descending = order == "descending"
-    total, page = here.jobs.results.utterances(
-        run, engine or names[0], sort, descending, shown, search.strip(), offset, limit
-    )
+    total, page = here.jobs.results.utterances(run, engine or names[0], *asked)
     return {"total": total, "utterances": [_utterance(one, names) for one in page]}
 
 

@@ -12,12 +12,14 @@ from heyjetson.server.conversation import heard
 from heyjetson.server.documented import unchecked
 from heyjetson.server.errors import RequestError
 from heyjetson.server.platform import Platform, platform
-from heyjetson.server.sentiment import Said, analyse
+from heyjetson.server.sentiment import analyse, words_of
+from heyjetson.server.settings import SOUND_SHARE
 from heyjetson.server.sound import read_clip
 from heyjetson.server.work import unless_gone
 
 router = APIRouter(prefix="/v1/sentiment", tags=["sentiment"])
 Here = Annotated[Platform, Depends(platform)]
+WORDS = 50_000
 Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
 
 
@@ -43,16 +45,19 @@ async def sentiment(client: Request, here: Here, request: SentimentRequest) -> d
     if (request.text is None) == (request.words is None):
         raise RequestError(422, "Send either text or words: one of the two.", "invalid")
     if request.text is not None:
-        words = [Said(word) for word in request.text.split()]
+        words = words_of(request.text)
     else:
-        words = [
-            Said(" ".join(word.word.split()), word.start, max(word.start, word.end), word.channel)
-            for word in request.words or ()
-            if word.word.strip()
-        ]
+        words = []
+        for word in request.words or ():
+            words += words_of(word.word, word.start, max(word.start, word.end), word.channel)
+            if len(words) > WORDS:
+                break
+    if len(words) > WORDS:
+        raise RequestError(422, f"There are more than {WORDS} words in it: send it in parts.", "too_long")
     if not words:
         raise RequestError(422, "There is no word in it: nothing to analyse.", "empty")
-    return unchecked(await unless_gone(client, here.files.run(analyse, words)))
+    gone = threading.Event()
+    return unchecked(await unless_gone(client, here.texts.run(analyse, words, None, gone, gone=gone)))
 
 
 @router.post("/audio")
@@ -65,5 +70,6 @@ async def sentiment_of_audio(
     """Transcribe a recording, each channel by itself where two hold different sound, and analyse what is said."""
     clip = await read_clip(here, file)
     gone = threading.Event()
-    work = here.files.run(heard, here.engine, clip, channels, here.settings.scorer, gone, gone=gone)
+    more = SOUND_SHARE * clip.seconds * clip.samples.shape[1]  # each channel may be heard by itself
+    work = here.files.run(heard, here.engine, clip, channels, here.settings.scorer, gone, more=more, gone=gone)
     return unchecked(await unless_gone(request, work))

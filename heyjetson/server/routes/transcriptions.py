@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
@@ -14,14 +14,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 
 from heyjetson import formats
 from heyjetson.decode import Result, Word
-from heyjetson.server.errors import RequestError, told
-from heyjetson.server.growing import Deltas, GoneError, Growing
+from heyjetson.server.errors import GoneError, RequestError, told
+from heyjetson.server.growing import Deltas, Growing
 from heyjetson.server.options import hot_words_of
 from heyjetson.server.platform import Platform, platform
+from heyjetson.server.settings import SOUND_SHARE
 from heyjetson.server.sound import Clip, read_clip
 from heyjetson.server.work import unless_gone
 
-log = logging.getLogger("heyjetson.server")
 Format = Literal["json", "text", "verbose_json", "srt", "vtt"]
 CONTENTS: dict[str, Any] = {
     "application/json": {
@@ -65,21 +65,18 @@ async def transcribe(
     clip = await read_clip(here, file)
     growing = Growing(here.engine, clip, here.engine.decoder(here.settings.scorer, words))
     keeper = here.keeper if consent else None
+    notes = list(clip.notes)
 
     def kept(result: Result) -> Result:
-        if keeper:
-            try:
-                keeper.keep(clip, result.text)
-            except Exception:  # the client gets its text all the same
-                log.exception("A recording could not be kept.")
+        if keeper and not growing.gone.is_set() and (told := keeper.try_to_keep(clip, result.text)):
+            notes.append(told)  # the client gets its text all the same
         return result
 
-    more = noted(clip)
-    headers = {NOTES: " ".join(clip.notes).encode("ascii", "replace").decode()} if clip.notes else {}
     if stream:
-        return await _streamed(request, here, growing, kept, more, headers)
-    work = here.files.run(lambda: kept(growing.final()), gone=growing.gone)
+        return await _streamed(request, here, growing, kept, notes)
+    work = here.files.run(lambda: kept(growing.final()), more=SOUND_SHARE * clip.seconds, gone=growing.gone)
     result = await unless_gone(request, work)
+    more, headers = noted(clip, notes), _header(notes)
     if response_format == "text":
         return PlainTextResponse(result.text + "\n", headers=headers)
     if response_format in ("srt", "vtt"):
@@ -100,10 +97,14 @@ async def translate() -> None:
     raise RequestError(404, "Nothing is translated here: use /v1/audio/transcriptions.", "no_translation")
 
 
-def noted(clip: Clip) -> dict[str, Any]:
-    """What an answer says of a recording that is not as it should be: nothing of one that is."""
+def noted(clip: Clip, notes: Sequence[str]) -> dict[str, Any]:
+    """What an answer says of a recording that is not as it should be, or was not kept: nothing where all is well."""
     more: dict[str, Any] = {"missing_seconds": round(clip.missing, 3)} if clip.missing else {}
-    return more | ({"notes": list(clip.notes)} if clip.notes else {})
+    return more | ({"notes": list(notes)} if notes else {})
+
+
+def _header(notes: Sequence[str]) -> dict[str, str]:
+    return {NOTES: " ".join(notes).encode("ascii", "replace").decode()} if notes else {}
 
 
 def verbose(result: Result, seconds: float, granularities: list[Any]) -> dict[str, Any]:
@@ -150,18 +151,26 @@ async def _streamed(
     here: Platform,
     growing: Growing,
     kept: Callable[[Result], Result],
-    more: dict[str, Any],
-    headers: dict[str, str],
+    notes: Sequence[str],
 ) -> Response:
     """Server-sent events; what is wrong with the recording is still an answer of its own.
+
+    Args:
+        request: of the client.
+        here: the platform.
+        growing: the work.
+        kept: keeps the recording where that was agreed to, and may add a note.
+        notes: of the recording.
 
     Raises:
         BusyError: the queue is full.
         AudioError: there is nothing to transcribe.
+        DeadlineError: it took too long.
     """
     loop = asyncio.get_running_loop()
     waiting: asyncio.Queue[Item] = asyncio.Queue()
     begun: asyncio.Future[None] = loop.create_future()
+    headers = _header(notes)
 
     def begin(error: Exception | None) -> None:
         if not begun.done():
@@ -178,7 +187,7 @@ async def _streamed(
                     tell({"type": "transcript.text.delta", "delta": delta})
                 if result.final:
                     kept(result)
-                    tell({"type": "transcript.text.done", "text": result.text} | more)
+                    tell({"type": "transcript.text.done", "text": result.text} | noted(growing.clip, notes))
         except GoneError:
             pass
         except Exception as error:
@@ -189,8 +198,16 @@ async def _streamed(
     def tell(item: Item) -> None:
         loop.call_soon_threadsafe(waiting.put_nowait, item)
 
+    def given_up(future: Future[None]) -> None:
+        """The work was taken out of its thread's hands."""
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, RequestError):
+            loop.call_soon_threadsafe(begin, error)
+            tell(None)
+
     gone = growing.gone  # alone: what is sent must not keep the recording
-    future = here.files.submit(work)
+    future = here.files.submit(work, more=SOUND_SHARE * growing.clip.seconds, gone=gone)
+    future.add_done_callback(given_up)
     try:
         await unless_gone(request, begun)
     except BaseException:

@@ -11,8 +11,9 @@ from heyjetson.server.dataset import Dataset
 from heyjetson.server.documented import unchecked
 from heyjetson.server.platform import Platform, platform
 from heyjetson.server.routes.dataset import Chosen
+from heyjetson.server.settings import SOUND_SHARE
 from heyjetson.server.sound import read_clip
-from heyjetson.server.views import views
+from heyjetson.server.views import LONGEST_SECONDS, views
 from heyjetson.server.work import unless_gone
 
 router = APIRouter(prefix="/v1", tags=["views"])
@@ -23,7 +24,7 @@ Here = Annotated[Platform, Depends(platform)]
 async def views_of_file(request: Request, here: Here, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
     """Waveform, features, log-probabilities and prediction of a recording; its first minute."""
     clip = await read_clip(here, file)
-    work = here.files.run(views, here.engine, clip, here.settings.scorer)
+    work = here.files.run(views, here.engine, clip, here.settings.scorer, more=SOUND_SHARE * LONGEST_SECONDS)
     return unchecked(await unless_gone(request, work))
 
 
@@ -31,7 +32,8 @@ async def views_of_file(request: Request, here: Here, file: Annotated[UploadFile
 async def views_of_utterance(request: Request, here: Here, dataset: Chosen, index: int) -> dict[str, Any]:
     """The same of an utterance of a data set, with its truth aligned to the prediction."""
     dataset.get(index)
-    return unchecked(await unless_gone(request, here.files.run(_utterance, here, dataset, index)))
+    work = here.files.run(_utterance, here, dataset, index, more=SOUND_SHARE * LONGEST_SECONDS)
+    return unchecked(await unless_gone(request, work))
 
 
 def _utterance(here: Platform, dataset: Dataset, index: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ import pytest
 import uvicorn
 
 from heyjetson.server.app import create_app
+from heyjetson.server.run import bind, configuration
 from heyjetson.server.settings import Settings
-from heyjetson.server.sockets import OPTIONS
 
 PATIENCE = 60.0  # seconds a page may take on a busy machine
 
@@ -29,9 +28,9 @@ def served(settings: Settings, **options: Any) -> Iterator[str]:
         settings: of the server.
         options: of uvicorn.
     """
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", **OPTIONS | options))
+    listener = bind("127.0.0.1", 0)
+    config = configuration(create_app(settings), settings, listener, **{"log_level": "warning", **options})
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + PATIENCE

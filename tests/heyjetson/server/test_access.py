@@ -6,10 +6,11 @@ import time
 
 import httpx
 import pytest
+from starlette.requests import HTTPConnection
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from heyjetson.server.access import Access, accepted
+from heyjetson.server.access import Access, accepted, check
 from heyjetson.server.errors import RequestError
 from heyjetson.server.logs import JsonFormatter, is_news
 from heyjetson.server.settings import Settings
@@ -97,6 +98,66 @@ def test_other_names_are_refused(speech_folder, tmp_path):
         assert "does not answer under that name" in answer.json()["error"]["message"]
         assert httpx.get(f"{address}/v1/models", headers={"Host": "jetson.local:80"}).status_code == 200
         assert httpx.get(f"{address}/health/live").status_code == 200  # a supervisor knows the address alone
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),  # no browser
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Referer": "http://evil.example/page"}, 403),
+        ({"Referer": "{site}/explore"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": "{site}/explore"}, 403),
+    ],
+)
+def test_what_computes_is_for_our_own_pages_whatever_the_method(site, headers, status):
+    headers = {name: value.format(site=site) for name, value in headers.items()}
+    for path in ("/v1/models", "/v1/dataset", "/metrics"):
+        assert httpx.get(site + path, headers=headers).status_code == status
+    assert httpx.get(f"{site}/live", headers=headers).status_code == 200  # a link to a page computes nothing
+
+
+def test_a_foreign_picture_of_an_utterance_does_not_run_the_model(speech_folder, spoken, tmp_path, monkeypatch):
+    (tmp_path / "spoken.wav").write_bytes(spoken.read_bytes())
+    manifest = tmp_path / "data.jsonl"
+    manifest.write_text(json.dumps({"audio_filepath": "spoken.wav", "duration": 3.0, "text": "ab ba"}) + "\n")
+    runs = []
+    monkeypatch.setattr("heyjetson.server.routes.views.views", lambda *_: runs.append(1) or {})
+    with served(Settings(speech_folder, data=(manifest,), state=tmp_path / "state")) as address:
+        picture = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+        assert httpx.get(f"{address}/v1/dataset/data/0/views", headers=picture).status_code == 403
+    assert runs == []
+
+
+def test_addresses_are_names_where_the_settings_say_so(tmp_path):
+    def status(host: str, addresses: bool) -> int:
+        settings = Settings(tmp_path, hosts=("jetson.local",), addresses=addresses)
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", host.encode())]}
+        try:
+            check(HTTPConnection(scope), settings)
+        except RequestError as error:
+            return error.status
+        return 200
+
+    for host in ("192.168.1.20:8000", "[2001:db8::1]:8000"):
+        assert (status(host, True), status(host, False)) == (200, 400)
+    for host in ("evil.example:8000", "192.168.1.20.evil.example", ""):  # a name of another site's that points here
+        assert status(host, True) == 400
+
+
+@pytest.mark.parametrize(("proxies", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "203.0.113.9")])
+def test_only_a_named_proxy_is_believed(speech_folder, tmp_path, caplog, proxies, client):
+    settings = Settings(speech_folder, proxies=proxies, state=tmp_path)
+    with caplog.at_level(logging.INFO, "heyjetson.access"), served(settings) as address, httpx.Client() as ours:
+        for _ in range(2):  # the line of the first is written by then
+            ours.get(f"{address}/health/live", headers={"X-Forwarded-For": "203.0.113.9"})
+    assert caplog.records[0].fields["client"] == client
 
 
 def test_addresses_that_are_none_are_refused(site):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -387,6 +388,52 @@ def test_a_silent_client_is_told_and_its_words_are_not_lost(speech_folder, tmp_p
         while b"\x88" not in answer:  # the opcode of a close frame
             answer += raw.recv(4096)
         raw.close()
+
+
+def test_empty_messages_hold_no_stream(speech_folder, tmp_path):
+    with (
+        served(Settings(speech_folder, idle_seconds=0.3, state=tmp_path)) as site,
+        listening(site) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        stop = threading.Event()
+
+        def nothing() -> None:
+            with suppress(ConnectionClosed):
+                while not stop.wait(0.02):
+                    client.send(b"")
+
+        sending = pool.submit(nothing)
+        try:
+            assert "Nothing was received for 0.3 s" in events(client, "error")[-1]["message"]
+            assert ended(client)[1] == 1008
+        finally:
+            stop.set()
+        sending.result()
+
+
+def test_one_client_has_its_share_of_the_streams(speech_folder, tmp_path):
+    options = {"streams": 4, "keys": ("one", "two"), "state": tmp_path}
+    mine, other = ({"additional_headers": {"Authorization": f"Bearer {key}"}} for key in options["keys"])
+    with served(Settings(speech_folder, **options)) as site, listening(site, **mine), listening(site, **mine):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"{site.replace('http', 'ws')}/v1/listen", **mine)
+        assert refused.value.response.status_code == 429
+        assert b"You have 2 live streams open" in refused.value.response.body
+        with listening(site, **other) as client:  # there is room for others
+            client.send(pcm(trigger_fake.say("ab")))
+            assert texts(flushed(client)) == ["ab"]
+
+
+def test_work_of_a_stream_that_takes_too_long_is_told(speech_folder, tmp_path, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr("heyjetson.server.live.LiveSession.hear", lambda *_: go_on.wait(30))
+    settings = Settings(speech_folder, work_seconds=1.0, workers=2, state=tmp_path)
+    with served(settings) as site, listening(site) as client:
+        client.send(bytes(320))
+        told, code = ended(client)
+        assert (told["code"], code) == ("deadline", 1011)
+        go_on.set()
 
 
 def test_a_client_that_never_reads_is_given_up(speech_folder, tmp_path, monkeypatch):

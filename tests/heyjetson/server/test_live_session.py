@@ -8,7 +8,6 @@ import threading
 
 import numpy as np
 import pytest
-import uvicorn
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -18,7 +17,7 @@ from heyjetson.server.app import create_app
 from heyjetson.server.inbox import WAITING_BYTES, Ending, Inbox
 from heyjetson.server.live import ChangingDecoder, LiveSession
 from heyjetson.server.options import ListenOptions, changed_rules, hot_words_of
-from heyjetson.server.run import Server, bind
+from heyjetson.server.run import Server, bind, configuration
 from heyjetson.server.settings import Settings
 from heyjetson.server.whole import WholeStream
 from tests.heyjetson import trigger_fake
@@ -163,7 +162,8 @@ def test_a_session_works_on_a_model_of_whole_recordings(engine, monkeypatch):
 
 def test_the_end_of_the_server_gives_the_last_words(speech_folder, tmp_path):
     listener = bind("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(Settings(speech_folder, state=tmp_path)), log_level="warning")
+    settings = Settings(speech_folder, state=tmp_path)
+    config = configuration(create_app(settings), settings, listener, log_level="warning")
     server = Server(config, "", 20)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import threading
 
 import httpx
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import soundfile
 
 from heyjetson import Bundle, Engine
+from heyjetson.server import sentiment
 from heyjetson.server.conversation import alike, heard
-from heyjetson.server.sentiment import Said, analyse, sentences
+from heyjetson.server.errors import GoneError
+from heyjetson.server.sentiment import SCORES, Said, analyse, sentences, words_of
 from heyjetson.server.sound import Clip
 from tests.heyjetson import trigger_fake
 
@@ -48,6 +51,36 @@ def test_long_sentences_are_cut_at_their_longest_pause():
     cut = sentences([*words[:18], *later])
     assert [len(part) for part in cut] == [18, 22]
     assert all(len(part) <= 25 for part in sentences(Said("word") for _ in range(1000)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 10_000, "\N{GRINNING FACE}" * 2_000, "good " * 500, "but " * 500 + "a-" * 5_000, "\N{CAT FACE}x" * 500],
+)
+def test_what_vader_is_given_is_bounded(monkeypatch, text):
+    """Its time grows with the square of that."""
+    analyser = sentiment._analyser()
+    given = []
+
+    def scores(sentence: str) -> dict[str, float]:
+        given.append(sentence)
+        return dict.fromkeys(SCORES, 0.0)
+
+    monkeypatch.setattr(analyser, "polarity_scores", scores)
+    found = analyse(words_of(text))
+    assert " ".join(part["text"] for part in found["sentences"]) == " ".join(text.split())  # all of it is shown
+    for sentence in given:
+        words = sentence.split()
+        assert len(words) <= 25
+        assert all(len(word) <= 40 for word in words)
+        assert all(sum(character in analyser.emojis for character in word) <= 1 for word in words)
+
+
+def test_analysis_that_nobody_waits_for_ends():
+    gone = threading.Event()
+    gone.set()
+    with pytest.raises(GoneError):
+        analyse(words_of("so good"), gone=gone)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +219,15 @@ def test_what_cannot_be_analysed_is_refused(site, body):
     answer = httpx.post(f"{site}/v1/sentiment", json=body)
     assert answer.status_code == 422
     assert answer.json()["error"]["message"]
+
+
+def test_words_that_hold_many_are_counted_as_many(site):
+    word = {"start": 0.0, "end": 1.0}
+    found = httpx.post(f"{site}/v1/sentiment", json={"words": [{"word": "good day", **word}, {"word": "bye", **word}]})
+    assert found.json()["sentences"][0]["words"] == 3
+    many = httpx.post(f"{site}/v1/sentiment", json={"words": [{"word": "a " * 100, **word}] * 1001})
+    assert many.status_code == 422
+    assert "more than 50000 words" in many.json()["error"]["message"]
 
 
 def test_odd_words_do_no_harm(site):

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from heyjetson.cli import main
+from heyjetson.cli import main, parser
 from heyjetson.commands import serve
 from tests.conftest import ROOT
+from tests.heyjetson.server.running import served
 
 PATIENCE = 60
 
@@ -140,6 +141,8 @@ def test_https(speech_folder, tmp_path):
         (["--certificate", "a.pem"], "belong together"),
         (["--certificate", "a.pem", "--private-key", "b.pem"], "cannot be used for https"),
         (["--key-file", "none.txt"], "cannot be read"),
+        (["--proxy", "*"], "--proxy * is no address"),
+        (["--connections", "1"], "--connections must be at least 16"),
         (["--host", "203.0.113.9"], "Nothing can listen on 203.0.113.9"),
         (["--trigger", "none"], "none"),
     ],
@@ -171,7 +174,8 @@ def test_an_open_server_is_warned_of(speech_folder, capsys, monkeypatch):
     assert main(["serve", str(speech_folder), "--host", "0.0.0.0", "--proxy", "10.0.0.1"]) == 0
     assert capsys.readouterr().err == ""
     assert (given[1].keys, given[1].proxies, given[1].hosts) == (("one", "two"), ("10.0.0.1",), ())
-    assert given[0].hosts == ()  # it was meant for others
+    assert {"localhost", "127.0.0.1", socket.gethostname().lower()} <= set(given[0].hosts)  # DNS rebinding
+    assert given[0].addresses and not given[1].addresses
 
 
 def test_an_open_server_of_this_machine_answers_to_its_own_names(speech_folder, monkeypatch):
@@ -181,10 +185,29 @@ def test_an_open_server_of_this_machine_answers_to_its_own_names(speech_folder, 
     assert main(["serve", str(speech_folder)]) == 0
     assert main(["serve", str(speech_folder), "--host-name", "Jetson.local"]) == 0
     assert set(given[0].hosts) == {"localhost", "127.0.0.1", "::1"}
-    assert given[1].hosts == ("jetson.local",)
+    assert set(given[1].hosts) == {"jetson.local", "localhost", "127.0.0.1", "::1"}
+    assert not given[0].addresses
+    assert (given[0].proxies, given[0].connections) == ((), 1024)
 
 
-def test_keys_of_a_file(tmp_path):
+def test_a_server_for_others_without_keys_answers_to_no_other_name(speech_folder, tmp_path, monkeypatch):
+    monkeypatch.delenv(serve.KEYS, raising=False)
+    command = ["serve", str(speech_folder), "--host", "0.0.0.0", "--state", str(tmp_path)]
+    with served(serve.settings_of(parser().parse_args(command))) as address:
+        port = address.rpartition(":")[2]
+        names = {"127.0.0.1": 200, "localhost": 200, socket.gethostname(): 200, "evil.example": 400}
+        for name, status in names.items():
+            answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers={"Host": f"{name}:{port}"})
+            assert answer.status_code == status
+        assert "start it with --host-name" in answer.json()["error"]["message"]
+
+
+def test_keys_of_a_file(tmp_path, capsys):
     file = tmp_path / "keys"
     file.write_text("# ours\n\n first \nsecond\n")
+    file.chmod(0o600)
     assert serve.keys_of(file, "third") == ("first", "second", "third")
+    assert capsys.readouterr().err == ""
+    file.chmod(0o644)
+    assert serve.keys_of(file, "") == ("first", "second")
+    assert f"chmod 600 {file}" in capsys.readouterr().err

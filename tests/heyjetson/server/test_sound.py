@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -99,12 +98,48 @@ def test_a_process_that_dies_takes_one_request_with_it(decoders, monkeypatch):
     assert decode(decoders, written(noise())).seconds == 1.0
 
 
+def killed(made: Decoders, number: int) -> RequestError:
+    """What is told where every process that decodes ends by a signal."""
+    ends = f"import os, resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.kill(os.getpid(), {number})"
+    command = [sys.executable, "-S", "-c", ends]
+    made._spawn = lambda: subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        with pytest.raises(RequestError) as error:
+            decode(made, written(noise()))
+    finally:
+        made.close()
+    return error.value
+
+
+def test_a_process_that_is_killed_twice_is_not_the_files_fault(tmp_path):
+    error = killed(Decoders(Settings(tmp_path), 16000), signal.SIGKILL)
+    assert (error.status, error.code) == (503, "decoder_killed")
+    assert "was killed twice" in str(error)
+    error = killed(Decoders(Settings(tmp_path), 16000), signal.SIGSEGV)
+    assert (error.status, error.code) == (422, "broken")
+
+
+def test_a_process_that_cannot_be_started_is_not_the_files_fault(tmp_path, monkeypatch):
+    made = Decoders(Settings(tmp_path), 16000)
+
+    def spawn() -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(made, "_spawn", spawn)
+    with pytest.raises(RequestError) as error:
+        decode(made, written(noise()))
+    assert error.value.status == 503
+    made.close()
+
+
 def test_a_process_that_was_killed_while_idle_is_replaced(decoders):
     for _ in range(sound.PROCESSES + 1):
-        child = decoders._idle.get()
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        decoders._idle.put(child)
+        decode(decoders, written(noise()))  # there is one that is idle
+        idle = [decoders._idle.get() for _ in range(decoders._idle.qsize())]
+        for child in idle:
+            child.kill()
+            child.wait()
+            decoders._idle.put(child)
         assert decode(decoders, written(noise())).seconds == 1.0
 
 

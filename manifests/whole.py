@@ -1,0 +1,72 @@
+"""Files that are whole or not there: written beside their place, and on the disk before they take it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a limit on files
+PART = ".part"
+
+
+class NoRoomError(OSError):
+    """A file does not fit where it is to be written; what stood there before stands there still."""
+
+
+@contextmanager
+def whole_file(path: Path, needed: float = 0) -> Iterator[Path]:
+    """A path beside a file, to write it at; left without an error, the file takes its place.
+
+    A process that is killed, or a power that fails, leaves the file as it was or as it shall be, and perhaps
+    `NAME.part`, which the next one overwrites.
+
+    Args:
+        path: of the file; its folder is made.
+        needed: bytes, where they are known, for the message.
+
+    Raises:
+        NoRoomError: the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + PART)
+    try:
+        yield part
+        sync(part)
+        os.replace(part, path)
+        sync(path.parent)
+    except BaseException as error:
+        written = part.stat().st_size if part.exists() else 0
+        part.unlink(missing_ok=True)
+        if (cause := _no_room(error)) is not None:
+            raise _refusal(path, max(needed, written), cause) from error
+        raise
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _no_room(error: BaseException | None) -> OSError | None:
+    """The full disk behind an error, if that is what it is about."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _refusal(path: Path, needed: float, cause: OSError) -> NoRoomError:
+    free = shutil.disk_usage(path.parent).free
+    return NoRoomError(
+        f"{path.name} needs {max(needed / 1e6, 0.1):,.1f} MB in {path.parent}, which has {free / 1e6:,.1f} MB free "
+        f"({os.strerror(cause.errno or 0)}). It was not written; what was there before is untouched. Make room."
+    )
