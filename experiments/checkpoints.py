@@ -155,11 +155,12 @@ def newest_checkpoint(folder: Path) -> Path | None:
             if fault := damage(path):
                 raise CheckpointError(fault)
             state = read_checkpoint(path, mmap=True)
-            found.append((int(state["global_step"]), validated(state), path.stat().st_mtime, path))
+            place = int(state["global_step"]), validated(state), path.stat().st_mtime, path
             if name := spoilt_weight(state["state_dict"]):
-                found.pop()
                 print(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
                 passed += 1
+            else:
+                found.append(place)
         except ForeignError:
             raise
         except (CheckpointError, KeyError) as error:
