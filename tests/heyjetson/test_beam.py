@@ -121,12 +121,12 @@ def test_flashlight_finds_the_same(make_scorer, language_model):
 @pytest.mark.parametrize("unit", [None, "word", "character"])
 def test_pieces_give_the_whole(make_scorer, unit):
     scorer = make_scorer(unit, LABELS) if unit else None
-    options = BeamOptions(beam_size=12, longest_open=40)
+    options = BeamOptions(beam_size=12, longest_open=24)  # texts are settled twice, and some of them early
 
-    @settings(deadline=None, max_examples=25)
-    @given(st.lists(st.integers(0, 120), max_size=12), st.integers(0, 10**6), st.booleans())
+    @settings(deadline=None, max_examples=12)
+    @given(st.lists(st.integers(0, 72), max_size=12), st.integers(0, 10**6), st.booleans())
     def holds(cuts, seed, hot):
-        log_probs = outputs(120, seed)
+        log_probs = outputs(72, seed)
         hot_words = HOT if hot else None
         whole = make_decoder(LABELS, BLANK, 0.04, scorer=scorer, hot_words=hot_words, n_best=3, options=options)
         whole.feed(log_probs)
@@ -145,10 +145,10 @@ def test_pieces_give_the_whole(make_scorer, unit):
     holds()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(st.integers(0, 10**6))
 def test_settling_changes_nothing(seed):
-    log_probs = outputs(100, seed)
+    log_probs = outputs(70, seed)
     results = []
     for every in (1, 10, 10**9):
         with pytest.MonkeyPatch.context() as patch:
@@ -231,14 +231,14 @@ def test_memory_is_bounded(make_scorer, unit, sharpness, monkeypatch):
     )  # fmt: skip
     assert isinstance(decoder, BeamDecoder)
     sizes = []
-    for block in range(12):
-        decoder.feed(outputs(320, block, sharpness=sharpness))
-        decoder.feed(np.log(np.tile([0.001, 0.001, 0.001, 0.997], (320, 1))))  # silence
+    for block in range(4):
+        decoder.feed(outputs(160, block, sharpness=sharpness))
+        decoder.feed(np.log(np.tile([0.001, 0.001, 0.001, 0.997], (160, 1))))  # silence
         guide = decoder.guide
         sizes.append(len(decoder._texts) + len(decoder._longer) + len(decoder._spoken) + len(guide._states))
         if guide.ngram:
             sizes[-1] += len(guide.ngram._states)
-    assert max(sizes) < 3000
+    assert max(sizes) < 200  # one that is left a frame would be 320 more after each block
     assert len(decoder.words()) > 5 or sharpness < 1
     times = [time for word in decoder.words() for time in (word.start, word.end)]
     assert times == sorted(times)
