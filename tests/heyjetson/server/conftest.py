@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,14 @@ from heyjetson.server.settings import Settings
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.engines_fake import fake_engines
 from tests.heyjetson.server.running import browsing, complaints, served
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_read_once() -> Iterator[None]:
+    """httpx reads the certificates of all authorities for each client, 40 ms for each `httpx.get` of http://127.0.0.1."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(scope="session")
