@@ -36,8 +36,11 @@ MEANINGS = {
     429: "Too many requests: try again after Retry-After.",
     503: "Busy: try again after Retry-After.",
 }
+# Named once as a model and else by what FastAPI calls it: it builds a validator for each model of each route.
+_SHOWN = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": meaning} for status, meaning in MEANINGS.items()
+    status: {"description": meaning} | ({"model": Problem} if status == 422 else {"content": _SHOWN})
+    for status, meaning in MEANINGS.items()
 }
 
 
