@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from heyjetson.privacy import WORKSTATION
 
@@ -21,6 +22,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the entry points set it, b
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // workers, 1)))
 
+settings.register_profile("suite", deadline=None)  # of a busy machine's clock no example can be judged
+settings.load_profile("suite")
 LEFT = ("HEYJETSON_", "WANDB_DATA_DIR")  # what runs leave in the environment of their process
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -33,6 +36,7 @@ SLOW = (
     "custom_modules/test_ladder.py",
     "end_to_end/test_two_processes.py",
     "test_notebooks.py",
+    "privacy/test_privacy.py",
     "experiments/test_launchers.py",
     "experiments/test_sweep.py",
     "experiments/test_compare_page.py",
@@ -66,6 +70,7 @@ SLOW = (
     "experiments/test_compare_judge.py",
     "experiments/test_tracking_sync.py",
     "heyjetson/server/test_serve.py",
+    "heyjetson/server/test_deadlines.py",
     "custom_modules/test_streaming.py",
     "heyjetson/server/test_pages_common.py",
     "heyjetson/server/test_transcriptions.py",

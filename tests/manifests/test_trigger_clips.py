@@ -27,10 +27,12 @@ def sound(seconds: float = 0.6, tone: float = 0.2, name: str = "tone") -> Sound:
     return Sound(samples, margin, margin + length, name)
 
 
+RNG = np.random.default_rng(0)
+BACKGROUNDS = [(3000 * RNG.standard_normal(size)).astype(np.int16) for size in (6400, 3200, 400_000)]
+
+
 def pools(**changes) -> Pools:
-    rng = np.random.default_rng(0)
-    backgrounds = [(3000 * rng.standard_normal(size)).astype(np.int16) for size in (6400, 3200, 400_000)]
-    made = Pools({"one": [sound(), sound(0.8)], "two": [sound(0.5, 0.5)]}, [sound(0.4, 0.9, "near")], backgrounds)
+    made = Pools({"one": [sound(), sound(0.8)], "two": [sound(0.5, 0.5)]}, [sound(0.4, 0.9, "near")], BACKGROUNDS)
     return replace(made, **changes)
 
 

@@ -33,15 +33,15 @@ def check(lengths, size, margin, rng):
     return placement
 
 
-def test_ten_thousand_random_clips():
+def test_thousands_of_random_clips():
     rng = np.random.default_rng(1)
     left_out = 0
-    for _ in range(10_000):
+    for _ in range(4000):
         size = int(rng.integers(1, 2000))
         # From crumbs to words longer than the clip, and more of them than it can hold.
         lengths = rng.integers(1, max(int(size * rng.choice([0.1, 0.3, 1.3])), 2), rng.integers(0, 12)).tolist()
         left_out += len(check(lengths, size, int(rng.integers(0, max(size // 4, 1))), rng).left_out)
-    assert left_out > 5000
+    assert left_out > 2000
 
 
 @given(st.lists(st.integers(1, 60), max_size=8), st.integers(0, 100), st.integers(0, 30), st.integers(0, 2**32 - 1))
