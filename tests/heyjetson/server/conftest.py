@@ -18,9 +18,11 @@ from tests.heyjetson.server.running import browsing, complaints, served
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _authorities_read_once() -> Iterator[None]:
-    """httpx reads the certificates of all authorities for each client, 40 ms for each `httpx.get` of http://127.0.0.1."""
+def _nothing_in_advance() -> Iterator[None]:
+    """No processes that decode where nothing is sent, and the certificates of all authorities are read once: httpx
+    does it for each client, which takes 40 ms of each `httpx.get`."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("heyjetson.server.app.DECODERS_AFTER", 3600.0)  # they start with the first upload, if one comes
         patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
         yield
 
@@ -61,15 +63,15 @@ def fake():
         yield fake
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
     """Where the browser's files go."""
     return tmp_path_factory.mktemp("browser")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def listening_browser(folder):
-    """A browser with a microphone, see `pages.write_microphone`."""
+    """A browser with a microphone, see `pages.write_microphone`; it takes seconds to start, so there is one."""
     from tests.heyjetson.server.pages import write_microphone
 
     with browsing(folder, write_microphone(folder)) as browser:

@@ -32,16 +32,17 @@ def until(driver: Any, condition: Any) -> Any:
 
 
 def write_microphone(folder: Path) -> Path:
-    """What a browser's microphone hears, over and over: `ab ba`, the wake word, and `aab`."""
+    """What a browser's microphone hears, over and over: `ab ba`, the wake word, and `aab`; each ends with a second
+    without a letter, which is more than `EndpointRules.silence`."""
     rate = MICROPHONE_RATE
     parts = [
-        trigger_fake.quiet(0.7, rate),
+        trigger_fake.quiet(0.3, rate),
         trigger_fake.say("ab ba", rate),
-        trigger_fake.quiet(1.2, rate),
-        trigger_fake.tone("hey jetson", 0.4, rate),
         trigger_fake.quiet(0.4, rate),
+        trigger_fake.tone("hey jetson", 0.4, rate),
+        trigger_fake.quiet(0.3, rate),
         trigger_fake.say("aab", rate),
-        trigger_fake.quiet(1.0, rate),
+        trigger_fake.quiet(0.7, rate),
     ]
     path = folder / "microphone.wav"
     soundfile.write(path, np.concatenate(parts), rate, subtype="PCM_16")

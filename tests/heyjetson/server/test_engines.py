@@ -18,7 +18,7 @@ from heyjetson.server.settings import Settings
 from heyjetson.server.sound import Clip
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.engines_fake import KEY
-from tests.heyjetson.server.running import browsing, complaints, served
+from tests.heyjetson.server.running import PATIENCE, complaints, served
 
 CLIP = Clip(trigger_fake.say("ab ba")[:, None].repeat(2, axis=1), trigger_fake.RATE)
 
@@ -91,7 +91,7 @@ def test_a_failure_is_told_without_address_and_key(fake, caplog, how, told):
 
 def test_a_server_that_does_not_answer_is_left_after_a_while(fake):
     with pytest.raises(EngineError, match="did not answer within 1 s"):
-        heard(openai(fake, "hang", seconds=0.3))
+        heard(openai(fake, "hang", seconds=0.1))
 
 
 def test_a_server_that_is_not_there_is_told():
@@ -100,10 +100,11 @@ def test_a_server_that_is_not_there_is_told():
 
 
 def test_more_than_a_few_at_once_are_refused(fake):
-    engine = openai(fake, "hang", seconds=0.2)
+    engine = openai(fake, "hang", seconds=0.05)
+    clip = Clip(CLIP.samples[:800], CLIP.rate)
 
     async def many():
-        answers = await asyncio.gather(*(engine.transcribe(CLIP) for _ in range(30)), return_exceptions=True)
+        answers = await asyncio.gather(*(engine.transcribe(clip) for _ in range(30)), return_exceptions=True)
         await engine.close()
         return [getattr(answer, "code", "") for answer in answers]
 
@@ -256,7 +257,7 @@ def test_another_server_of_this_project_is_an_engine(speech_folder, site, spoken
     assert [word["word"] for word in by_name["other"]["words"]] == ["ab", "ba"]
 
 
-def test_the_page_compares(speech_folder, fake, spoken, tmp_path):
+def test_the_page_compares(driver, speech_folder, fake, spoken, tmp_path):
     manifest = tmp_path / "tones.jsonl"
     manifest.write_text(f'{{"audio_filepath": "{spoken}", "duration": 2.9, "text": "ab bb"}}\n')
     engines = (
@@ -264,11 +265,11 @@ def test_the_page_compares(speech_folder, fake, spoken, tmp_path):
         "far=openai:https://far.invalid/v1",
     )
     settings = Settings(speech_folder, data=(manifest,), engines=engines, state=tmp_path / "state")
-    with served(settings) as address, browsing(tmp_path) as driver:
+    with served(settings) as address:
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import Select, WebDriverWait
 
-        wait = WebDriverWait(driver, 30)
+        wait = WebDriverWait(driver, PATIENCE, 0.05)
         driver.get(f"{address}/compare")
         wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, "#utterance option"))
         boxes = {box.get_attribute("value"): box for box in driver.find_elements(By.CSS_SELECTOR, "#engines input")}
@@ -288,3 +289,4 @@ def test_the_page_compares(speech_folder, fake, spoken, tmp_path):
         wait.until(lambda _: "50.0 %" not in driver.find_element(By.ID, "columns").text)
         assert "ab ba" in driver.find_element(By.ID, "columns").text
         assert complaints(driver) == []
+        driver.get("about:blank")

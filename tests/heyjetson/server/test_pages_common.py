@@ -12,13 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from heyjetson import server
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server.pages import find, until
-from tests.heyjetson.server.running import browsing, served
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    with browsing(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
+from tests.heyjetson.server.running import served
 
 
 def test_a_key_is_asked_for_until_it_fits(driver, speech_folder, tmp_path):

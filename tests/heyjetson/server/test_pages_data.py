@@ -10,7 +10,7 @@ import soundfile
 
 from heyjetson.server.settings import Settings
 from tests.heyjetson import trigger_fake
-from tests.heyjetson.server.running import PATIENCE, browsing, complaints, served
+from tests.heyjetson.server.running import PATIENCE, complaints, served
 
 RATE = trigger_fake.RATE
 CHARTS = ["waveform", "log_spectrogram", "mel", "mfcc", "log_probs"]
@@ -73,17 +73,6 @@ def address(speech_folder, trigger_folder, tmp_path_factory):
     settings = Settings(speech_folder, trigger_folder, data=(folder,), state=tmp_path_factory.mktemp("state"))
     with served(settings) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory):
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def driver(downloads):
-    with browsing(downloads) as driver:
-        yield driver
 
 
 def until(driver, script: str, *given):
@@ -210,7 +199,7 @@ def test_pages_fit_a_phone(driver, address):
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_text_is_analysed_and_saved(driver, address, downloads):
+def test_a_text_is_analysed_and_saved(driver, address, folder):
     driver.get(f"{address}/sentiment")
     driver.find_element("css selector", "[name=source][value=text]").click()
     by_id(driver, "text").send_keys('It was <b>good</b>! The rest was terrible. =SUM(A1) is "odd".')
@@ -221,7 +210,7 @@ def test_a_text_is_analysed_and_saved(driver, address, downloads):
     assert not by_id(driver, "pace-figure").is_displayed()
     assert not driver.find_elements("css selector", "#sentences td b:not(.weighty)")
     by_id(driver, "csv").click()
-    saved = downloads / "text-sentiment.csv"
+    saved = folder / "text-sentiment.csv"
     until_file(driver, saved)
     rows = list(csv.reader(saved.read_text().splitlines()))
     assert rows[0][3] == "sentence"
@@ -236,7 +225,7 @@ def until_file(driver, path):
     WebDriverWait(driver, PATIENCE, 0.05).until(lambda _: path.is_file() and path.stat().st_size)
 
 
-def test_a_conversation_of_two_is_shown(driver, address, downloads, tmp_path):
+def test_a_conversation_of_two_is_shown(driver, address, folder, tmp_path):
     left = np.concatenate([trigger_fake.say("ab"), trigger_fake.quiet(2.6, seed=1)])
     right = np.concatenate([trigger_fake.quiet(1.5, seed=2), trigger_fake.say("ba a"), trigger_fake.quiet(0.7, seed=3)])
     soundfile.write(tmp_path / "talk.wav", np.stack([left[: 3 * RATE], right[: 3 * RATE]], axis=1), RATE)
@@ -253,8 +242,8 @@ def test_a_conversation_of_two_is_shown(driver, address, downloads, tmp_path):
     driver.find_elements("css selector", "#sentences button")[1].click()
     until(driver, "return document.getElementById('player').currentTime >= 1.5")
     by_id(driver, "json").click()
-    until_file(driver, downloads / "talk-sentiment.json")
-    saved = json.loads((downloads / "talk-sentiment.json").read_text())
+    until_file(driver, folder / "talk-sentiment.json")
+    saved = json.loads((folder / "talk-sentiment.json").read_text())
     assert saved["speakers"] == {"0": "Ada", "1": "Speaker 2"}
     assert saved["text"] == "ab ba a"
     assert not complaints(driver)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server.engines_fake import named
-from tests.heyjetson.server.running import PATIENCE, browsing, complaints, served
+from tests.heyjetson.server.running import PATIENCE, complaints, served
 from tests.heyjetson.server.tones import write_tones
 
 # While a run goes on the list of runs is drawn again and again: what one is at stays where it is.
@@ -25,15 +25,15 @@ const wait = setInterval(() => {
 """
 
 
-def test_the_page_runs_to_the_end(speech_folder, tmp_path, fake):
+def test_the_page_runs_to_the_end(driver, speech_folder, tmp_path, folder, fake):
     manifest = write_tones(tmp_path / "tones")
     engines = (f"twin={speech_folder}", *named(fake, "hang"))
     settings = Settings(speech_folder, data=(manifest,), engines=engines, state=tmp_path / "state")
-    with served(settings) as address, browsing(tmp_path) as driver:
+    with served(settings) as address:
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import Select, WebDriverWait
 
-        wait = WebDriverWait(driver, PATIENCE)
+        wait = WebDriverWait(driver, PATIENCE, 0.05)
 
         def shown(name: str) -> str:
             return driver.find_element(By.ID, name).text
@@ -56,7 +56,7 @@ def test_the_page_runs_to_the_end(speech_folder, tmp_path, fake):
         driver.find_element(By.CSS_SELECTOR, "#utterances button").click()
         wait.until(lambda _: (driver.find_element(By.ID, "player").get_property("duration") or 0) > 0.5)
         driver.find_element(By.ID, "csv").click()
-        wait.until(lambda _: list(tmp_path.glob("performance-*.csv")))
+        wait.until(lambda _: list(folder.glob("performance-*.csv")))
         # A run that does not end by itself is cancelled, and deleted.
         driver.find_element(By.CSS_SELECTOR, "#engines input[value=hang]").click()
         driver.find_element(By.ID, "start").click()
@@ -71,3 +71,4 @@ def test_the_page_runs_to_the_end(speech_folder, tmp_path, fake):
         driver.switch_to.alert.accept()
         wait.until(lambda _: len(driver.find_elements(By.CSS_SELECTOR, "#runs li")) == 1)
         assert complaints(driver) == []
+        driver.get("about:blank")

@@ -81,7 +81,7 @@ def test_several_files_and_a_broken_one(driver, site, spoken, tmp_path):
 def test_a_recording_from_the_microphone(driver, site):
     driver.get(site)
     find(driver, "#record").click()
-    until(driver, lambda _: find(driver, "#elapsed").text >= "0:04.0")
+    until(driver, lambda _: find(driver, "#elapsed").text >= "0:02.5")
     assert find(driver, "#meter").get_attribute("aria-valuetext")
     find(driver, "#record").click()
     until(driver, lambda _: all_of(driver, ".transcript"))
@@ -104,13 +104,13 @@ def test_a_recording_outlives_a_server_that_fails(driver, site, folder):
         "XMLHttpRequest.prototype.send = function fail() { setTimeout(() => this.onerror()); }"
     )
     find(driver, "#record").click()
-    until(driver, lambda _: find(driver, "#elapsed").text >= "0:04.0")
+    until(driver, lambda _: find(driver, "#elapsed").text >= "0:02.5")
     find(driver, "#record").click()
     until(driver, lambda _: "does not answer" in find(driver, "#results").text)
     again, save = all_of(driver, ".result .row:not(.head) button")
     save.click()
     until(driver, lambda _: (folder / "recording 1.wav").is_file())
-    assert soundfile.info(folder / "recording 1.wav").duration >= 4
+    assert soundfile.info(folder / "recording 1.wav").duration >= 2.5
     driver.execute_script("XMLHttpRequest.prototype.send = window.send")
     again.click()
     until(driver, lambda _: all_of(driver, ".transcript"))

@@ -21,8 +21,8 @@ PATH = "/v1/audio/transcriptions"
 
 @pytest.fixture(scope="module")
 def strict(speech_folder, tmp_path_factory):
-    """A server that takes little: 1 MiB, 600 s of sound, a second without a byte, 3 s in all."""
-    limits = {"upload_bytes": 2**20, "audio_seconds": 600.0, "idle_seconds": 1.0, "upload_seconds": 3.0}
+    """A server that takes little: 1 MiB, 600 s of sound, a second without a byte, 2 s in all."""
+    limits = {"upload_bytes": 2**20, "audio_seconds": 600.0, "idle_seconds": 1.0, "upload_seconds": 2.0}
     with served(Settings(speech_folder, state=tmp_path_factory.mktemp("state"), **limits)) as address:
         yield address
 
@@ -115,7 +115,8 @@ MULTIPART = "Content-Type: multipart/form-data; boundary=x\r\n"
 BEGUN = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
 
 
-def test_a_length_that_lies(strict, spoken):
+def test_a_length_that_lies(strict, spoken, monkeypatch):
+    monkeypatch.setattr(sockets, "LEFT_SECONDS", 0.3)
     answer = raw(strict, f"{MULTIPART}Content-Length: 99999999999", BEGUN)
     assert " 413 " in answer
     assert "larger than 1 MiB" in answer
