@@ -83,6 +83,7 @@ SLOW = (
     "manifests/test_corpora.py",
     "heyjetson/test_bundle.py",
     "heyjetson/test_commands.py",
+    "heyjetson/test_stream.py",
     "experiments/test_trigger_evaluation_benchmark.py",
     "heyjetson/server/test_document.py",
     "experiments/test_compare_runs.py",

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from benchmarks.race import LADDER, budget_overrides, chosen_entries, finished
 from benchmarks.race_results import MARKS, Training, family, figure, result, table, verdict, write
 from experiments.entry import ConfigError
+from tests.heyjetson.tensorrt_fake import make_bundle
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,10 @@ def test_entries_are_the_files_of_the_ladder():
 
 
 @pytest.fixture
-def race(bundle, tmp_path):
+def race(tmp_path):
     """Two entries, one of them trained twice, as runs leave them; the second makes twice as many errors."""
     generator = np.random.default_rng(0)
+    bundle = make_bundle(tmp_path / "bundle").folder
     trainings = []
     for name, seed, rate in (("hey_jetson_small", 1, 0.1), ("hey_jetson_small", 2, 0.1), ("nemo_quartznet", 1, 0.2)):
         folder = tmp_path / f"{name}-{seed}" / "run"

@@ -16,6 +16,7 @@ from heyjetson import AudioError, Bundle, EndpointRules, Engine, OptionError, Tr
 from heyjetson.awake import Awake
 from heyjetson.cli import main
 from heyjetson.detector import Detection
+from tests.heyjetson.tensorrt_fake import make_bundle
 from tests.heyjetson.trigger_fake import CHUNK, RATE, SHIFT, make_speech, make_trigger, quiet, say, tone
 
 
@@ -27,6 +28,11 @@ def wake(tmp_path_factory):
 @pytest.fixture(scope="module")
 def asr(tmp_path_factory):
     return make_speech(tmp_path_factory.mktemp("speech") / "asr").folder
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make_bundle(tmp_path_factory.mktemp("clips") / "clips").folder
 
 
 def as_int16(samples: np.ndarray) -> np.ndarray:
@@ -298,6 +304,7 @@ def test_a_word_within_what_is_said_is_part_of_it(loaded):
     assert heard(awake.feed(clip)) == ["computer", "abb"]
 
 
+@pytest.mark.slow
 def test_an_exported_model_after_the_word(wake, streaming_bundle):
     """It hears what a stream of its own hears that is fed from the word on."""
     time = np.arange(2 * RATE) / RATE

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from heyjetson.server import sockets
+from heyjetson.server import body, sockets
 from heyjetson.server.body import BodyLimits
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server import hostile
@@ -116,7 +116,7 @@ BEGUN = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r
 
 
 def test_a_length_that_lies(strict, spoken, monkeypatch):
-    monkeypatch.setattr(sockets, "LEFT_SECONDS", 0.3)
+    monkeypatch.setattr(body, "DRAINED_SECONDS", 0.3)
     answer = raw(strict, f"{MULTIPART}Content-Length: 99999999999", BEGUN)
     assert " 413 " in answer
     assert "larger than 1 MiB" in answer
