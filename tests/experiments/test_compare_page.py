@@ -93,7 +93,16 @@ def browser():
 
 @pytest.fixture
 def opened(browser, page):
-    """The page, freshly loaded; afterwards nothing may have gone wrong in it."""
+    """The page, loaded once: each test uses a part of its own. Afterwards nothing may have gone wrong in it."""
+    if browser.current_url != page.as_uri():
+        browser.get(page.as_uri())
+    yield browser
+    assert complaints(browser) == []
+
+
+@pytest.fixture
+def fresh(browser, page):
+    """The page, loaded anew."""
     browser.get(page.as_uri())
     yield browser
     assert complaints(browser) == []
@@ -204,6 +213,17 @@ def test_accuracy_against_cost_joins_what_nothing_beats(opened):
     assert all(bar > 0 for bar in bars)
 
 
+def test_sound_is_in_the_page_and_plays(opened):
+    players = opened.find_elements("css selector", "#list audio")
+    assert players and opened.execute_script("return data.sounds.length") == SOUNDS
+    opened.execute_script("arguments[0].play()", players[0])
+    until(opened, "document.querySelector('#list audio').currentTime > 0.05")
+    state = opened.execute_script(
+        "const one = document.querySelector('#list audio'); return [one.readyState, one.duration]"
+    )
+    assert state[0] >= 2 and state[1] == pytest.approx(0.5, abs=0.05)
+
+
 def expected(runs: Path, before: str, after: str) -> list[tuple[int, str]]:
     """Regressions from one run to another, the worst first."""
     found = []
@@ -215,49 +235,49 @@ def expected(runs: Path, before: str, after: str) -> list[tuple[int, str]]:
     return sorted((pair for pair in found if pair[0] > 0), reverse=True)
 
 
-def test_regressions_between_two_runs_come_worst_first(opened, runs):
-    pick(opened, "run-b", "3")
-    assert opened.find_element("css selector", "#run-a option:checked").text == "1 trial1"
-    assert opened.find_element("css selector", "#run-b option:checked").text == "4 trial0"
+def test_regressions_between_two_runs_come_worst_first(fresh, runs):
+    pick(fresh, "run-b", "3")
+    assert fresh.find_element("css selector", "#run-a option:checked").text == "1 trial1"
+    assert fresh.find_element("css selector", "#run-b option:checked").text == "4 trial0"
     wanted = expected(runs, "trial1", "trial0")
-    assert f"60 utterances: {len(wanted)} got worse" in opened.find_element("id", "difference").text
-    cards = opened.find_elements("css selector", "#list > li")
+    assert f"60 utterances: {len(wanted)} got worse" in fresh.find_element("id", "difference").text
+    cards = fresh.find_elements("css selector", "#list > li")
     assert len(cards) == 20 and wanted[0][1] in cards[0].text
     first = re.match(r"(\d+) → (\d+) errors", cards[0].text)
     assert int(first[2]) - int(first[1]) == wanted[0][0]
-    opened.find_element("id", "more").click()
-    assert len(opened.find_elements("css selector", "#list > li")) == min(40, len(wanted))
-    assert HOSTILE.replace(" ", "_") in opened.find_element("id", "list").text
+    fresh.find_element("id", "more").click()
+    assert len(fresh.find_elements("css selector", "#list > li")) == min(40, len(wanted))
+    assert HOSTILE.replace(" ", "_") in fresh.find_element("id", "list").text
 
 
-def test_filters_and_the_other_direction(opened, runs, sets):
-    pick(opened, "run-b", "3")
-    forth = opened.find_element("id", "difference").text
-    pick(opened, "test", "unseen")
-    pick(opened, "speaker", "speaker2")
-    pick(opened, "kind", "all")
+def test_filters_and_the_other_direction(fresh, runs, sets):
+    pick(fresh, "run-b", "3")
+    forth = fresh.find_element("id", "difference").text
+    pick(fresh, "test", "unseen")
+    pick(fresh, "speaker", "speaker2")
+    pick(fresh, "kind", "all")
     chosen = [line for line in sets["unseen"] if line.extra["speaker"] == "speaker2"]
-    cards = [card.text for card in opened.find_elements("css selector", "#list > li")]
+    cards = [card.text for card in fresh.find_elements("css selector", "#list > li")]
     assert len(cards) == len(chosen) and all("speaker2 · unseen" in card for card in cards)
-    pick(opened, "length", opened.find_elements("css selector", "#length option")[1].get_attribute("value"))
-    limit = float(re.search(r"under ([\d.]+) s", opened.find_element("css selector", "#length option:checked").text)[1])
-    assert len(opened.find_elements("css selector", "#list audio, #list .head")) >= sum(
+    pick(fresh, "length", fresh.find_elements("css selector", "#length option")[1].get_attribute("value"))
+    limit = float(re.search(r"under ([\d.]+) s", fresh.find_element("css selector", "#length option:checked").text)[1])
+    assert len(fresh.find_elements("css selector", "#list audio, #list .head")) >= sum(
         line.duration < limit for line in chosen
     )
     for select, value in (("test", ""), ("speaker", ""), ("length", "0-Infinity"), ("run-a", "3"), ("run-b", "0")):
-        pick(opened, select, value)
-    back = opened.find_element("id", "difference").text
+        pick(fresh, select, value)
+    back = fresh.find_element("id", "difference").text
     numbers = [re.findall(r"of (?:un)?seen: ([+−])([\d.]+) points", text) for text in (forth, back)]
     assert [size for _, size in numbers[0]] == [size for _, size in numbers[1]]
     assert {sign for sign, _ in numbers[0]} == {"+"} and {sign for sign, _ in numbers[1]} == {"−"}
 
 
-def test_words_stand_under_the_words_they_were_taken_for(opened, runs):
-    pick(opened, "run-b", "2")
+def test_words_stand_under_the_words_they_were_taken_for(fresh, runs):
+    pick(fresh, "run-b", "2")
     rows = {
         Path(row["audio"]).name: row for name in ("seen", "unseen") for row in rows_of(runs / "runs" / "trial3", name)
     }
-    card = opened.find_element("css selector", "#list > li")
+    card = fresh.find_element("css selector", "#list > li")
     row = rows[re.search(r"\d{5}\.wav", card.text)[0]]
     stacks = card.find_elements("css selector", ".words > .column")
     said = [stack.find_elements("css selector", ":scope > *") for stack in stacks[1:]]
@@ -270,17 +290,6 @@ def test_words_stand_under_the_words_they_were_taken_for(opened, runs):
     assert all(text.startswith(signs[kind[0]]) for kind, text in shown if kind)
     hidden = card.find_element("css selector", ".hidden").get_attribute("textContent")
     assert f"Reference: {row['reference']}." in hidden
-
-
-def test_sound_is_in_the_page_and_plays(opened):
-    players = opened.find_elements("css selector", "#list audio")
-    assert players and opened.execute_script("return data.sounds.length") == SOUNDS
-    opened.execute_script("arguments[0].play()", players[0])
-    until(opened, "document.querySelector('#list audio').currentTime > 0.05")
-    state = opened.execute_script(
-        "const one = document.querySelector('#list audio'); return [one.readyState, one.duration]"
-    )
-    assert state[0] >= 2 and state[1] == pytest.approx(0.5, abs=0.05)
 
 
 def test_colours_follow_the_scheme_and_a_phone_needs_no_sideways_scrolling(opened):
