@@ -146,6 +146,7 @@ def test_what_goes_wrong_is_said_in_a_sentence(folder, arguments, message, capsy
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow  # all of W&B is imported
 def test_a_wandb_table_is_written_offline(folder, capsys, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     main(["folder", str(folder / "clips"), "--out", str(folder / "made")])
