@@ -178,7 +178,8 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         _require_parity(model, parity, lengths, options)
         folder.mkdir()
         if options.target == "tensorrt":
-            record |= for_tensorrt(exact / record["graph"], folder / record["graph"], options.precision)
+            graph = folder / record["graph"]
+            record |= for_tensorrt(Bundle(exact), graph, options.precision, options.manifest)
         else:
             store(exact / record["graph"], folder / record["graph"], options.precision)
         write_manifest(folder, record)
