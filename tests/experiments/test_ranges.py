@@ -105,7 +105,8 @@ def test_what_a_recurrence_swallows_is_named_before_it(tmp_path, speech):
         require_range(onnx.load(bundle.graph), (), bundle, speech, np.inf)
 
 
-def test_sound_is_of_the_manifest_or_noise_at_all_levels(bundle, corpus):
+def test_sound_is_of_the_manifest_or_noise_at_all_levels(tmp_path, corpus):
+    bundle = bundle_of(tmp_path / "b", 1.0)
     heard = list(recordings(bundle, corpus / "test.jsonl"))
     assert heard and all(sound.dtype == np.float32 and sound.any() for sound in heard)
     levels = [float(np.abs(sound).max()) for sound in recordings(bundle, None)]
