@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import warnings
 from pathlib import Path
@@ -11,6 +12,10 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from custom_modules.schedule import BudgetAnnealing
 
 KEY = "resumption"
 RATES_SO_FAR = {"last_epoch", "_step_count", "_last_lr", "budget_used", "best", "num_bad_epochs", "cooldown_counter"}
@@ -230,7 +235,36 @@ def _rates(checkpoint: dict[str, Any], model: Any) -> None:
             group.update({key: value for key, value in made.items() if key not in ("params", "lr")})
     schedules = [model._scheduler["scheduler"]] if model._scheduler else []
     for saved, fresh in zip(checkpoint["lr_schedulers"], schedules, strict=False):
-        saved.update({key: value for key, value in fresh.state_dict().items() if key not in RATES_SO_FAR})
+        chosen = {key: value for key, value in fresh.state_dict().items() if key not in RATES_SO_FAR}
+        other = any(saved.get(key) != value for key, value in chosen.items())
+        saved.update(chosen)
+        if other and not isinstance(fresh, ReduceLROnPlateau | BudgetAnnealing):  # these go by what they are told
+            _follow(checkpoint["optimizer_states"][0], saved, fresh)
+
+
+def _follow(optimizer: dict[str, Any], saved: dict[str, Any], fresh: LRScheduler) -> None:
+    """Put rates where a run that had this schedule from its start would have them: step by step, as many go by the
+    rate before.
+
+    Args:
+        optimizer: state of a checkpoint.
+        saved: state of its schedule.
+        fresh: the schedule of the present configuration, not begun.
+    """
+    groups = [{key: value for key, value in group.items() if key != "params"} for group in fresh.optimizer.param_groups]
+    stand_in = SGD([{"params": [torch.zeros(1)]} for _ in groups], lr=0.0)
+    for group, made in zip(stand_in.param_groups, groups, strict=True):
+        group.update(made)
+    schedule = copy.copy(fresh)
+    schedule.optimizer = stand_in
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing is optimised
+        for _ in range(saved["last_epoch"]):
+            schedule.step()
+    saved.update(schedule.state_dict())
+    varied = set(groups[0]) & {"lr", "betas", "momentum"}  # a cyclic schedule moves the momentum against the rate
+    for group, made in zip(optimizer["param_groups"], stand_in.param_groups, strict=True):
+        group.update({key: made[key] for key in varied})
 
 
 def _move(saved: dict[str, Any], folder: str) -> None:

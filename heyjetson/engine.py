@@ -54,7 +54,7 @@ class Engine:
 
     Args:
         bundle: what to run.
-        threads: onnxruntime's threads within an operator; 1 leaves the other cores to others.
+        threads: onnxruntime's threads within an operator, for whole recordings; 1 leaves the other cores to others.
         provider: `auto`, `tensorrt`, `cuda` or `cpu`; see `heyjetson.runtime`.
 
     Attributes:
@@ -90,11 +90,14 @@ class Engine:
 
         Raises:
             StreamError: the bundle streams.
+            AudioError: samples that are not numbers: recurrences of onnxruntime's swallow them.
         """
         if self.bundle.streams:
             raise StreamError(f"{self.bundle.folder} streams: use `stream_log_probs`, or `stream` for text.")
         if length is None:
             length = np.full(len(samples), samples.shape[1])
+        if not np.isfinite(samples).all():
+            raise AudioError("The samples hold values that are not numbers: convert the recording again.")
         feed = {"samples": samples.astype(np.float32, copy=False), "length": length.astype(np.int64)}
         feed = {name: value for name, value in feed.items() if name in self._inputs}
         try:

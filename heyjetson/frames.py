@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from heyjetson.bundle import Bundle
+from heyjetson.errors import StreamError
+from heyjetson.steps import make_steps
 
 
 class FrameStream:
@@ -26,15 +28,13 @@ class FrameStream:
 
     def __init__(self, bundle: Bundle, session: Any, history: int = 0):
         manifest = bundle.manifest
-        self.session = session
         self.chunk: int = manifest["chunk_samples"]
         self.shift: int = manifest["shift_samples"]
         self.window: int = manifest["window"]
         self.history = history
         self.flushes = -(-manifest["lookahead_frames"] // manifest["chunk_frames"])
-        self._states: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in manifest["states"]}
-        self._outputs = [bundle.output, "valid", *(entry["output"] for entry in manifest["states"])]
-        self._inputs = {value.name for value in session.get_inputs()}
+        self.rate: int = manifest["sample_rate"]
+        self._steps = make_steps(bundle, session)
         self.reset()
 
     def reset(self, position: int = 0) -> None:
@@ -46,9 +46,7 @@ class FrameStream:
 
     def _restart(self) -> None:
         self.fresh = True
-        self._state = {
-            name: np.full(entry["shape"], entry["initial"], entry["dtype"]) for name, entry in self._states.items()
-        }
+        self._steps.restart()
 
     def rewind(self, samples: int) -> int:
         """Begin anew `samples` before the next step, as far as the history reaches.
@@ -88,13 +86,15 @@ class FrameStream:
 
         Returns:
             frames [T, V + 1] or [T, W], or None where there are not enough samples.
+
+        Raises:
+            StreamError: state or frames are no numbers; the state begins anew and the step's sound is lost.
         """
         samples = self.waiting()
         if samples is None:
             return None
-        frames = self._run(samples)
         self._advance(self.shift)
-        return frames
+        return self._run(samples)
 
     def finish(self) -> list[np.ndarray]:
         """Run what is left, then what the lookahead holds. Only `reset` may follow.
@@ -113,13 +113,13 @@ class FrameStream:
         return given
 
     def _run(self, samples: np.ndarray) -> np.ndarray:
-        length = np.array([len(samples)], np.int64)
-        if len(samples) < self.chunk:
-            samples = np.pad(samples, (0, self.chunk - len(samples)))
-        feed = {"samples": samples.astype(np.float32, copy=False)[None], "length": length, **self._state}
-        frames, valid, *states = self.session.run(
-            self._outputs, {name: value for name, value in feed.items() if name in self._inputs}
-        )
-        self._state = dict(zip(self._states, states, strict=True))
+        frames = self._steps.run(samples)
         self.fresh = False
-        return frames[0][valid[0] > 0]
+        if not self._steps.sound():
+            self._restart()
+            raise StreamError(
+                f"The model's state is no longer made of numbers after {self.position / self.rate:.2f} s: sound beyond "
+                "all measure, or a damaged or half-precision graph that overflows. The state was begun anew; feed on, "
+                "or export the model again with precision=fp32."
+            )
+        return frames

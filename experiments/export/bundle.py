@@ -37,7 +37,7 @@ from manifests.whole import sync
 TARGETS = ("onnx", "tensorrt", "triton")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
 CARD = "MODEL_CARD.md"
-CHUNKS = {"ctc_stream": 4, "trigger": 1}  # frames of a step: a trigger may not be late
+CHUNKS = {"ctc_stream": 4, "trigger": 2}  # frames of a step: one of 80 ms costs 0.6 times what two of 40 ms do
 UNCALIBRATED = {"smoothing": 0.12, "refractory": 1.0, "calibration": {}, "hours": 0.0}  # of a trigger
 
 
@@ -178,7 +178,8 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         _require_parity(model, parity, lengths, options)
         folder.mkdir()
         if options.target == "tensorrt":
-            record |= for_tensorrt(exact / record["graph"], folder / record["graph"], options.precision)
+            graph = folder / record["graph"]
+            record |= for_tensorrt(Bundle(exact), graph, options.precision, options.manifest)
         else:
             store(exact / record["graph"], folder / record["graph"], options.precision)
         write_manifest(folder, record)

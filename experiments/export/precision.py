@@ -47,6 +47,9 @@ def store(source: Path, out: Path, precision: str) -> None:
             values = constants.get(name)
             if values is None or values.dtype != np.float32 or values.size < SMALLEST:
                 continue
+            if (not axes or precision == "fp16") and not fits_half(values):
+                print(f"{name} is stored in float32: half precision does not hold its values.")
+                continue
             _remove(graph, name)
             del constants[name]  # a weight that two operators share is stored once
             expanded += (
@@ -57,6 +60,13 @@ def store(source: Path, out: Path, precision: str) -> None:
         graph.node.extend(nodes)
         onnx.checker.check_model(model)
     onnx.save(model, out)
+
+
+def fits_half(values: np.ndarray) -> bool:
+    """Whether half precision holds an array: none too large, and not all lost as too small."""
+    largest = float(np.abs(values).max(initial=0.0))
+    limits = np.finfo(np.float16)
+    return largest <= float(limits.max) and (largest == 0 or largest >= float(limits.smallest_normal))
 
 
 def _weights(graph: onnx.GraphProto) -> list[tuple[str, tuple[int, ...]]]:

@@ -99,6 +99,17 @@ class _Writer:
                 self.nodes.append(helper.make_node("Cast", [f"{name}_half"], [name], f"{name}_cast", to=SINGLE))
 
 
+def single(model: onnx.ModelProto, keep: Collection[str]) -> set[str]:
+    """Names of the nodes that compute in float32 whatever the sound.
+
+    Args:
+        model: the graph.
+        keep: nodes that are wished to.
+    """
+    kept = _Writer(onnx.shape_inference.infer_shapes(model).graph, keep).keep
+    return kept | {node.name for node in model.graph.node if node.op_type in KEPT_OPERATORS}
+
+
 def halved(model: onnx.ModelProto, keep: Collection[str]) -> onnx.ModelProto:
     """A copy of a float32 graph that computes in float16.
 
@@ -131,6 +142,7 @@ def half(
     out: Path,
     tolerance: float = 0.25,
     cases: Sequence[Mapping[str, int]] = ({"batch": 2, "samples": 16000},),
+    keep: Collection[str] = (),
 ) -> float:
     """Write a graph that computes in half precision and compare the two. The manifest is to say `compute: fp16`.
 
@@ -138,7 +150,9 @@ def half(
         path: float32 graph, its constants folded.
         out: the new one.
         tolerance: largest difference of an output that is accepted; whether texts differ is for a measurement to say.
-        cases: sizes of the dimensions that vary, to compare with.
+        cases: sizes of the dimensions that vary, to compare with. A CPU computes the graph in float32, so this shows
+            what was written wrongly; what half precision does to it is for `ranges` to say.
+        keep: further nodes that stay in float32.
 
     Returns:
         the largest difference of an output.
@@ -148,7 +162,7 @@ def half(
     """
     part = out.with_name(f".{out.name}.part")
     try:
-        onnx.save(halved(onnx.load(path), float_layers(path)), part)
+        onnx.save(halved(onnx.load(path), [*float_layers(path), *keep]), part)
         difference = compare(path, part, cases)
         if not difference <= tolerance:
             raise ConfigError(

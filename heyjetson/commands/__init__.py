@@ -28,7 +28,7 @@ def command(subparsers: Any, name: str, help: str, example: str) -> argparse.Arg
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """The bundle, and what runs it."""
     parser.add_argument("bundle", help="folder written by export.py")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument("--threads", type=int, default=1, help="for whole recordings; a stream uses one (default 1)")
     parser.add_argument(
         "--provider", default="auto", help="auto, tensorrt, cuda or cpu (default auto: the best there is)"
     )

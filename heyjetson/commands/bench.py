@@ -23,6 +23,9 @@ def add(subparsers: Any) -> None:
     add_engine_options(parser)
     parser.add_argument("clip", nargs="?", help="a recording (default: 3 s and 10 s of noise)")
     parser.add_argument("--repeat", type=int, default=15, help="runs a figure is the median of (default 15)")
+    parser.add_argument(
+        "--live", type=float, default=5.0, metavar="SECONDS", help="a stream is measured in real time for (default 5)"
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
     add_channels_option(parser)
     parser.set_defaults(run=run)
@@ -57,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
         figures[f"milliseconds a step of {seconds * 1000:.0f} ms"] = round(steps.step * 1000, 2)
         figures["the same, slowest of a hundred"] = round(steps.slowest * 1000, 2)
         figures["milliseconds from the last sample to the final text"] = round(steps.final * 1000, 2)
+        figures |= _live_figures(engine.stream(), next(reversed(clips.values())), options.live)
     start = measure.start_up(Path(options.bundle), options.threads, options.provider)
     figures["seconds to import and load"] = round(start.loaded, 2)
     figures["seconds from nothing to the first result"] = round(start.first, 2)
@@ -92,7 +96,27 @@ def _trigger_figures(options: argparse.Namespace, bundle: Any, clips: dict[str, 
         figures[f"real-time factor, {name}"] = round(float(np.median(times.sum(axis=1))) / (len(clip) / rate), 5)
         figures[f"milliseconds a step of {size / rate * 1000:.0f} ms, {name}"] = round(float(np.median(times)) * 1e3, 3)
         figures[f"the same, slowest of a hundred, {name}"] = round(float(np.percentile(times, 99)) * 1e3, 3)
-    return figures
+    return figures | _live_figures(trigger.stream(), next(reversed(clips.values())), options.live)
+
+
+def _live_figures(stream: Any, clip: Any, seconds: float) -> dict[str, float]:
+    """What a stream costs when it is fed a clip [S] as it is spoken."""
+    from heyjetson.pace import cost
+
+    if seconds <= 0:
+        return {}
+
+    def feed(samples: Any) -> None:
+        stream.feed(samples)
+        if hasattr(stream, "partial"):
+            stream.partial()
+
+    found = cost(feed, clip, stream.input_rate, seconds)
+    return {
+        "% of one core, in real time": round(found.live * 100, 2),
+        "the same, back to back": round(found.back_to_back * 100, 2),
+        "the same, only waking up 25 times a second": round(found.waiting * 100, 2),
+    }
 
 
 def _show(figures: dict[str, Any], as_json: bool) -> int:

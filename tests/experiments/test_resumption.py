@@ -1,7 +1,9 @@
 """A run that is continued is the same run: its utterances in their order, whole validations, the same weights."""
 
+import copy
 import json
 import os
+import random
 import shutil
 import signal
 from pathlib import Path
@@ -15,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 
 from custom_modules.sampler import LengthBatches
 from custom_modules.stream import EpochLoader
+from experiments.checkpoints import read_checkpoint
 from experiments.data import Data
 from tests.conftest import SMALL
 
@@ -31,6 +34,10 @@ class Copies(Callback):
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.rates: dict[int, float] = {}  # of each step
+
+    def on_train_batch_start(self, trainer, *_):
+        self.rates[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer, *_):
         if not trainer.fit_loop.epoch_loop._should_accumulate():
@@ -106,8 +113,10 @@ def whole(run) -> bool:
 @pytest.fixture(scope="module")
 def plain(train, tmp_path_factory):
     """A run of one and a half epochs with a validation every half, and what it left at each step."""
-    copies = tmp_path_factory.mktemp("copies")
-    return train("trainer.val_check_interval=0.5", callbacks=[Copies(copies)]), copies
+    copies = Copies(tmp_path_factory.mktemp("copies"))
+    run = train("trainer.val_check_interval=0.5", callbacks=[copies])
+    run.rates = copies.rates
+    return run, copies.folder
 
 
 @pytest.mark.parametrize("place", ["2", "3", "3-validated", "6", "6-validated", "7"])
@@ -151,6 +160,105 @@ def test_a_finished_run_goes_on_with_a_larger_budget(plain, train, tmp_path):
     best = run.trainer.checkpoint_callbacks[0]
     assert Path(best.best_model_path).parent == tmp_path / "moved" / "checkpoints"
     assert Path(best.best_model_path).exists()
+
+
+class Killed(Exception):
+    """In place of SIGKILL, which would take the tests along."""
+
+
+class Kill(Callback):
+    """Ends a run at a moment, and notes the rate of each step until then.
+
+    Args:
+        step: optimiser steps that are done.
+        where: `step`, `validation` or `validated`: behind the step, in the validation that follows it, behind that;
+            of a step without a validation, all are behind the step. None never does.
+        rates: filled, by step.
+    """
+
+    def __init__(self, step: int | None, where: str, rates: dict[int, float]):
+        self.step, self.where, self.rates = step, where, rates
+
+    def at(self, trainer, *places: str):
+        if trainer.global_step == self.step and self.where in places:
+            raise Killed
+
+    def on_train_batch_start(self, trainer, *_):
+        self.rates[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(self, trainer, *_):
+        self.at(trainer, "step", *(("validation", "validated") if trainer.global_step % 3 else ()))
+
+    def on_validation_batch_start(self, trainer, *_):
+        self.at(trainer, "validation")
+
+    def on_validation_end(self, trainer, *_):
+        self.at(trainer, "validated")
+
+
+def test_killed_three_times_at_drawn_moments_it_is_the_run_that_was_never_stopped(train, plain, tmp_path):
+    reference, _ = plain
+    chosen = ["trainer.val_check_interval=0.5", "checkpoint.every_n_steps=2"]
+    drawn, again = random.Random(1), dict[int, float]()
+    places = drawn.sample(["step", "validation", "validated"], 3)
+    for step, where in zip(sorted(drawn.sample(range(2, 9), 3)), places, strict=True):
+        with pytest.raises(Killed):
+            train(*chosen, folder=tmp_path, callbacks=[Kill(step, where, again)])
+    run = train(*chosen, folder=tmp_path, callbacks=[Kill(None, "", again)])
+    assert run.heard == reference.heard[-len(run.heard) :] and whole(run)
+    assert again == pytest.approx(reference.rates) and run.points == reference.points
+    best, expected = (one.trainer.checkpoint_callbacks[0] for one in (run, reference))
+    assert Path(best.best_model_path).name == Path(expected.best_model_path).name
+    weights = [read_checkpoint(Path(one.best_model_path))["state_dict"] for one in (best, expected)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+    assert same(run, reference)
+
+
+OWN = {
+    "StepLR": {"step_size": 3}, "ExponentialLR": {"gamma": 0.9}, "NoamAnnealing": {"d_model": 16},
+    "CyclicLR": {"base_lr": 1e-4, "max_lr": 1e-2, "step_size_up": 4, "cycle_momentum": False},
+    "ReduceLROnPlateau": {"patience": 2}, "T5InverseSquareRootAnnealing": {"constant_ratio": 0.2},
+}  # fmt: skip
+
+
+def test_every_schedule_by_name_goes_on_as_if_it_had_been_longer_from_the_start():
+    """NeMo's keep the number of steps that they were made for: a rate of zero to the end of a longer run."""
+    from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS, prepare_lr_scheduler
+
+    from experiments.resumption import _rates
+
+    def made(name: str, steps: int) -> SimpleNamespace:
+        parts = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+        groups = [{"params": [part], "lr": rate} for part, rate in zip(parts, (1e-2, 1e-3), strict=True)]
+        optimizer = torch.optim.AdamW(groups)
+        arguments = {"name": name, "max_steps": steps, **OWN.get(name, {})}
+        arguments |= {"warmup_ratio": 0.2} if ("Warmup" in name or "Anneal" in name) and "T5" not in name else {}
+        arguments |= {"hold_ratio": 0.2} if "Hold" in name else {}
+        return SimpleNamespace(
+            _optimizer=optimizer, _scheduler=prepare_lr_scheduler(optimizer, arguments, train_dataloader=None)
+        )
+
+    def run(model, steps: int) -> list[list[float]]:
+        schedule, rates = model._scheduler["scheduler"], []
+        for _ in range(steps):
+            rates.append([group["lr"] for group in model._optimizer.param_groups])
+            model._optimizer.step()
+            schedule.step(*[1.0] * isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau))
+        return rates
+
+    names = [name for name in AVAILABLE_SCHEDULERS if name != "BudgetAnnealing"]  # which the model tells its place
+    assert len(names) > 15
+    for name in names:
+        expected, short, longer = run(made(name, 20), 20), made(name, 8), made(name, 20)
+        run(short, 8)
+        state = {
+            "optimizer_states": [copy.deepcopy(short._optimizer.state_dict())],
+            "lr_schedulers": [short._scheduler["scheduler"].state_dict()],
+        }
+        _rates(state, longer)
+        longer._optimizer.load_state_dict(state["optimizer_states"][0])
+        longer._scheduler["scheduler"].load_state_dict(state["lr_schedulers"][0])
+        assert torch.allclose(torch.tensor(run(longer, 12)), torch.tensor(expected[8:]), rtol=1e-6, atol=0), name
 
 
 @pytest.mark.parametrize("schedule", ["BudgetAnnealing", "CosineAnnealing", "PolynomialDecayAnnealing"])

@@ -142,7 +142,7 @@ def test_hot_words_that_cannot_be_read(bundle, capsys):
 
 @pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
 def test_bench_measures(kind, request, capsys):
-    figures = json.loads(said(capsys, "bench", request.getfixturevalue(kind), "--repeat", "2", "--json"))
+    figures = json.loads(said(capsys, "bench", request.getfixturevalue(kind), "--repeat", "2", "--live", "0.2", "--json"))
     assert 0 < figures["real-time factor, 3 s"] < 1
     assert figures["peak memory, MiB"] > 10
     assert ("milliseconds from the last sample to the final text" in figures) == (kind == "streaming_bundle")

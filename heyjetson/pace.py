@@ -1,0 +1,71 @@
+"""What a stream costs as it is lived: fed at the pace at which one speaks, by the processor time that is spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+PIECE = 0.04  # seconds of sound that a microphone hands over at once
+Feed = Callable[[np.ndarray], object]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Shares of one core, all threads of this process together.
+
+    Back to back the same steps find the processor's caches full of what they need, which flatters them several times.
+
+    Args:
+        live: in real time.
+        back_to_back: of the same sound, without waiting.
+        waiting: of `live`, what waking up costs where nothing is computed.
+    """
+
+    live: float
+    back_to_back: float
+    waiting: float
+
+
+def pieces_of(sound: np.ndarray, rate: int, seconds: float) -> Iterator[np.ndarray]:
+    """So many seconds of sound [S], around the end where it is shorter, as a microphone hands it over."""
+    size = round(PIECE * rate)
+    for start in range(0, round(seconds * rate), size):
+        yield np.take(sound, np.arange(start, start + size), mode="wrap")
+
+
+def share(feed: Feed, sound: np.ndarray, rate: int, seconds: float, paced: bool = True) -> float:
+    """Processor time of this process over the sound's length.
+
+    Args:
+        feed: takes the next samples.
+        sound: [S].
+        rate: hertz.
+        seconds: to feed.
+        paced: as they are spoken; else one piece behind the other.
+    """
+    pieces = list(pieces_of(sound, rate, seconds))
+    due, before = time.perf_counter(), time.process_time()
+    for piece in pieces:
+        feed(piece)
+        due += PIECE
+        if paced:
+            time.sleep(max(due - time.perf_counter(), 0.0))
+    return (time.process_time() - before) / (len(pieces) * PIECE)
+
+
+def cost(feed: Feed, sound: np.ndarray, rate: int, seconds: float = 5.0) -> Cost:
+    """What a stream costs: live, and back to back.
+
+    Args:
+        feed: of a stream, which takes the next samples.
+        sound: [S].
+        rate: hertz.
+        seconds: that are listened to; the measurement takes a little more.
+    """
+    share(feed, sound, rate, min(seconds, 1.0), paced=False)  # warm-up
+    back_to_back = share(feed, sound, rate, seconds, paced=False)
+    waiting = share(lambda piece: None, sound, rate, min(seconds, 1.0))
+    return Cost(share(feed, sound, rate, seconds), back_to_back, waiting)
