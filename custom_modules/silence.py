@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from custom_modules.surroundings import coloured_noise, recordings
+from custom_modules.surroundings import NoiseRecordings, coloured_noise, recordings
 
 FRAME = 0.02  # seconds; the quietest of an utterance has the level of its own room
 STEEPEST = 2.0  # exponent of 1/f of the brownest drawn room tone
@@ -76,6 +76,7 @@ class Silence(nn.Module):
         self.quietest, self.loudest = quietest, loudest
         self.noise_recordings, self.recorded_share = noise_recordings, recorded_share
         self.ramp, self.sample_rate = ramp, sample_rate
+        self._recordings: NoiseRecordings | None = None
         self.strength = 1.0  # share of the batches in use; the model raises it from 0 as training begins
 
     @property
@@ -96,6 +97,7 @@ class Silence(nn.Module):
         Returns:
             the same, of B utterances, or of (B + 1) // 2.
         """
+        self.load_recordings()
         around = float(torch.rand(())) < self.probability * self.strength
         pairs = self._pairs(length) if float(torch.rand(())) < self.join * self.strength and labels.shape[1] else None
         if pairs is None and not around:
@@ -121,6 +123,15 @@ class Silence(nn.Module):
         more = int(length.max()) - signal.shape[1]
         signal, words = functional.pad(signal, (0, more)), functional.pad(words, (0, more))
         return self._with_tone(signal, length, words), length, labels, label_length
+
+    def load_recordings(self) -> None:
+        """Read the recorded noise, if there is any to read; the first batch does so by itself.
+
+        Raises:
+            ValueError: `noise_recordings` is not there, or nothing in it can be read.
+        """
+        if self.noise_recordings and self.tone and self.recorded_share and self.most and self._recordings is None:
+            self._recordings = recordings(str(self.noise_recordings), self.sample_rate)
 
     def _samples(self, seconds: Tensor) -> Tensor:
         return (seconds * self.sample_rate).long()
@@ -157,12 +168,12 @@ class Silence(nn.Module):
         chosen = torch.randperm(len(signal))[torch.rand(len(signal)) < self.tone]
         if not len(chosen):
             return signal
-        recorded = int((torch.rand(len(chosen)) < self.recorded_share).sum()) if self.noise_recordings else 0
+        recorded = int((torch.rand(len(chosen)) < self.recorded_share).sum()) if self._recordings else 0
         rows = chosen.to(signal.device)
         of, size = signal[rows], signal.shape[1]
         pieces = []
-        if recorded:
-            pieces.append(recordings(str(self.noise_recordings), self.sample_rate).draw(recorded, size).to(of.device))
+        if self._recordings and recorded:
+            pieces.append(self._recordings.draw(recorded, size).to(of.device))
         if recorded < len(rows):
             slope = torch.rand(len(rows) - recorded, device=of.device) * STEEPEST
             pieces.append(coloured_noise(slope, size))

@@ -191,6 +191,7 @@ def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
 
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
+    read_noise(model)
     checkpoint = start_from(cfg)
     done = step_of(checkpoint) if checkpoint else 0
     batches = set_up_data(cfg, model, trainer, data, done)
@@ -205,6 +206,20 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
         found = estimate(model, trainer, batches, cfg.timed_steps)
         print(sentence(found, trainer, len(batches), run_dir(), checkpoint_bytes(model), done))
     learn(cfg, model, trainer, checkpoint)
+
+
+def read_noise(model: SpeechModel) -> None:
+    """Read the recorded noise of training, before anything that takes long.
+
+    Raises:
+        ConfigError: there is none where it was said to be.
+    """
+    try:
+        for part in (model.perturb, model.silence):
+            if part is not None:
+                part.load_recordings()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def start_from(cfg: DictConfig) -> Path | None:

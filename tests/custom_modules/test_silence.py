@@ -1,6 +1,7 @@
 """Silence in training: words are kept, in their order and with their labels; what is between them is what was drawn."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -143,3 +144,14 @@ def test_recorded_noise_takes_the_place_of_drawn_noise(tmp_path):
 def test_nonsense_is_refused_by_its_key(wrong):
     with pytest.raises(ValueError, match=r"augment\.silence\.\w+ must be"):
         Silence(**wrong)
+
+
+def test_a_folder_without_sound_is_named_before_the_first_step(tmp_path):
+    from experiments.entry import ConfigError
+    from experiments.training import read_noise
+
+    (tmp_path / "notes.txt").write_text("none")
+    for part in (Silence(noise_recordings=str(tmp_path)), Silence(noise_recordings="/nowhere")):
+        with pytest.raises(ConfigError, match="There are no noise recordings"):
+            read_noise(SimpleNamespace(perturb=None, silence=part))
+    read_noise(SimpleNamespace(perturb=None, silence=Silence(tone=0.0, noise_recordings="/nowhere")))
