@@ -2,7 +2,7 @@
 
     python benchmarks/race.py budget=6min data=digits data.source=DIR               # all of conf/experiment/ladder
     python benchmarks/race.py 'entries=[hey_jetson_small,nemo_quartznet]' seeds=3   # two of them, three times
-    python benchmarks/race.py budget=2000steps workers=2                            # beside other work
+    python benchmarks/race.py budget=6min clock=processor                           # beside other work
 
 Below `out` each training keeps its run folder, so a race that was stopped goes on where it was, and compare.py reads
 them. `write=true` puts the table into benchmarks/RESULTS.md, between the marks of the race, and the figure beside it.
@@ -101,7 +101,7 @@ def train(cfg: DictConfig, name: str, seed: int) -> Training | str:
         if (found := finished(folder)) is None:
             overrides = [
                 f"experiment=ladder/{name}", *data_overrides(), *budget_overrides(cfg.budget), f"threads={cfg.threads}",
-                f"seed={seed}", f"runs={out}", f"name={title}", *cfg.overrides,
+                f"clock={cfg.clock}", f"seed={seed}", f"runs={out}", f"name={title}", *cfg.overrides,
             ]  # fmt: skip
             run(["train.py", *overrides], folder / "log.txt")
             found = finished(folder)

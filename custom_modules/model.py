@@ -36,8 +36,9 @@ class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
 class SpeechModel(Learning, EncDecCTCModel):
     """Front-end → encoder → decoder with CTC, 29 labels by default.
 
-    Beyond `EncDecCTCModel` it perturbs waveforms in training (`cfg.perturb`), lets the learning rate follow the clock,
-    and reports pooled WER and CER and keeps the texts of the last validation for the tracking tables.
+    Beyond `EncDecCTCModel` it draws silence around the words of training (`cfg.silence`), perturbs waveforms
+    (`cfg.perturb`), lets the learning rate follow the clock, and reports pooled WER and CER and keeps the texts of the
+    last validation for the tracking tables.
 
     Args:
         cfg: the `model` section of conf/train.yaml, resolved.
@@ -47,6 +48,7 @@ class SpeechModel(Learning, EncDecCTCModel):
     def __init__(self, cfg: DictConfig, trainer: Any = None):
         super().__init__(cfg=cfg, trainer=trainer)
         self.perturb = self.from_config_dict(self.cfg.perturb) if self.cfg.get("perturb") else None
+        self.silence = self.from_config_dict(self.cfg.silence) if self.cfg.get("silence") else None
         self.validation_texts: list[tuple[str, str]] = []  # of the last validation, in the manifest's order
         self._validation_batches: list[list[tuple[str, str]]] = []
 
@@ -183,8 +185,9 @@ class SpeechModel(Learning, EncDecCTCModel):
         return {"val_loss": log["val_loss"], "log": log}
 
     def training_step(self, batch: Any, batch_nb: int) -> dict[str, Any]:
-        """NeMo's. Over several processes each loss weighs as its share of what they hear together, so that the mean of
-        their gradients is the gradient of the whole batch."""
+        """NeMo's, of a batch with silence in it. Over several processes each loss weighs as its share of what they hear
+        together, so that the mean of their gradients is the gradient of the whole batch."""
+        batch = self.with_silence(batch)
         step = super().training_step(batch, batch_nb)
         if self.world_size > 1:
             _, _, labels, label_length = batch
@@ -197,8 +200,16 @@ class SpeechModel(Learning, EncDecCTCModel):
             step["loss"] = step["loss"] * own * self.world_size / together[0]
         return step
 
+    def with_silence(self, batch: Any) -> Any:
+        """A batch of training as it is heard: signals [B, S] and their lengths [B], labels [B, L] and theirs."""
+        if self.silence is None:
+            return batch
+        labels = self.labels
+        return self.silence(*batch, labels.index(" ") if " " in labels else None)
+
     def follow_budget(self, used: float) -> None:
-        """Perturbation grows over its share of the budget."""
+        """Perturbation and silence grow over their shares of the budget."""
         super().follow_budget(used)
-        if self.perturb is not None and self.perturb.ramp > 0:
-            self.perturb.strength = min(used / self.perturb.ramp, 1.0)
+        for part in (self.perturb, self.silence):
+            if part is not None and part.ramp > 0:
+                part.strength = min(used / part.ramp, 1.0)

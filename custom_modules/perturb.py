@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from custom_modules.surroundings import NoiseRecordings, add_noise, coloured_noise, hear_in, room_responses
+from custom_modules.surroundings import (
+    NoiseRecordings,
+    add_noise,
+    coloured_noise,
+    hear_in,
+    recordings,
+    room_responses,
+)
 
 SHORTEST_REVERBERATION = 0.1  # seconds; below, a room is hardly heard
 DRIEST_ROOM = 15.0  # decibels of the direct sound over the tail; above, a room is hardly heard
@@ -151,7 +158,7 @@ class WaveformPerturbation(nn.Module):
         """
         wanted = self.noise_recordings and self.noise_probability and self.recorded_share
         if wanted and self._recordings is None:
-            self._recordings = NoiseRecordings(str(self.noise_recordings), self.sample_rate)
+            self._recordings = recordings(str(self.noise_recordings), self.sample_rate)
 
     def _loudness(self) -> float:
         """Decibels by which tails and noise are raised: they grow with the strength, from nothing."""

@@ -5,6 +5,7 @@ Everything is drawn where the batch lies; only recorded noise is cut on the CPU,
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
@@ -139,6 +140,12 @@ class NoiseRecordings:
         start = (torch.rand(count, dtype=torch.float64) * places).long()
         index = (start[:, None] + torch.arange(samples)) % size[:, None] + self.starts[which, None]
         return self.samples[index].float() / 32768
+
+
+@functools.lru_cache(maxsize=1)
+def recordings(where: str, sample_rate: int) -> NoiseRecordings:
+    """`NoiseRecordings`, read once for all who draw from the same."""
+    return NoiseRecordings(where, sample_rate)
 
 
 Place = tuple[Path, float, float | None]  # a recording, and offset and duration of the segment that is meant

@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
+from lightning.pytorch.trainer.states import RunningStage
 
 RATES = {"val_wer": "WER", "val_cer": "CER", "val_miss": "missed"}  # shown at each validation
 
@@ -24,6 +25,28 @@ class LatestBest(ModelCheckpoint):
             return False
         equal = current is not None and self.kth_value is not None and bool(current == self.kth_value)
         return super().check_monitor_top_k(trainer, current) or trainer.strategy.reduce_boolean_decision(equal)
+
+
+class ProcessorTimer(Timer):
+    """Ends training after so much of this process's own time, of all its threads together.
+
+    What other programs take of the machine is not counted, and neither is what other processes read.
+    """
+
+    began: float | None = None
+    ended: float | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        self.began, self.ended = time.process_time(), None
+
+    def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self.ended = time.process_time()
+
+    def time_elapsed(self, stage: str = RunningStage.TRAINING) -> float:
+        """Seconds of training until now, those before it was continued included."""
+        if stage != RunningStage.TRAINING or self.began is None:
+            return super().time_elapsed(stage)
+        return (self.ended or time.process_time()) - self.began + self._offset
 
 
 class PlainProgress(Callback):

@@ -55,7 +55,8 @@ def estimate(model: SpeechModel, trainer: pl.Trainer, batches: Sequence[Sequence
     largest, middle = batches[order[-1]], batches[order[len(order) // 2]]
     with _untouched(model, device):
         try:
-            _step(model, trainer, largest)
+            more = model.silence.most if model.silence is not None else 0.0
+            _step(model, trainer, [seconds + more for seconds in largest])
         except torch.OutOfMemoryError:
             raise ConfigError(
                 f"The largest batch, {len(largest)} utterances of up to {max(largest):.1f} s, does not fit into the "
@@ -107,10 +108,12 @@ def _step(model: SpeechModel, trainer: pl.Trainer, batch: Sequence[float]) -> No
     device, rate = trainer.strategy.root_device, model.preprocessor._sample_rate
     lengths = torch.tensor([max(round(seconds * rate), 1) for seconds in batch], device=device)
     signal = 0.05 * torch.randn(len(batch), int(lengths.max()), device=device)
+    counts = (lengths / rate * SPEECH_RATE).long().clamp_min(1)
+    labels = torch.randint(len(model.labels), (len(batch), int(counts.max())), device=device)
+    signal, lengths, labels, counts = model.with_silence((signal, lengths, labels, counts))
     with trainer.precision_plugin.train_step_context():
         log_probs, frames, _ = model.forward(input_signal=signal, input_signal_length=lengths)
-        counts = torch.minimum((lengths / rate * SPEECH_RATE).long(), frames // 2).clamp_min(1)
-        labels = torch.randint(len(model.labels), (len(batch), int(counts.max())), device=device)
+        counts = torch.minimum(counts, frames // 2).clamp_min(1)
         loss = model.loss(log_probs=log_probs, targets=labels, input_lengths=frames, target_lengths=counts)
     loss.backward()
     model.zero_grad(set_to_none=True)

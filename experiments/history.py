@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,23 @@ class RunHistory(Callback):
 
     Args:
         folder: of the run.
+        clock: seconds that have gone by.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic):
         self.path = folder / HISTORY
         self.earlier: list[dict[str, float]] | None = read_history(folder)
         self.before = self.earlier[-1]["seconds"] if self.earlier else 0.0
-        self.start = time.monotonic()
+        self.clock = clock
+        self.start = clock()
 
     def seconds(self) -> float:
         """Of training until now."""
-        return round(self.before + time.monotonic() - self.start, 2)
+        return round(self.before + self.clock() - self.start, 2)
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         """The clock starts with the first step; a run that goes on from before it diverged is none that did."""
-        self.start = time.monotonic()
+        self.start = self.clock()
         if trainer.is_global_zero and self.earlier and "diverged" in self.earlier[-1]:
             self.earlier = [one for one in self.earlier if "diverged" not in one]
             self._keep(self.earlier)

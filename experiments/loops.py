@@ -6,10 +6,11 @@ from typing import Any
 
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.loops.utilities import _is_max_limit_reached
 
 
 class ResumableEpochLoop(_TrainingEpochLoop):
-    """Validates once after a batch, and leaves an epoch between steps only.
+    """Validates once after a batch, and after the last of the run, and leaves an epoch between steps only.
 
     Lightning 2.4 hears one batch of a validation again where a run is continued after it (its issue 19549), validates
     and ends in the middle of a step where gradients are accumulated, and takes any epoch that it finds complete for one
@@ -18,12 +19,24 @@ class ResumableEpochLoop(_TrainingEpochLoop):
 
     validated = -1  # batches of the run before its latest validation
     due = False  # a validation that waits for the end of a step
+    extra = False  # the validation was due for no other reason than the end of the run
 
     def _should_check_val_fx(self, data_fetcher: Any) -> bool:
         if self.batch_progress.total.ready == self.validated:
             return False
         self.due = self.due or super()._should_check_val_fx(data_fetcher)
-        return self.due and not self._should_accumulate()
+        wanted = (self.due or self._is_last_batch()) and not self._should_accumulate()
+        self.extra = wanted and not self.due
+        return wanted
+
+    def _is_last_batch(self) -> bool:
+        """Whether the run ends after this batch. Its weights, learned at the lowest rates, may be the best."""
+        trainer, fit = self.trainer, self.trainer.fit_loop
+        last = self._num_ready_batches_reached() and _is_max_limit_reached(trainer.current_epoch + 1, fit.max_epochs)
+        stopped = trainer.should_stop and fit._can_stop_early
+        return trainer.enable_validation and (
+            last or stopped or _is_max_limit_reached(self.global_step, self.max_steps)
+        )
 
     @property
     def _is_validation_done(self) -> bool:

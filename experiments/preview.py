@@ -40,7 +40,7 @@ def preview(cfg: DictConfig, manifest: Path, out: Path, count: int, seed: int) -
         ConfigError: there is nothing to preview, or a part cannot be built.
         ManifestError: the manifest cannot be read, or a recording of it.
     """
-    if cfg.augment.waveform is None and cfg.augment.spectrogram is None:
+    if all(cfg.augment[part] is None for part in ("waveform", "spectrogram", "silence")):
         raise ConfigError("This augmentation changes nothing. Choose another: augment=full, for example.")
     if count < 1:
         raise ConfigError(f"count must be at least 1, found {count}.")
@@ -54,7 +54,7 @@ def preview(cfg: DictConfig, manifest: Path, out: Path, count: int, seed: int) -
     for number, utterance in enumerate(utterances, 1):
         before = torch.from_numpy(sound_of(utterance, rate, cfg.data.channels))
         torch.manual_seed(seed * 1_000_003 + number)
-        after = _perturbed(parts["waveform"], before)
+        after = _perturbed(parts["waveform"], _among_silence(parts["silence"], before))
         for name, samples in (("before", before), ("after", after)):
             loudest = max(float(samples.abs().max()), 1.0)  # training does not clip, a wav does
             soundfile.write(out / f"{number:02d}-{name}.wav", (samples / loudest).numpy(), rate, subtype="PCM_16")
@@ -77,13 +77,24 @@ def _build(cfg: DictConfig) -> dict[str, Any]:
         parts = {
             "waveform": instantiate(cfg.augment.waveform),
             "spectrogram": instantiate(cfg.augment.spectrogram),
+            "silence": instantiate(cfg.augment.silence),
             "frontend": instantiate(cfg.frontend),
         }
-        if parts["waveform"] is not None:
-            parts["waveform"].load_recordings()
+        for name in ("waveform", "silence"):
+            if parts[name] is not None:
+                parts[name].load_recordings()
         return parts
     except Exception as error:  # Hydra wraps whatever a constructor raises
         raise ConfigError(f"This augmentation cannot be built: {error.__cause__ or error}") from error
+
+
+def _among_silence(silence: nn.Module | None, samples: Tensor) -> Tensor:
+    import torch
+
+    if silence is None:
+        return samples
+    none = torch.zeros(1, 0, dtype=torch.long)  # no labels: alone in its batch an utterance is joined with no other
+    return silence(samples[None], torch.tensor([len(samples)]), none, torch.tensor([0]), None)[0][0]
 
 
 def _perturbed(waveform: nn.Module | None, samples: Tensor) -> Tensor:

@@ -115,8 +115,10 @@ class Resumption(Callback):
     def on_save_checkpoint(self, trainer: pl.Trainer, model: Any, checkpoint: dict[str, Any]) -> None:
         """Add what this checkpoint is to be continued by."""
         done = self._is_validated(trainer)
-        # A validation draws, too: one that is cut off begins again with what was there before it.
-        mine = random_states() if done or self.states is None else self.states
+        # A validation draws, too: one that is cut off begins again with what was there before it, and a run that gets a
+        # larger budget would not have had the one at its end.
+        usual = done and not trainer.fit_loop.epoch_loop.extra
+        mine = random_states() if usual or self.states is None else self.states
         states = [mine]
         if trainer.world_size > 1:
             states = [mine] * trainer.world_size
@@ -129,7 +131,7 @@ class Resumption(Callback):
             "complete": trainer.fit_loop.epoch_loop._num_ready_batches_reached(),
             "closed": self.closed,
             "validated": done,
-            "due": trainer.fit_loop.epoch_loop._should_check_val_fx(None),
+            "due": trainer.fit_loop.epoch_loop._should_check_val_fx(None) and not trainer.fit_loop.epoch_loop.extra,
             "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
             "order": self.source.order,
             "position": self.source.position(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +22,7 @@ from custom_modules.left_out import LEFT_OUT
 from custom_modules.model import SpeechModel
 from custom_modules.sampler import fingerprint
 from experiments import initialise, parallel
-from experiments.callbacks import BarWithErrors, LatestBest, PlainProgress
+from experiments.callbacks import BarWithErrors, LatestBest, PlainProgress, ProcessorTimer
 from experiments.checkpoints import WholeCheckpoints, damage, newest_checkpoint, read_checkpoint, step_of
 from experiments.data import Data
 from experiments.diverged import DivergedError
@@ -53,6 +54,7 @@ from heyjetson.bundle import file_hash
 
 BEST = "best"
 LAST = "last"
+CLOCKS = {"wall": time.monotonic, "processor": time.process_time}
 
 
 def model_config(cfg: DictConfig) -> DictConfig:
@@ -118,6 +120,8 @@ def make_trainer(
         manifest: of the training utterances, where batches hold whole ones.
     """
     folder, terminal = run_dir(), Console().is_terminal
+    if (clock := cfg.get("clock", "wall")) not in CLOCKS:
+        raise ConfigError(f"clock must be one of {', '.join(CLOCKS)}, found {clock!r}.")
     callbacks: list[pl.Callback] = [
         LatestBest(
             dirpath=folder / "checkpoints",
@@ -137,7 +141,7 @@ def make_trainer(
             every_n_train_steps=cfg.checkpoint.every_n_steps,
         ),
         Resumption(),
-        RunHistory(folder),
+        RunHistory(folder, CLOCKS[clock]),
         Divergence(folder, cfg.divergence.tolerate, manifest),
         Unreadable(folder, cfg.data.get("max_unreadable", 0)),
         Preemption(folder),
@@ -152,6 +156,10 @@ def make_trainer(
                 check_on_train_epoch_end=False,
             )
         )
+    budget = {}
+    if clock == "processor" and cfg.trainer.max_time:
+        callbacks.append(ProcessorTimer(cfg.trainer.max_time))
+        budget = {"max_time": None}
     trainer = _built(
         "trainer",
         cfg.trainer,
@@ -164,6 +172,7 @@ def make_trainer(
         default_root_dir=str(folder),
         use_distributed_sampler=False,
         strategy=parallel.strategy(cfg),
+        **budget,
     )
     make_resumable(trainer)
     return trainer
@@ -182,6 +191,7 @@ def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
 
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
+    read_noise(model)
     checkpoint = start_from(cfg)
     done = step_of(checkpoint) if checkpoint else 0
     batches = set_up_data(cfg, model, trainer, data, done)
@@ -196,6 +206,20 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
         found = estimate(model, trainer, batches, cfg.timed_steps)
         print(sentence(found, trainer, len(batches), run_dir(), checkpoint_bytes(model), done))
     learn(cfg, model, trainer, checkpoint)
+
+
+def read_noise(model: SpeechModel) -> None:
+    """Read the recorded noise of training, before anything that takes long.
+
+    Raises:
+        ConfigError: there is none where it was said to be.
+    """
+    try:
+        for part in (model.perturb, model.silence):
+            if part is not None:
+                part.load_recordings()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def start_from(cfg: DictConfig) -> Path | None:

@@ -32,6 +32,7 @@ LEFT_OUT_BELOW = (
     "model.labels",
     "model.optim",
     "model.perturb",
+    "model.silence",
     "model.preprocessor",
     "model.spec_augment",
 )

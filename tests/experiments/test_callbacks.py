@@ -1,9 +1,15 @@
-"""Of equally good weights the later are kept."""
+"""Of equally good weights the later are kept; a budget of processor time is one of this process alone."""
+
+import itertools
 
 import lightning.pytorch as pl
+import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
 
-from experiments.callbacks import LatestBest
+from experiments import callbacks, training
+from experiments.callbacks import LatestBest, ProcessorTimer
+from experiments.entry import ConfigError
 
 
 class Scripted(pl.LightningModule):
@@ -43,3 +49,29 @@ def test_of_equal_validations_the_later_is_kept(tmp_path):
     trainer.fit(Scripted([0.5, 0.25, 0.3, 0.25, 0.4]))
     assert [path.name for path in tmp_path.iterdir()] == ["best-step=4.ckpt"]
     assert float(keeper.best_model_score) == 0.25
+
+
+def test_the_budget_of_processor_time_is_spent_by_the_process(tmp_path, monkeypatch):
+    spent = itertools.count(100.0, 0.05)  # a look at the clock costs a twentieth of a second
+    monkeypatch.setattr(callbacks.time, "process_time", lambda: next(spent))
+    timer = ProcessorTimer("00:00:00:03")
+    trainer = pl.Trainer(
+        accelerator="cpu", callbacks=[timer], logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, default_root_dir=tmp_path, limit_val_batches=0,
+    )  # fmt: skip
+    trainer.fit(Scripted([]))
+    assert 10 < trainer.global_step <= 62
+    assert timer.time_elapsed() == timer.time_elapsed() >= 3.0 and timer.time_remaining() <= 0.0
+    later = ProcessorTimer("00:00:00:03")
+    later.load_state_dict(timer.state_dict())
+    assert later.time_elapsed() == timer.time_elapsed()
+
+
+def test_either_clock_ends_a_run(compose_config, monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    for clock, kind in (("wall", Timer), ("processor", ProcessorTimer)):
+        cfg = compose_config("logger=none", f"clock={clock}", "trainer.max_time=00:00:00:07")
+        trainer = training.make_trainer(cfg, False, "val_wer", [])
+        assert [(type(one), one._duration) for one in trainer.callbacks if isinstance(one, Timer)] == [(kind, 7.0)]
+    with pytest.raises(ConfigError, match="clock must be one of wall, processor, found 'sun'"):
+        training.make_trainer(compose_config("clock=sun"), False, "val_wer", [])

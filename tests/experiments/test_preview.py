@@ -29,7 +29,8 @@ def test_before_after_and_a_picture_of_each(composed, corpus, tmp_path):
         np.testing.assert_allclose(before, source, atol=2e-4)
         header = soundfile.info(tmp_path / f"{number:02d}-after.wav")
         assert (header.samplerate, header.subtype, header.channels) == (rate, "PCM_16", 1)
-        assert 1 / 1.16 < header.frames / len(before) < 1 / 0.84
+        silence = 1.2 * rate
+        assert len(before) / 1.16 < header.frames < (len(before) + silence) / 0.84
         assert imread(pictures[number - 1]).shape == (600, 1000, 4)
 
 
@@ -65,6 +66,8 @@ def test_errors_are_sentences(composed, corpus, tmp_path):
         preview(composed(), manifest, tmp_path, 0, 1)
     with pytest.raises(ConfigError, match=r"cannot be built: augment\.waveform\.speed must be"):
         preview(composed("augment.waveform.speed=0.9"), manifest, tmp_path, 1, 1)
+    with pytest.raises(ConfigError, match=r"cannot be built: augment\.silence\.tone must be between 0 and 1"):
+        preview(composed("augment.silence.tone=2"), manifest, tmp_path, 1, 1)
     with pytest.raises(ConfigError, match="cannot be built: There are no noise recordings at /nowhere"):
         preview(composed("augment.waveform.noise_recordings=/nowhere"), manifest, tmp_path, 1, 1)
     with pytest.raises(ManifestError, match="does not exist"):

@@ -279,6 +279,22 @@ def test_the_rate_follows_the_larger_budget(train, tmp_path, schedule):
     assert all(after < before for before, after in zip(rates, rates[1:], strict=False))
 
 
+def test_the_last_step_is_validated_and_leaves_no_trace_in_what_follows(train, tmp_path):
+    ends = ["trainer.max_steps=4", "trainer.check_val_every_n_epoch=5"]
+    run = train(*ends, folder=tmp_path)
+    assert [point["step"] for point in run.points] == [4] and whole(run)
+    best = run.trainer.checkpoint_callbacks[0].best_model_path
+    silent = train(*ends, "trainer.limit_val_batches=0")
+    assert same(run, silent) and not silent.points
+    states = [
+        torch.load(path, weights_only=False)["resumption"]["random"][0]["torch"]
+        for path in (best, next((silent.folder / "checkpoints").glob("last-step=4*")))
+    ]
+    assert torch.equal(*states)
+    more = train("trainer.max_steps=5", folder=tmp_path)
+    assert [point["step"] for point in more.points] == [4, 5] and len(more.validated) == VALIDATION
+
+
 def test_a_run_that_stopped_early_goes_on_with_more_patience(train, tmp_path):
     early = ["optim.lr=1e-9", "optim.sched.min_lr=0", "trainer.max_steps=40", "trainer.val_check_interval=2"]
     run = train(*early, "early_stopping.patience=1", folder=tmp_path)
