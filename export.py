@@ -37,6 +37,7 @@ def main(cfg: DictConfig) -> None:
         chunk_frames=cfg.chunk_frames,
         manifest=Path(cfg.manifest) if cfg.manifest else None,
         max_wer_increase=cfg.max_wer_increase,
+        check=Path(cfg.check) if cfg.check else None,
         **cfg.parity,
     )
     parity = export_bundle(model, nemo, out, options)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from heyjetson.bundle import Bundle
+from heyjetson.decode import NO_NUMBERS
+from heyjetson.errors import DecoderError
 
 
 class FrameStream:
@@ -122,4 +124,7 @@ class FrameStream:
         )
         self._state = dict(zip(self._states, states, strict=True))
         self.fresh = False
+        # Not a number is greater than nothing: without this such frames were passed over, and the text was empty.
+        if not (np.isfinite(valid).all() and np.isfinite(frames.max(axis=-1)).all()):
+            raise DecoderError(NO_NUMBERS)
         return frames[0][valid[0] > 0]

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_bundle
 from experiments.export.card import model_card
+from experiments.export.check import pack_check
 from experiments.export.graphs import (
     GRAPHS,
     OUTPUTS,
@@ -56,6 +57,7 @@ class ExportOptions:
         batch_sizes: batch sizes to check.
         manifest: measure the bundle on this and write the figures into it.
         max_wer_increase: refuse a precision that loses more than this, absolute.
+        check: recording that the bundle carries for `heyjetson doctor`; a synthetic voice when None.
     """
 
     precision: str = "fp32"
@@ -68,6 +70,7 @@ class ExportOptions:
     batch_sizes: Sequence[int] = (1, 3)
     manifest: Path | None = None
     max_wer_increase: float = 0.005
+    check: Path | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -184,6 +187,7 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         write_manifest(folder, record)
         if options.precision != "fp32":
             parity = check_parity(model, Bundle(folder), lengths, options.batch_sizes)
+        pack_check(folder, options.check)
         record["parity"] = {"largest_difference": parity.difference, "cases": parity.cases}
         if options.manifest is not None:
             record["measured"] = _measure(exact, folder, options)
