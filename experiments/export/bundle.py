@@ -35,7 +35,7 @@ from heyjetson.bundle import MANIFEST, file_hash, write_manifest
 from heyjetson.processor import processor
 from manifests.whole import sync
 
-TARGETS = ("onnx", "tensorrt", "triton")
+TARGETS = ("onnx", "tensorrt", "triton", "sherpa")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
 CARD = "MODEL_CARD.md"
 CHUNKS = {"ctc_stream": 4, "trigger": 1}  # frames of a step: a trigger may not be late
@@ -48,7 +48,7 @@ class ExportOptions:
 
     Args:
         precision: how weights are stored: fp32, fp16 or int8. For TensorRT, what the graph computes in: fp32 or fp16.
-        target: what the graph is for: onnxruntime, TensorRT (checked, folded) or Triton.
+        target: what the graph is for: onnxruntime, TensorRT (checked, folded), Triton or sherpa-onnx.
         opset: ONNX operator set.
         licence: of the weights.
         chunk_frames: output frames of a stream's step; None takes what suits the kind of bundle.
@@ -75,6 +75,12 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, found {self.precision!r}.")
+        if self.target == "onnx-asr":
+            raise ConfigError(
+                "onnx-asr takes the mean and deviation of each utterance out of its features, and models of this project "
+                "are trained on those of the training set, which can stream: it would write other text. Choose "
+                "target=sherpa, which leaves the features as they are."
+            )
         if self.target not in TARGETS:
             raise ConfigError(f"target must be one of {', '.join(TARGETS)}, found {self.target!r}.")
         if self.target == "tensorrt" and self.precision == "int8":
