@@ -37,14 +37,23 @@ def main(cfg: DictConfig) -> None:
         chunk_frames=cfg.chunk_frames,
         manifest=Path(cfg.manifest) if cfg.manifest else None,
         max_wer_increase=cfg.max_wer_increase,
+        check=Path(cfg.check) if cfg.check else None,
         **cfg.parity,
     )
+    if cfg.target == "sherpa":  # before the bundle, which takes its time
+        from experiments.export.sherpa import require_sherpa, write_sherpa
+
+        require_sherpa(model)
     parity = export_bundle(model, nemo, out, options)
     if cfg.target == "triton":
         from experiments.export.triton import write_repository
         from heyjetson import Bundle
 
         write_repository(Bundle(out), Path(cfg.repository or f"{out}-triton"), out.name)
+    elif cfg.target == "sherpa":
+        folder = Path(cfg.repository or f"{out}-sherpa")
+        write_sherpa(model, folder, options)
+        print(f"for sherpa-onnx  {folder}")
     print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\nbundle  {out}")
     log_bundle(out, cfg.wandb)
 

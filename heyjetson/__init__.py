@@ -9,24 +9,31 @@ trigger = Trigger(Bundle("wake"))                        # hears single words, a
 trigger.stream(sample_rate=48000).feed(samples)          # the words raised, at once
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from heyjetson import privacy as _privacy  # noqa: F401  (before onnxruntime is imported)
-from heyjetson.bundle import Bundle
-from heyjetson.decode import Hypothesis, Result, Word
-from heyjetson.detector import Detection
-from heyjetson.endpoint import EndpointRules
-from heyjetson.engine import Engine
-from heyjetson.errors import (
-    AudioError,
-    BundleError,
-    DecoderError,
-    HeyJetsonError,
-    OptionError,
-    ProviderError,
-    ScorerError,
-    StreamError,
-)
-from heyjetson.stream import Stream
-from heyjetson.trigger import Trigger, TriggerRules, TriggerStream
+
+if TYPE_CHECKING:
+    from heyjetson.bundle import Bundle
+    from heyjetson.decode import Hypothesis, Result, Word
+    from heyjetson.detector import Detection
+    from heyjetson.endpoint import EndpointRules
+    from heyjetson.engine import Engine
+    from heyjetson.errors import (
+        AudioError,
+        BundleError,
+        DecoderError,
+        HeyJetsonError,
+        OptionError,
+        ProviderError,
+        ScorerError,
+        StreamError,
+    )
+    from heyjetson.stream import Stream
+    from heyjetson.trigger import Trigger, TriggerRules, TriggerStream
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,3 +58,25 @@ __all__ = [
     "Word",
     "__version__",
 ]
+_PLACES = {
+    "bundle": ("Bundle",),
+    "decode": ("Hypothesis", "Result", "Word",),
+    "detector": ("Detection",),
+    "endpoint": ("EndpointRules",),
+    "engine": ("Engine",),
+    "errors": (
+        "AudioError", "BundleError", "DecoderError", "HeyJetsonError", "OptionError", "ProviderError", "ScorerError",
+        "StreamError",
+    ),
+    "stream": ("Stream",),
+    "trigger": ("Trigger", "TriggerRules", "TriggerStream",),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """What the package offers, imported when first used: where a library is broken, commands can say so."""
+    for module, names in _PLACES.items():
+        if name in names:
+            globals()[name] = found = getattr(importlib.import_module(f"heyjetson.{module}"), name)
+            return found
+    raise AttributeError(f"module 'heyjetson' has no attribute {name!r}")

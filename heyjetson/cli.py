@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from heyjetson.errors import HeyJetsonError
+from heyjetson.installed import sentence
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,11 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HeyJetsonError as error:
         print(f"heyjetson: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (ImportError, OSError) as error:
+        if (said := sentence(error)) is None:
+            raise
+        print(f"heyjetson: {said}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from heyjetson.beam import BeamOptions
     from heyjetson.scorer import Scorer
 
+NO_NUMBERS = (
+    "The model's outputs hold values that are not numbers: its weights are broken, or what runs it computes wrongly. "
+    "`heyjetson doctor BUNDLE` says which."
+)
+
 
 @dataclass(frozen=True)
 class Word:
@@ -176,7 +181,7 @@ def require_frames(log_probs: np.ndarray, columns: int, finished: bool) -> None:
     if log_probs.ndim != 2 or log_probs.shape[1] != columns:
         raise DecoderError(f"Expected log-probabilities of shape [T, {columns}], found {list(log_probs.shape)}.")
     if np.isnan(log_probs).any():
-        raise DecoderError("The model's outputs hold values that are not numbers: its input or its weights are broken.")
+        raise DecoderError(NO_NUMBERS)
 
 
 class GreedyDecoder:

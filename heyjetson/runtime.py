@@ -8,6 +8,7 @@ from typing import Any
 
 from heyjetson.bundle import Bundle
 from heyjetson.errors import BundleError, ProviderError
+from heyjetson.installed import load_onnxruntime
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 CHOICES = ("auto", "tensorrt", *PROVIDERS)
@@ -37,7 +38,7 @@ def open_runtime(bundle: Bundle, threads: int = 1, provider: str = "auto") -> Ru
         provider: `auto`, `tensorrt`, `cuda` or `cpu`. `auto` takes the best there is and says what it took.
 
     Raises:
-        ProviderError: what was asked for is not on this device.
+        ProviderError: what was asked for is not on this device, or onnxruntime cannot be imported.
         BundleError: onnxruntime refuses the graph.
     """
     if provider not in CHOICES:
@@ -46,15 +47,15 @@ def open_runtime(bundle: Bundle, threads: int = 1, provider: str = "auto") -> Ru
         session = _tensorrt(bundle, required=provider == "tensorrt")
         if session is not None:
             return Runtime(session, "tensorrt")
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     available = onnxruntime.get_available_providers()
     if provider == "auto":
         provider = "cuda" if PROVIDERS["cuda"] in available else "cpu"
     if PROVIDERS[provider] not in available:
         raise ProviderError(
-            f"onnxruntime on this device has no {PROVIDERS[provider]} (it has {', '.join(available)}). Install "
-            "onnxruntime-gpu in place of onnxruntime, or choose provider cpu. `heyjetson doctor` shows what is here."
+            f"onnxruntime on this device has no {PROVIDERS[provider]} (it has {', '.join(available)}). Choose "
+            "provider cpu, or install onnxruntime-gpu in place of onnxruntime: pip uninstall -y onnxruntime "
+            "onnxruntime-gpu && pip install onnxruntime-gpu. `heyjetson doctor` shows what is here."
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1 if bundle.streams else threads

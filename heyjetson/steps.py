@@ -75,7 +75,7 @@ class FedSteps:
         self._outputs = [bundle.output, "valid", *(entry["output"] for entry in self._entries)]
         self._inputs = {port.name for port in session.get_inputs()}
         self.states: dict[str, np.ndarray] = {}
-        self._frames = np.zeros(0, np.float32)
+        self._given = self._valid = np.zeros(0, np.float32)
         self.restart()
 
     def restart(self) -> None:
@@ -94,13 +94,15 @@ class FedSteps:
             self._outputs, {name: value for name, value in feed.items() if name in self._inputs}
         )
         self.states = dict(zip(self.states, states, strict=True))
-        self._frames = frames[0][valid[0] > 0]
-        return self._frames
+        self._given, self._valid = frames[0], valid[0]
+        return self._given[self._valid > 0]
 
     def sound(self) -> bool:
         """See `Steps`."""
         floats = [state for state in self.states.values() if state.dtype.kind == "f"]
-        return all(np.isfinite(state).all() for state in floats) and not np.isnan(self._frames).any()
+        # Not a number is not above 0: frames whose `valid` is none would be passed over, and the text be empty.
+        given = not np.isnan(self._given).any() and bool(np.isfinite(self._valid).all())
+        return given and all(np.isfinite(state).all() for state in floats)
 
 
 class BoundSteps:
@@ -162,7 +164,8 @@ class BoundSteps:
     def sound(self) -> bool:
         """See `Steps`."""
         # Whatever is no number makes the sum none: a tenth of the time of looking at each.
-        return bool(np.isfinite(self._sides[self._now].total()) and not np.isnan(self._given.sum()))
+        given = not np.isnan(self._given.sum()) and np.isfinite(self._valid.sum())
+        return bool(given and np.isfinite(self._sides[self._now].total()))
 
 
 class _Side:

@@ -17,22 +17,23 @@ _COLUMN = re.compile(
 _AGREE = 0.05  # seconds that times of one row may differ by where they say one thing twice
 
 
-def seconds(text: str, where: str, what: str) -> float:
+def seconds(text: str, where: str, what: str, least: float = 0.0) -> float:
     """A time of a text file.
 
     Args:
         text: a number of seconds, with a point.
         where: `file:line`, for messages.
         what: which time it is, for messages.
+        least: less is none.
 
     Raises:
-        ManifestError: it is no number, or less than 0.
+        ManifestError: it is no number, or less than the least.
     """
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
+    if not (math.isfinite(value) and value >= least):
         raise ManifestError(f"{where}: {what} must be a number of seconds such as 3.25, found {text!r:.60}.")
     return value
 

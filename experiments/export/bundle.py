@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from experiments.entry import ConfigError
 from experiments.evaluation import evaluate_bundle
 from experiments.export.card import model_card
+from experiments.export.check import pack_check
 from experiments.export.graphs import (
     GRAPHS,
     OUTPUTS,
@@ -34,7 +35,7 @@ from heyjetson.bundle import MANIFEST, file_hash, write_manifest
 from heyjetson.processor import processor
 from manifests.whole import sync
 
-TARGETS = ("onnx", "tensorrt", "triton")
+TARGETS = ("onnx", "tensorrt", "triton", "sherpa")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
 CARD = "MODEL_CARD.md"
 CHUNKS = {"ctc_stream": 4, "trigger": 2}  # frames of a step: one of 80 ms costs 0.6 times what two of 40 ms do
@@ -47,7 +48,7 @@ class ExportOptions:
 
     Args:
         precision: how weights are stored: fp32, fp16 or int8. For TensorRT, what the graph computes in: fp32 or fp16.
-        target: what the graph is for: onnxruntime, TensorRT (checked, folded) or Triton.
+        target: what the graph is for: onnxruntime, TensorRT (checked, folded), Triton or sherpa-onnx.
         opset: ONNX operator set.
         licence: of the weights.
         chunk_frames: output frames of a stream's step; None takes what suits the kind of bundle.
@@ -56,6 +57,7 @@ class ExportOptions:
         batch_sizes: batch sizes to check.
         manifest: measure the bundle on this and write the figures into it.
         max_wer_increase: refuse a precision that loses more than this, absolute.
+        check: recording that the bundle carries for `heyjetson doctor`; a synthetic voice when None.
     """
 
     precision: str = "fp32"
@@ -68,10 +70,17 @@ class ExportOptions:
     batch_sizes: Sequence[int] = (1, 3)
     manifest: Path | None = None
     max_wer_increase: float = 0.005
+    check: Path | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, found {self.precision!r}.")
+        if self.target == "onnx-asr":
+            raise ConfigError(
+                "onnx-asr takes the mean and deviation of each utterance out of its features, and models of this project "
+                "are trained on those of the training set, which can stream: it would write other text. Choose "
+                "target=sherpa, which leaves the features as they are."
+            )
         if self.target not in TARGETS:
             raise ConfigError(f"target must be one of {', '.join(TARGETS)}, found {self.target!r}.")
         if self.target == "tensorrt" and self.precision == "int8":
@@ -185,6 +194,7 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         write_manifest(folder, record)
         if options.precision != "fp32":
             parity = check_parity(model, Bundle(folder), lengths, options.batch_sizes)
+        pack_check(folder, options.check)
         record["parity"] = {"largest_difference": parity.difference, "cases": parity.cases}
         if options.manifest is not None:
             record["measured"] = _measure(exact, folder, options)

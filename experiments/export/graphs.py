@@ -99,7 +99,8 @@ class StreamGeometry:
         )
 
 
-def _trace(graph: nn.Module, inputs: tuple[Tensor, ...], path: Path, opset: int, **names) -> None:
+def write_graph(graph: nn.Module, inputs: tuple[Tensor, ...], path: Path, opset: int, **names) -> None:
+    """Trace a module and write it as ONNX; `names` are those of `torch.onnx.export`."""
     with typecheck.disable_checks(), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of shapes that the parity check covers
         # dynamo=False: the other exporter fixes a recurrence's time axis (torch 2.13)
@@ -121,7 +122,7 @@ def trace_clip(model: Model, path: Path, opset: int, longest: float) -> None:
         "frames": {0: "batch"},
     }
     names = {"input_names": ["samples", "length"], "output_names": ["log_probs", "frames"], "dynamic_axes": axes}
-    _trace(ClipGraph(model), (samples, length), path, opset, **names)
+    write_graph(ClipGraph(model), (samples, length), path, opset, **names)
 
 
 def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry) -> None:
@@ -133,7 +134,7 @@ def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry)
         "input_names": ["samples", "length", *states],
         "output_names": [OUTPUTS[kind_of(model)], "valid", *(following(name) for name in states)],
     }
-    _trace(StreamGraph(model), (samples, length, *states.values()), path, opset, **names)
+    write_graph(StreamGraph(model), (samples, length, *states.values()), path, opset, **names)
 
 
 def following(state: str) -> str:

@@ -12,9 +12,9 @@ import torch
 from nemo.core.classes.common import typecheck
 
 from experiments.entry import ConfigError
-from experiments.export.difference import largest_difference
 from experiments.export.graphs import ClipGraph, Model
 from heyjetson import Bundle, Engine, Trigger
+from heyjetson.check import largest_difference
 
 
 @dataclass(frozen=True)

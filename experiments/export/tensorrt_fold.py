@@ -14,7 +14,7 @@ import onnx
 from onnx import helper
 
 from experiments.entry import ConfigError
-from experiments.export.difference import largest_difference
+from heyjetson.check import largest_difference
 
 
 def feeds(model: onnx.ModelProto, sizes: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson.commands import command
-from heyjetson.errors import HeyJetsonError
+from heyjetson.errors import HeyJetsonError, ProviderError
+from heyjetson.installed import doubt, load_onnxruntime, sentence, version
 from heyjetson.processor import processor
 
 
@@ -24,16 +24,9 @@ def add(subparsers: Any) -> None:
         "say what is on this device and what will be used",
         "  heyjetson doctor\n  heyjetson doctor bundles/synthetic",
     )
-    parser.add_argument("bundle", nargs="?", help="try to load this one as well")
+    parser.add_argument("bundle", nargs="?", help="run its own recording here, and compare with what it should give")
+    parser.add_argument("--provider", default="auto", help="what runs the bundle: auto, tensorrt, cuda or cpu")
     parser.set_defaults(run=run)
-
-
-def version(package: str) -> str | None:
-    """Installed version of a package, or None."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _first_line(path: str) -> str:
@@ -51,27 +44,39 @@ def _memory() -> str:
         return "?"
 
 
-def _onnxruntime() -> str:
+def _onnxruntime() -> tuple[bool, str]:
+    """Whether it can be used, and what is to be said of it."""
     try:
-        import onnxruntime
-    except ImportError as error:
-        return f"not usable ({error}); run pip install onnxruntime"
-    found = [name for name in ("onnxruntime", "onnxruntime-gpu") if version(name)]
-    doubt = "; both packages are installed, which hides the GPU: remove onnxruntime" if len(found) > 1 else ""
-    return f"{onnxruntime.__version__}: {', '.join(onnxruntime.get_available_providers())}{doubt}"
+        onnxruntime = load_onnxruntime()
+    except ProviderError as error:
+        return False, str(error)
+    found = f"{onnxruntime.__version__}: {', '.join(onnxruntime.get_available_providers())}"
+    return True, f"{found}\n{doubt()}" if doubt() else found
 
 
-def _tensorrt() -> str:
+def _sound() -> str:
+    try:
+        import soundfile
+        import soxr
+    except (ImportError, OSError) as error:
+        return sentence(error) or str(error)
+    return (
+        f"soundfile {soundfile.__version__} with libsndfile {soundfile.__libsndfile_version__}, soxr {soxr.__version__}"
+    )
+
+
+def _tensorrt() -> tuple[bool, str]:
+    """Whether engines can be run, and what is to be said of it."""
     from heyjetson.tensorrt.build import find_trtexec, tensorrt_module
     from heyjetson.tensorrt.errors import TensorRTError
 
     try:
         if module := tensorrt_module():
-            return f"{module.__version__}, Python package"
+            return True, f"{module.__version__}, Python package"
     except TensorRTError as error:
-        return str(error)
+        return False, str(error)
     found = find_trtexec()
-    return f"no Python package; {found} can build engines" if found else "not installed"
+    return False, f"no Python package; {found} can build engines" if found else "not installed"
 
 
 def _language_model() -> str:
@@ -93,12 +98,35 @@ def microphones() -> list[str]:
     return inputs or ["none found"]
 
 
+def _bundle(folder: str, provider: str) -> tuple[bool, str]:
+    """Whether a bundle runs here as it should, and what is to be said of it."""
+    try:
+        from heyjetson.bundle import Bundle
+        from heyjetson.check import report
+        from heyjetson.engine import Engine
+        from heyjetson.trigger import Trigger
+
+        bundle = Bundle(folder)
+        kind: Any = Trigger if bundle.is_trigger else Engine
+        loaded = kind(bundle, provider=provider)
+        finding = report(loaded, lambda: kind(bundle, provider="cpu"))
+    except HeyJetsonError as error:
+        return False, str(error)
+    except (ImportError, OSError) as error:
+        if said := sentence(error):
+            return False, said
+        raise
+    return finding.good, f"{folder}: loads, runs on {loaded.provider}\n{finding.said}"
+
+
 def run(options: argparse.Namespace) -> int:
-    """Print what is here; 1 when the bundle given cannot be run."""
+    """Print what is here; 1 when nothing can be run here, or the bundle gives something else than it should."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    (runs, onnxruntime), (engines, tensorrt) = _onnxruntime(), _tensorrt()
+    good = runs or engines
     board = _first_line("/proc/device-tree/model")
     rows = {
         "heyjetson": version("heyjetson") or "?",
@@ -106,26 +134,16 @@ def run(options: argparse.Namespace) -> int:
         "board": board or "not a Jetson",
         "L4T": _first_line("/etc/nv_tegra_release") or "–",
         "CPU": f"{os.cpu_count()} × {processor()}, {_memory()} memory",
-        "onnxruntime": _onnxruntime(),
-        "TensorRT": _tensorrt(),
+        "onnxruntime": onnxruntime,
+        "TensorRT": tensorrt,
+        "sound": _sound(),
         "language model": _language_model(),
         "microphones": "\n".join(microphones()),
     }
-    status = 0
     if options.bundle:
-        from heyjetson.bundle import Bundle
-        from heyjetson.engine import Engine
-        from heyjetson.trigger import Trigger
-
-        try:
-            bundle = Bundle(options.bundle)
-            loaded = Trigger(bundle) if bundle.is_trigger else Engine(bundle)
-            rows["bundle"] = f"{options.bundle}: loads, runs on {loaded.provider}"
-        except HeyJetsonError as error:
-            rows["bundle"] = str(error)
-            status = 1
+        good, rows["bundle"] = _bundle(options.bundle, options.provider)
     table = Table(show_header=False, title="this device")
     for key, value in rows.items():
         table.add_row(key, escape(value))  # "heyjetson[lm]" is not markup
     Console().print(table)
-    return status
+    return 0 if good else 1

@@ -10,6 +10,8 @@ from typing import Any
 
 import heyjetson
 from heyjetson.bundle import Bundle
+from heyjetson.errors import ProviderError
+from heyjetson.installed import load_onnxruntime
 from heyjetson.server import graph
 from heyjetson.server.platform import Platform, name_of
 from heyjetson.trigger import Trigger, TriggerRules
@@ -130,10 +132,9 @@ def _engine_file(session: Any) -> str | None:
 
 def _available() -> list[str]:
     try:
-        import onnxruntime
-    except ImportError:
+        return list(load_onnxruntime().get_available_providers())
+    except ProviderError:  # an engine of TensorRT runs without it
         return []
-    return list(onnxruntime.get_available_providers())
 
 
 def _versions() -> dict[str, str]:

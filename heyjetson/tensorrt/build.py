@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson.bundle import Bundle
+from heyjetson.installed import load_onnxruntime
 from heyjetson.tensorrt import cache
 from heyjetson.tensorrt.cuda import Cuda
 from heyjetson.tensorrt.errors import TensorRTError
@@ -85,8 +86,7 @@ def trtexec_version(program: str) -> tuple[int, ...]:
 
 def graph_inputs(graph: Path) -> list[str]:
     """Names that a graph really has: the tracer drops an input on which nothing depends."""
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3

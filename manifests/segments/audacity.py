@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def audacity(path: Path) -> Labels:
         if found is None:
             raise ManifestError(f"{where}: expected `START<tab>END<tab>TEXT` in seconds, found {line!r:.80}.")
         # Some languages' Audacity writes a comma.
-        start, end = (seconds(found[place].replace(",", "."), where, "a time") for place in (1, 2))
+        # A track that was moved to the left has labels before 0: where they lie is for the caller to judge.
+        start, end = (seconds(found[place].replace(",", "."), where, "a time", -math.inf) for place in (1, 2))
         point = "labels of a point" if start == end else ""
         segments.append(Segment(start, end, " ".join((found[3] or "").split()), where, passed_over=point))
     if not segments:

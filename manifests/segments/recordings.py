@@ -21,7 +21,7 @@ from manifests.segments.textgrid import textgrid
 from manifests.show import from_here
 from manifests.tables import SPLITS
 
-OVERSHOOT = 0.5  # seconds that labels may go on after the recording: they end with it
+OVERSHOOT = 0.5  # seconds that labels may go on after the recording, or begin before it: they are cut to it
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _utterances(
         said = f": {segment.text:.60}" if segment.text else "."
         found.leave_out(kind, f"{segment.where}: {segment.start:.2f} to {segment.end:.2f} s {reason}{said}")
 
-    timed, late = [], 0
+    timed, early, late = [], 0, 0
     for segment in segments:
         if segment.passed_over:
             without(segment, segment.passed_over, f"is left out ({segment.passed_over})")
@@ -225,16 +225,18 @@ def _utterances(
             without(segment, "backward segments", "ends before it starts")
         elif segment.end == segment.start:
             without(segment, "segments of no length", "has no length")
-        elif segment.start >= length or segment.end > length + OVERSHOOT:
+        elif not (0 < segment.end <= length + OVERSHOOT and -OVERSHOOT <= segment.start < length):
             without(segment, "segments outside their recording", f"is outside {audio.name}, which lasts {length:.2f} s")
         elif not segment.text:
             without(segment, "segments without text", "has no text")
         else:
+            early += segment.start < 0
             late += segment.end > length
-            timed.append(replace(segment, end=min(segment.end, length)))
-    if late:
-        ends = f"{late} of {len(segments)} segments end up to {OVERSHOOT:g} s after the sound, and are cut there"
-        found.notes.append(f"{from_here(audio)}: {ends}")
+            timed.append(replace(segment, start=max(segment.start, 0.0), end=min(segment.end, length)))
+    for count, what in ((early, "begin up to {:g} s before"), (late, "end up to {:g} s after")):
+        if count:
+            cut = f"{count} of {len(segments)} segments {what.format(OVERSHOOT)} the sound, and are cut there"
+            found.notes.append(f"{from_here(audio)}: {cut}")
     timed.sort(key=lambda one: (one.start, one.end))
     doubled = _overlapping(timed, options.overlap)
     before = 0.0

@@ -13,12 +13,14 @@ import webvtt
 from webvtt.errors import MalformedCaptionError, MalformedFileError
 
 from manifests.lines import ManifestError
+from manifests.segments.rolling import unrolled
 from manifests.segments.segment import Labels, Segment, text_of
 
 _TIME = r"(?:(\d+)[:.])?(\d{1,2}):(\d{1,2})(?:[,.](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-+>\s*{_TIME}(?=\s|$)(.*)")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _TAG = r"</?(?:i|b|u|s|c|v|lang|ruby|rt|rp|font|span)(?:[.\s][^>]*)?>"
+_TAGS = re.compile(rf"{_TAG}|<(?:\d+:)?\d\d:\d\d\.\d\d\d>", re.I)
 
 
 def _unnamed(line: re.Match[str]) -> str:
@@ -29,7 +31,7 @@ def _unnamed(line: re.Match[str]) -> str:
 # What subtitles hold besides what is said; each is counted. Other brackets within a line are the normaliser's.
 _MARKUP = (
     ("readings over the line", re.compile(r"<rt(?:[.\s][^>]*)?>.*?</rt>", re.I | re.S), ""),
-    ("tags", re.compile(rf"{_TAG}|<(?:\d+:)?\d\d:\d\d\.\d\d\d>", re.I), ""),
+    ("tags", _TAGS, ""),
     ("style codes", re.compile(r"\{\\[^}]*\}"), ""),
     ("sounds in brackets", re.compile(r"^[-–—‐>\s]*(?:\[[^\]]*\]|\([^)]*\))\s*$", re.M), ""),
     ("dashes of speakers", re.compile(r"^\s*(?:[-–—‐]\s+|[-–—‐](?=[^\W\d])|>>+\s*)", re.M), ""),
@@ -111,12 +113,22 @@ def _labels(path: Path, lines: list[int], cues: Iterable[tuple[float, float, str
             f"{path}: {len(lines)} lines have times, but {len(cues)} cues could be read. Part the cues by empty lines."
         )
     segments = []
-    for line, (start, end, content) in zip(lines, cues, strict=True):
+    for line, (start, end, _), new in zip(lines, cues, unrolled(cues, _plain), strict=True):
+        content = new.content
+        if new.carried:
+            notes["lines that rolling captions show again taken off"] += new.carried
+            if not content and not new.doubtful:
+                continue
         voices = {html.unescape(voice).strip() for voice in _VOICE.findall(content)}
         text, passed_over = _said(content, notes)
         speaker = voices.pop() if len(voices) == 1 else None
+        passed_over = "rolling captions that may repeat or be shown again" if new.doubtful else passed_over
         segments.append(Segment(start, end, text, f"{path}:{line}", speaker, passed_over))
     return Labels({"": segments}, notes)
+
+
+def _plain(line: str) -> str:
+    return " ".join(html.unescape(_TAGS.sub("", line)).split())
 
 
 def _said(content: str, notes: Counter[str]) -> tuple[str, str]:

@@ -12,14 +12,15 @@ from typing import NamedTuple
 from num2words import CONVERTER_CLASSES
 
 from manifests.lines import ManifestError
-from manifests.text import numbers, roman, signs
+from manifests.text import calendar, numbers, roman, signs
 from manifests.text.markup import entities, markup
 from manifests.text.options import TextOptions
 from manifests.text.rules import NUMBERS, OUTSIDE, SIGNS, NotUnderstoodError, Refusal, Rule, Step
 from manifests.text.unicode import accents, unicode_forms
 
-_CODED = re.compile(f"{signs.BARE.pattern}|{roman.PATTERN.pattern}")  # letters that are more than a word
-_CODES = (*signs.BARE_TITLES, "II", "IV", "VI", "IX", "XI", "XV", "XX", "War", "Chapter")  # faster to look for
+# Letters that are more than a word, and what of them is faster to look for.
+_CODED = re.compile("|".join((signs.BARE.pattern, roman.PATTERN.pattern, calendar.SHORT_DAY.pattern)))
+_CODES = (*signs.BARE_TITLES, *calendar.DAYS, "II", "IV", "VI", "IX", "XI", "XV", "XX", "War", "Chapter")
 _SHOWN = 60  # characters of an example
 _STRANGE = 20  # characters outside the labels that the report names
 

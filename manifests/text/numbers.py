@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from manifests.text import roman, spoken, units
+from manifests.text.calendar import amount_or_year
 from manifests.text.figures import amount, digits, foreign, integer, ordinal, say
 from manifests.text.rules import NUMBERS, NotUnderstoodError, Rule, Step, refuse, rule
 
@@ -28,8 +29,6 @@ _START = rf"(?=[\d.'$£€(+v]){_BEFORE}"  # fails fast where no number begins
 _END = r"(?![\w$£€¥%°*^~=+#@&\\/|<>])(?![.,:'-][\d$£€])(?!--\d)(?!\.[^\W\d_])(?!'(?!s\b)[^\W_])"
 _NUMERIC = re.compile("[\\d\u00bc-\u00be\u2150-\u218b\u2460-\u24ff]")
 _TRIGGER = re.compile(rf"{_NUMERIC.pattern}|{roman.PATTERN.pattern}")
-# Behind four figures these make them an amount, not a year.
-_COUNTED = re.compile(rf"[\s-]{{1,3}}(?:{units.LONG}|dollars?|euros?|pounds?|cents|percent|degrees)\b")
 
 
 def _quotes(text: str) -> str:
@@ -49,10 +48,10 @@ def _whole(match: re.Match[str]) -> str:
     figures = match[1]
     if figures == "911":
         return match[0]  # nine one one, or an amount?
-    counted = (
-        len(figures) == 4 and figures[0] != "0" and int(figures) % 100 and _COUNTED.match(match.string, match.end())
-    )
-    return amount(figures) if counted and match.string[: match.start()][-3:].lower() != "in " else integer(figures)
+    if len(figures) == 4 and figures[0] != "0":
+        kind = amount_or_year(match)
+        return match[0] if kind is None else amount(figures) if kind == "amount" else integer(figures)
+    return integer(figures)
 
 
 def _left(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 MISSING = "missing words"  # said, but not written down
 MARKUP = "markup that is not understood"
 NUMBERS = "numbers that are not understood"
+SHORT = "abbreviations that are said in several ways"
 SIGNS = "signs that are not understood"
 OUTSIDE = "characters outside the labels"
 

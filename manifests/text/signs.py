@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from manifests.text.rules import MISSING, SIGNS, NotUnderstoodError, Rule, Step, refuse, replace, rule
+from manifests.text import calendar
+from manifests.text.rules import MISSING, SHORT, SIGNS, NotUnderstoodError, Rule, Step, refuse, replace, rule
 
 _TITLES = {
     "mr": "mister", "mrs": "misses", "ms": "miz", "dr": "doctor", "prof": "professor", "st": "saint", "jr": "junior",
@@ -20,11 +21,8 @@ _BEFORE_NUMBER = {"no", "vol", "p", "pp", "fig", "ch"}
 # Without a point as well, where a name or a day follows.
 BARE_TITLES = {"Mr": "mister", "MR": "mister", "Mrs": "misses", "MRS": "misses", "Ms": "miz", "Dr": "doctor",
          "Prof": "professor"}  # fmt: skip
-_MONTHS = {
-    "Jan": "january", "Feb": "february", "Mar": "march", "Apr": "april", "Jun": "june", "Jul": "july", "Aug": "august",
-    "Sep": "september", "Sept": "september", "Oct": "october", "Nov": "november", "Dec": "december",
-}  # fmt: skip
-_DAY = r"\s+\d{1,2}(?:st|nd|rd|th)?\b"
+# For example, or e g? Capitals with points are a name's.
+_LATIN = r"\b(?:[eE]\.\s?g|[iI]\.\s?e)\b|\b(?:cf|viz)\."
 _SYMBOLS = {
     "&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "°": "degrees", "#": "number", "¢": "cents",
     "×": "times", "÷": "divided by", "²": "squared", "³": "cubed",
@@ -77,11 +75,6 @@ def _degrees(match: re.Match[str]) -> str:
 
 _ENDINGS = tuple(_TITLES)
 BARE = re.compile(rf"\b({'|'.join(BARE_TITLES)})(?=\s+[^\W\d_])")
-_SHORT_MONTH = re.compile(
-    rf"\b(?:(Feb|Apr|Aug|Sept?|Oct|Nov|Dec)\b\.?(?={_DAY})|(Jan|Mar|Jun|Jul)(?:\.(?={_DAY})"
-    r"|(?=\s+\d{1,2}(?:st|nd|rd|th|,?\s+\d{4})\b)))"
-    r"|(?<=\d )(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b(?:\.(?=\s*\w))?"
-)
 # Tokenised as TED-LIUM's and the Penn Treebank's: it 's, don 't.
 _CONTRACTION = re.compile(r"(?<=[^\W\d_]) '(?=(?:s|t|re|ve|ll|d|m)(?![\w'])(?!\s*'))", re.I)
 
@@ -97,8 +90,6 @@ def abbreviations() -> list[Step]:
     """English titles and common signs in words."""
     points = [Rule("titles", _titles), rule("addresses", _DOMAIN, lambda match: " dot ", needs=r"\.\w")]
     bare = [Rule("titles", lambda text: replace(BARE, lambda match: BARE_TITLES[match[1]], text))]
-    months = [Rule("months", lambda text: replace(_SHORT_MONTH, lambda match: _MONTHS[match[1] or match[2] or match[3]],
-                                                  text))]  # fmt: skip
     contractions = [Rule("contractions", lambda text: _CONTRACTION.sub("'", text))]
     signs = [
         rule("degrees", r"(?:(?<![\w.,/-])(1)\s?|(?<=\d)\s?|(?<=\d\s))°(?:\s?([CF])\b)?", _degrees, needs="°"),
@@ -106,7 +97,9 @@ def abbreviations() -> list[Step]:
     ]
     return [
         Step("abbreviations", bare, BARE),
-        Step("abbreviations", months, _SHORT_MONTH),
+        Step("abbreviations", [refuse(SHORT, "latin", _LATIN)], re.compile(_LATIN)),
+        Step("abbreviations", [Rule("days", calendar.days)], calendar.SHORT_DAY),
+        Step("abbreviations", [Rule("months", calendar.months)], calendar.SHORT_MONTH),
         Step("abbreviations", points, re.compile(r"\.")),
         Step("abbreviations", contractions, _CONTRACTION),
         Step("abbreviations", signs, _SYMBOL),

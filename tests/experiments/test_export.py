@@ -8,11 +8,11 @@ import torch
 from experiments.entry import ConfigError
 from experiments.export import bundle as writing
 from experiments.export.bundle import ExportOptions, export_bundle
-from experiments.export.difference import largest_difference
 from experiments.export.graphs import ClipGraph
 from experiments.export.parity import Parity, check_parity, rounding
 from experiments.restore import restore_model
 from heyjetson import Bundle, BundleError, Engine
+from heyjetson.check import largest_difference
 
 
 def test_parity_of_the_written_bundle(small_model, bundle):

@@ -313,6 +313,50 @@ def test_text_grids_that_are_broken(tmp_path):
         read(tmp_path / "a", textgrid, short[: short.index('"two"')])
 
 
+# ---- rolling captions
+
+ROLLED = st.lists(st.sampled_from(["yes", "no", "to the <c>show</c>", "[Music]", "a &amp; b"]), min_size=4, max_size=12)
+
+
+@given(said=ROLLED, held=st.booleans())
+def test_rolling_captions_give_each_line_once(tmp_path_factory, said, held):
+    cues, at = [], 0
+    for number, line in enumerate(said):
+        above = said[number - 1] if number else " "
+        cues.append((at, at + 2000 - 10 * held, f"{above}\n<00:00:01.000>{line}"))
+        if held:  # YouTube shows each line alone for 10 ms
+            cues.append((at + 1990, at + 2000, f"{line}\n "))
+        at += 2000
+    text = "WEBVTT\n\n" + "\n".join(f"{clock(a, '.')} --> {clock(b, '.')}\n{text}\n" for a, b, text in cues)
+    path = tmp_path_factory.mktemp("r") / "a.vtt"
+    path.write_text(text)
+    found = vtt(path)
+    kept = {one.start: one for one in found.segments[""]}
+    for number, line in enumerate(said):
+        one = kept.pop(2.0 * number)
+        repeats = number > 1 and not held and said[number - 2 : number + 1] == [line] * 3
+        assert repeats == bool("rolling" in one.passed_over)  # shown again, or said once more? Left out
+        assert repeats or one.text == {"to the <c>show</c>": "to the show", "a &amp; b": "a & b", "[Music]": ""}.get(
+            line, line
+        )
+    assert not kept
+    assert found.notes["lines that rolling captions show again taken off"] >= len(said) - 1
+
+
+def test_what_does_not_roll_stays(tmp_path):
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\nno\n\n00:01.000 --> 00:02.000\nno\nI won't\n\n"
+    rows = [*("yes", "no", "well", "maybe")]
+    text += "".join(f"00:0{2 + n}.000 --> 00:0{3 + n}.000\n{line}\n\n" for n, line in enumerate(rows))
+    assert [one.text for one in read(tmp_path / "a.vtt", vtt, text)] == ["no", "no I won't", *rows]
+    rolls = "WEBVTT\n\n" + "".join(
+        f"00:0{n}.000 --> 00:0{n + 1}.000\n{line}\n\n" for n, line in enumerate(["a", "a\nb", "b\nc"])
+    )
+    again = rolls + "00:05.000 --> 00:06.000\nc\n"  # alone after a pause: said again
+    assert [one.text for one in read(tmp_path / "a.vtt", vtt, again)] == ["a", "b", "c", "c"]
+    doubtful = rolls + "00:05.000 --> 00:06.000\nc\nd\n"
+    assert read(tmp_path / "a.vtt", vtt, doubtful)[-1].passed_over
+
+
 # ---- Audacity
 
 
@@ -323,7 +367,7 @@ def test_audacity_as_it_exports(tmp_path):
         (1.5, 2.25, "one two", ""), (3.0, 3.0, "mark", "labels of a point"), (4.0, 5.0, "", ""),
     ]  # fmt: skip
     for text, message in (("1.0 2.0 one\n", "a:1: expected `START<tab>END<tab>TEXT`"), ("\n", "a holds no labels"),
-                          ("1\t2\tx\n-1\t2\ty\n", "a:2: a time must be a number")):  # fmt: skip
+                          ("1\t2\tx\n1\t1e999\ty\n", "a:2: a time must be a number")):  # fmt: skip
         with pytest.raises(ManifestError, match=message):
             read(tmp_path / "a", audacity, text)
 

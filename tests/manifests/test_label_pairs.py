@@ -67,6 +67,14 @@ def test_what_cannot_be_is_named(tmp_path):
     assert f"{tmp_path}/a.txt:6: 3.00 to 9.00 s is outside a.wav, which lasts 4.00 s: ends much later" in found.faults
 
 
+def test_labels_before_the_sound(tmp_path):
+    rows = [(-3000, -2000, "before"), (-800, 500, "much before"), (-200, 900, "cut"), (-400, 0, "at its edge")]
+    found = made(tmp_path, rows)
+    assert cuts(found) == [("cut", 0.0, 0.9)]
+    assert dict(found.kinds) == {"segments outside their recording": 3}
+    assert found.notes == [f"{tmp_path}/a.wav: 1 of 4 segments begin up to 0.5 s before the sound, and are cut there"]
+
+
 def test_overlaps(tmp_path):
     rows = [(0, 1000, "a"), (900, 2000, "b"), (2000, 4000, "c"), (2500, 2700, "d"), (3000, 3800, "e")]
     found = made(tmp_path, rows)

@@ -71,6 +71,21 @@ SPOKEN = {
     "R&B, 5% @ #1": "r and b five percent at number one",
     "20 °C": "twenty degrees celsius",
     "№5": "number five",
+    # days and months
+    "Mon-Fri, Sat. & Sun 9am": "monday to friday saturday and sunday nine am",
+    "on Tues. or Thurs., 5 May": "on tuesday or thursday five may",
+    "Sat 5 May, Wed. morning": "saturday five may wednesday morning",
+    "see you Thurs": "see you thursday",
+    "Mon Dieu! The Sun. He Sat 5 feet off. They Wed.": "mon dieu the sun he sat five feet off they wed",
+    "in Jan. and Sept.": "in january and september",
+    "Jan. She left. E. G. Smith": "jan she left e g smith",
+    # years and amounts
+    "1234 people": "one thousand two hundred and thirty four people",
+    "of 1865 young men": "of one thousand eight hundred and sixty five young men",
+    "1500 people": "fifteen hundred people",
+    "in 1984 people left": "in nineteen eighty four people left",
+    "the 1984 games": "the nineteen eighty four games",
+    "1999 was": "nineteen ninety nine was",
     # quotes and apostrophes
     "“Don’t,” she said": "don't she said",
     "`it´s' the boys' toys": "it's the boys toys",

@@ -167,6 +167,16 @@ def test_numbers_that_leave_a_line_out(text):
         assert found.text == "" and found.refused
 
 
+@pytest.mark.parametrize("text", ["1984 houses", "in 1234 people", "by 1984 prices rose", "the 1234 games"])
+def test_a_year_or_an_amount_is_not_guessed(text):
+    assert Normaliser()(text).refused.kind == "numbers that are not understood"
+
+
+@pytest.mark.parametrize("text", ["e.g. this", "that is, i. e. this", "E.g., this", "cf. page two"])
+def test_latin_is_said_in_several_ways(text):
+    assert Normaliser()(text).refused.kind == "abbreviations that are said in several ways"
+
+
 @pytest.mark.parametrize("text", ["1,5", "3/4/2021", "5k"])
 def test_they_are_counted_with_the_token(text):
     refused = Normaliser()(f"so {text} there").refused
