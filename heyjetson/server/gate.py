@@ -86,7 +86,7 @@ class _Client:
     held: int = 0
     idle: dict[int, Accepted] = field(default_factory=dict)
     room: float = ROOM
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=lambda: time.monotonic())
 
     def takes_room(self) -> bool:
         """Whether room may be made for it, which is counted."""

@@ -40,7 +40,7 @@ def test_work_that_does_not_end_holds_nobody_up(site, spoken, stuck, monkeypatch
     assert ready.status_code == 503
     assert "threads of texts are held by work that is over its deadline" in ready.json()["error"]["message"]
     assert httpx.get(f"{site}/health/live").status_code == 200
-    monkeypatch.undo()  # another thread has taken its place
+    monkeypatch.setattr(Analysts, "_analyse", lambda *_: b"{}")  # another thread has taken its place
     assert httpx.post(f"{site}/v1/sentiment", json={"text": "so good"}, timeout=PATIENCE).status_code == 200
     with spoken.open("rb") as file:
         answer = httpx.post(f"{site}/v1/audio/transcriptions", files={"file": file}, timeout=PATIENCE)
