@@ -11,8 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError
-from heyjetson.server.disks import Want, is_full, temporary
+from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError, no_room
+from heyjetson.server.disks import Want, temporary
 
 log = logging.getLogger("heyjetson.server")
 FAULTS = 5  # of a body that are told
@@ -138,7 +138,7 @@ _uploads = Want("uploads")
 
 def _not_put_aside(fault: OSError) -> JSONResponse:
     """What a client is told where its upload could not be written to a temporary file."""
-    if not is_full(fault):
+    if no_room(fault) is None:
         log.error("Uploads cannot be put aside in %s: %s", temporary(), fault)
         return problem(500, "The server cannot write its temporary files. Its log says why.", "no_temporary_files")
     _uploads.tell(f"Uploads cannot be received, {temporary()} is full: make room, or set TMPDIR to a larger folder.")
