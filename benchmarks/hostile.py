@@ -72,11 +72,11 @@ async def ever(client: Client, host: str, port: int, source: str, came: asyncio.
         await asyncio.sleep(AGAIN)
 
 
-async def run(address: str, seconds: float) -> Counter[str]:
-    """All of them at once, for so long."""
+async def run(address: str, seconds: float, counts: tuple[int, int, int]) -> Counter[str]:
+    """So many of each kind at once, for so long."""
     parts = urlsplit(address)
     came, seen = asyncio.Semaphore(0), Counter[str]()
-    kinds: list[tuple[Client, int]] = [(idle, IDLE), (stuck, STUCK), (flood, FLOODS)]
+    kinds: list[tuple[Client, int]] = list(zip((idle, stuck, flood), counts, strict=True))
     clients = []
     for network, (client, count) in enumerate(kinds, start=1):
         for number in range(count):
@@ -101,10 +101,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address", help="of the server, on this machine")
     parser.add_argument("--seconds", type=float, default=120, help="(default 120)")
+    parser.add_argument("--idle", type=int, default=IDLE, help=f"sockets that say nothing (default {IDLE})")
+    parser.add_argument("--stuck", type=int, default=STUCK, help=f"bodies that halt (default {STUCK})")
+    parser.add_argument("--floods", type=int, default=FLOODS, help=f"of text (default {FLOODS})")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    print(json.dumps(asyncio.run(run(options.address, options.seconds))))
+    counts = options.idle, options.stuck, options.floods
+    print(json.dumps(asyncio.run(run(options.address, options.seconds, counts))))
 
 
 if __name__ == "__main__":

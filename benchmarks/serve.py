@@ -38,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 import httpx  # noqa: E402
 from websockets.asyncio.client import connect  # noqa: E402
 
+from benchmarks.hostile import FLOODS, IDLE  # noqa: E402
 from heyjetson.audio import load  # noqa: E402
 
 RATE = 16000
@@ -144,11 +145,20 @@ def mebibytes(load: Load) -> float:
     return total
 
 
-def processor_seconds(load: Load) -> float:
-    """Processor time of the server so far."""
+def processor_seconds(load: Load, children: bool = False) -> float:
+    """Processor time of the server so far, or of its children, those that have ended among them."""
     assert load.process
-    fields = Path(f"/proc/{load.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    total = 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(file.parent.name) == load.process.pid:
+            total += sum(map(int, fields[13:15] if children else fields[11:13]))
+        elif children and int(fields[1]) == load.process.pid:
+            total += sum(map(int, fields[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 async def one_stream(load: Load, number: int, latencies: list[float], begin: float) -> int:
@@ -275,6 +285,7 @@ async def hostile(load: Load) -> Figures:
     """Good clients beside hostile ones: live streams, health once in half a second, a file a second."""
     seconds = load.options.seconds
     command = [sys.executable, str(ROOT / "benchmarks" / "hostile.py"), load.address, "--seconds", str(seconds + 5)]
+    command += ["--idle", str(load.options.idle), "--floods", str(load.options.floods)]
     before, memory = mebibytes(load), [0.0]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as enemies:
         try:
@@ -283,6 +294,8 @@ async def hostile(load: Load) -> Figures:
                 sys.exit("serve.py: benchmarks/hostile.py did not begin: it says why above.")
             latencies: list[float] = []
             begin = time.perf_counter() + 0.5
+            used, since = processor_seconds(load), time.perf_counter()
+            texts = processor_seconds(load, children=True)
             streams = [one_stream(load, number, latencies, begin) for number in range(load.options.streams)]
             health: list[float] = []
             failures: Counter[str] = Counter()
@@ -320,6 +333,9 @@ async def hostile(load: Load) -> Figures:
             retries: list[int] = []
             others = [every(0.5, "health", ask_health), every(1.0, "file", ask_file), every(5.0, "memory", watch)]
             done = await asyncio.gather(*streams, *others, return_exceptions=True)
+            took = time.perf_counter() - since
+            used = (processor_seconds(load) - used) / took
+            texts = (processor_seconds(load, children=True) - texts) / took
             failures.update(f"stream: {error!r}"[:100] for error in done if isinstance(error, BaseException))
             seen = json.loads(await asyncio.to_thread(enemies.stdout.read))
         finally:
@@ -333,6 +349,7 @@ async def hostile(load: Load) -> Figures:
         "partial latency, median, ms": round(float(half), 1),
         "partial latency, 95 %, ms": round(float(most), 1),
         "partial latency, worst, ms": round(float(worst), 1),
+        "cores in use by the server, by its children": f"{used:.2f}, {texts:.2f}",
         "health, slowest of " + str(len(health)) + ", s": round(max(health, default=float("inf")), 2),
         "files transcribed": len(files),
         "times they were answered 503 and sent again": len(retries),
@@ -360,6 +377,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10, help="of the long file (default 10)")
     parser.add_argument("--requests", type=int, default=10000, help="short ones (default 10000)")
     parser.add_argument("--hostile", action="store_true", help="instead: good clients beside hostile ones")
+    parser.add_argument("--idle", type=int, default=IDLE, help=f"sockets beside them (default {IDLE})")
+    parser.add_argument("--floods", type=int, default=FLOODS, help=f"of text beside them (default {FLOODS})")
     parser.add_argument("--serve", nargs=argparse.REMAINDER, default=[], help="what follows goes to `heyjetson serve`")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     options = parser.parse_args()

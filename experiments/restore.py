@@ -16,7 +16,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from experiments.entry import ConfigError
 from experiments.forgive import first_line
 from experiments.hush import hush
-from manifests.whole import NO_ROOM
+from heyjetson.errors import no_room
 
 TARGET = "custom_modules.model.SpeechModel"
 TRIGGER = "custom_modules.trigger.TriggerModel"
@@ -90,9 +90,9 @@ def _refusal(path: Path, error: Exception) -> ConfigError:
     """What NeMo says against a file, as a sentence."""
     from experiments.checkpoints import refuse_foreign
 
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
+    if full := no_room(error):
         return ConfigError(
-            f"{path} does not fit into {tempfile.gettempdir()}, where NeMo unpacks it ({error.strerror}). Make room "
+            f"{path} does not fit into {tempfile.gettempdir()}, where NeMo unpacks it ({full.strerror}). Make room "
             "there, or set TMPDIR to a larger folder."
         )
     refuse_foreign(path, error)

@@ -1,5 +1,9 @@
 """Everything this package raises on purpose. A message says what is wrong and what to do."""
 
+import errno
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a limit on files
+
 
 class HeyJetsonError(Exception):
     """Base of all errors of this package."""
@@ -43,3 +47,12 @@ class DecoderError(HeyJetsonError):
 
 class ScorerError(HeyJetsonError):
     """A scorer is missing, damaged, made for other labels, or from a newer version."""
+
+
+def no_room(error: BaseException | None) -> OSError | None:
+    """The full disk behind an error, or None where that is not what it is about."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a limit on files
+from heyjetson.errors import no_room
+
 PART = ".part"
 
 
@@ -41,7 +41,7 @@ def whole_file(path: Path, needed: float = 0) -> Iterator[Path]:
     except BaseException as error:
         written = part.stat().st_size if part.exists() else 0
         part.unlink(missing_ok=True)
-        if (cause := _no_room(error)) is not None:
+        if (cause := no_room(error)) is not None:
             raise _refusal(path, max(needed, written), cause) from error
         raise
 
@@ -53,15 +53,6 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _no_room(error: BaseException | None) -> OSError | None:
-    """The full disk behind an error, if that is what it is about."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            return error
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _refusal(path: Path, needed: float, cause: OSError) -> NoRoomError:

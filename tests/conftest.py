@@ -98,6 +98,26 @@ SMALL = [
     "logger=none",
 ]
 
+# Of a trigger.
+TINY = [
+    "words=[computer]",
+    "data.spoken=12",
+    "clips.epoch=8",
+    "clips.seconds=3.0",
+    "data.batch_size=4",
+    "data.num_workers=1",
+    "validation.clips=6",
+    "validation.calibration_hours=0.01",
+    "mining.clips=4",
+    "mining.score=0.0",
+    "statistics_clips=4",
+    "encoder.convolution.filters=8",
+    "encoder.recurrent.hidden=8",
+    "frontend.features=12",
+    "logger=none",
+    "checkpoint.every_n_steps=1",
+]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long, and put it first: files are given out in this order, so that no core waits at the end."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+
+from heyjetson.errors import NO_ROOM
 
 ENOUGH = 3  # deaths in a row of one setting
 CGROUPS, OWN_CGROUP, VMSTAT = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("/proc/vmstat")
@@ -18,7 +21,7 @@ MEMORY = re.compile(
     re.IGNORECASE,
 )
 LASTING = {
-    "disk": r"No space left on device|Disk quota exceeded|disk is full|Read-only file system|Input/output error"
+    "disk": "|".join(map(os.strerror, NO_ROOM)) + r"|disk is full|Read-only file system|Input/output error"
     r"|Stale file handle",
     "GPU": r"uncorrectable ECC|GPU is lost|fallen off the bus|no CUDA-capable device"
     r"|CUDA-capable device\(s\) is/are busy|Unable to determine the device handle|driver/library version mismatch",

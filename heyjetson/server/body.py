@@ -11,6 +11,8 @@ from heyjetson.server import metrics
 from heyjetson.server.errors import BusyError, RequestError, problem
 from heyjetson.server.settings import Settings
 
+COMMAND_BYTES = 2**20  # of what is no form: the event loop reads JSON all at once, and stands still meanwhile
+ELSEWHERE = ("/v1/sentiment",)  # what is read in a process of its own
 DRAINED_SECONDS = 5.0  # that the rest of a refused body is read for: a client that still sends would not see the answer
 SLOW = "The upload {}: send it again over a better connection, or as flac or mp3, which are smaller."
 
@@ -36,9 +38,12 @@ class BodyLimits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body = _Body(self, receive)
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.settings.upload_bytes:
+        headers = dict(scope["headers"])
+        form = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
+        most = self.settings.upload_bytes
+        body = _Body(self, receive, most if form or scope["path"] in ELSEWHERE else min(COMMAND_BYTES, most))
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > body.most:
             await _refuse(scope, receive, send, body.too_large())
             return
         begun = False
@@ -64,8 +69,8 @@ class BodyLimits:
 class _Body:
     """A body that is being received; the application sees one that is refused as a client that has left."""
 
-    def __init__(self, limits: BodyLimits, receive: Receive):
-        self.limits, self.settings = limits, limits.settings
+    def __init__(self, limits: BodyLimits, receive: Receive, most: int):
+        self.limits, self.settings, self.most = limits, limits.settings, most
         self.refusal: RequestError | None = None
         self.bytes = 0
         self._receive = receive
@@ -73,10 +78,10 @@ class _Body:
         self._begun: float | None = None
 
     def too_large(self) -> RequestError:
-        most = self.settings.upload_bytes / 2**20
-        return RequestError(
-            413, f"The upload is larger than {most:g} MiB: cut it, or send flac or mp3, which are smaller.", "too_large"
-        )
+        told = f"The upload is larger than {self.most / 2**20:g} MiB: cut it, or send flac or mp3, which are smaller."
+        if self.most < self.settings.upload_bytes:
+            told = f"The request is larger than {self.most / 2**20:g} MiB, which only a form with a file may be."
+        return RequestError(413, told, "too_large")
 
     async def receive(self) -> Message:
         if self._ended:
@@ -94,7 +99,7 @@ class _Body:
         self.bytes += size
         self.limits.held += size
         self._ended = not message.get("more_body", False)
-        if self.bytes > self.settings.upload_bytes:
+        if self.bytes > self.most:
             return self._refuse(self.too_large())
         if self.limits.held > self.settings.bodies_bytes:
             return self._refuse(BusyError(5))

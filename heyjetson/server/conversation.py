@@ -1,4 +1,4 @@
-"""A recording of a conversation: transcribed, each speaker's channel by itself where there are two, and analysed."""
+"""A recording of a conversation: transcribed, each speaker's channel by itself where there are two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from heyjetson.engine import Engine
 from heyjetson.formats import word_records
 from heyjetson.server.growing import Growing
-from heyjetson.server.sentiment import Said, analyse
 from heyjetson.server.sound import Clip
 
 ALIKE = 0.95  # correlation above which two channels hold one sound
@@ -37,7 +36,7 @@ def heard(
     scorer: str | None = None,
     gone: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Transcribe a recording and analyse what is said.
+    """Transcribe a recording.
 
     Args:
         engine: of the model.
@@ -47,7 +46,7 @@ def heard(
         gone: set it, and the work is given up.
 
     Returns:
-        that of `analyse`, the text, and `words`: word, start, end, confidence, channel each.
+        text, `words`: word, start, end, confidence, channel each, in order; and whether the channels were heard apart.
 
     Raises:
         AudioError: the recording is shorter than a frame.
@@ -63,6 +62,4 @@ def heard(
         result = Growing(engine, sound, engine.decoder(scorer), gone).final()
         found += [word | {"channel": channel} for word in word_records(result.words)]
     found.sort(key=lambda word: word["start"])
-    said = [Said(word["word"], word["start"], word["end"], word["channel"]) for word in found]
-    analysed = analyse(said, clip.seconds, gone)
-    return {"text": " ".join(word.text for word in said), "words": found, "apart": apart, **analysed}
+    return {"text": " ".join(word["word"] for word in found), "words": found, "apart": apart}

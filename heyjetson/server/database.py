@@ -10,15 +10,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from heyjetson.errors import OptionError
 from heyjetson.server import metrics
-from heyjetson.server.disks import Want, room_of
-from heyjetson.server.errors import FullError, RequestError
+from heyjetson.server.errors import RequestError
+from heyjetson.server.quota import Quota
 
 LOG = logging.getLogger(__name__)
 VERSION = 1
+CURE = "Delete runs that are not needed, or the operator makes room, or {}."
 _SCHEMA = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, dataset TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL,
@@ -52,10 +52,9 @@ class Database:
     def __init__(self, folder: Path, most: int | None = None, free: int = 0):
         self.folder = folder
         self.path = folder / "results.sqlite"
-        self.most, self.free = most, free
         self._held: int | None = None  # a descriptor of the lock
         self._checked = False
-        self._want = Want("results")
+        self._quota = Quota("results", "of performance runs", folder, most, free, CURE, "--max-results-mib")
         self._lock = threading.Lock()
 
     def _open(self) -> None:
@@ -143,48 +142,23 @@ class Database:
             raise _unusable(str(error)) from None
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, grows: bool = False) -> Iterator[sqlite3.Connection]:
         """A connection and a transaction of it.
 
+        Args:
+            grows: more is to be written.
+
         Raises:
+            FullError: it grows, and there is no room.
             RequestError: the file cannot be used.
         """
         self._open()
         with self._connected() as database:
+            if grows:
+                size = _size(database)
+                metrics.RESULTS.set(size)
+                self._quota.require(size)
             yield database
-
-    def require_room(self) -> None:
-        """May more be written?
-
-        Raises:
-            FullError: not.
-        """
-        size = self.size
-        metrics.RESULTS.set(size)
-        cure = "Delete runs that are not needed, or the operator {}."
-        if self.most is not None and size >= self.most:
-            told = f"The results of performance runs take {size / 2**20:.0f} MiB, as much as they may. "
-            self._refuse(told + cure.format("gives them more with --max-results-mib"))
-        if room_of(self.folder) < self.free:
-            told = "The disk of the results is nearly full: what the operator wants left free is. "
-            self._refuse(told + cure.format("makes room, or lowers --min-free-mib"))
-        self._want.over()
-
-    def _refuse(self, message: str) -> NoReturn:
-        self._want.tell(message)
-        raise FullError(message)
-
-    @property
-    def size(self) -> int:
-        """Bytes in use in the file: those of deleted runs are used again, and not counted."""
-        if not self.path.is_file():
-            return 0
-        with self.transaction() as database:
-            pages, unused, size = (
-                database.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-        return (pages - unused) * size
 
     def close(self) -> None:
         """Let another server use the folder."""
@@ -193,6 +167,14 @@ class Database:
                 os.close(self._held)
                 self._held = None
             self._checked = False
+
+
+def _size(database: sqlite3.Connection) -> int:
+    """Bytes in use in the file: those of deleted runs are used again, and not counted."""
+    pages, unused, size = (
+        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - unused) * size
 
 
 def _unusable(why: str) -> RequestError:

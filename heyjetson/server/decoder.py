@@ -1,16 +1,14 @@
 """The process that decodes what strangers send: `heyjetson.audio` and limits, nothing of the server.
 
-`sound.Decoders` starts it. A task comes in as a line of JSON and the bytes of a file; out go
-messages of a letter, a length and a body: H the header, B blocks of float32, then E the end with what is to be known of
-the file, or X an error. A file that breaks a decoder breaks this process alone. No other program is run.
+`sound.Decoders` starts it; see `children`. A task is a file. Out go H the header, B blocks of float32, then E the end
+with what is to be known of the file, or X an error. A file that breaks a decoder breaks this process alone. No other
+program is run.
 """
 
 from __future__ import annotations
 
 import json
 import resource
-import signal
-import struct
 import sys
 import time
 from typing import Any, BinaryIO
@@ -20,8 +18,8 @@ import soxr
 
 from heyjetson.audio import open_sound
 from heyjetson.errors import AudioError, EmptyError, UnknownFormatError
+from heyjetson.server.children import RefusedError, limit, send
 
-MESSAGE = struct.Struct("<cQ")
 BLOCK = 2**16  # values that are decoded at once, over all channels
 CHANNELS = 64
 UNKNOWN = (
@@ -31,30 +29,9 @@ UNKNOWN = (
 RATES = (1000, 384_000)  # hertz; outside of them a header is broken
 
 
-class RefusedError(Exception):
-    """What the sender has to know: status, code and sentence."""
-
-
-def limit(memory: int) -> None:
-    """What this process may use. Signals to the whole group are the server's to answer, which closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def allow_seconds(seconds: int) -> None:
     """Move the limit of processor time on: the next task has this many seconds, then SIGXCPU ends the process."""
     resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + seconds + 1, resource.RLIM_INFINITY))
-
-
-def send(target: BinaryIO, letter: bytes, body: Any) -> None:
-    """Write a message."""
-    body = body.tobytes() if isinstance(body, np.ndarray) else json.dumps(body).encode()
-    target.write(MESSAGE.pack(letter, len(body)))
-    target.write(body)
 
 
 def decode(data: bytes, task: dict[str, Any], target: BinaryIO) -> None:
@@ -100,7 +77,7 @@ def _decode(data: bytes, task: dict[str, Any], target: BinaryIO) -> None:
                     413, "too_large", "The recording takes too much memory: make it mono, or cut it into shorter ones."
                 )
             if block.size:
-                send(target, b"B", block)
+                send(target, b"B", block.tobytes())
 
         for block in sound.blocks(max(BLOCK // sound.channels, 1)):
             frames += len(block)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import tempfile
@@ -11,11 +10,6 @@ from pathlib import Path
 from heyjetson.server import metrics
 
 LOG = logging.getLogger("heyjetson.server")
-
-
-def is_full(error: OSError) -> bool:
-    """Whether a disk, or a user's part of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def room_of(folder: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,10 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError
-from heyjetson.server.disks import Want, is_full, temporary
+from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError, no_room
+from heyjetson.server.disks import Want, temporary
 
 log = logging.getLogger("heyjetson.server")
+FAULTS = 5  # of a body that are told
 FAULT = "The server failed on this request. Its log says why."
 
 
@@ -88,6 +89,27 @@ class FullError(RequestError):
         super().__init__(507, message, "disk_full")
 
 
+class LeftError(RequestError):
+    """The client has left: nobody reads this, but the log has its status."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "The client has left.", "gone")
+
+
+class MisfitError(RequestError):
+    """A body that is not as it is documented.
+
+    Args:
+        faults: of pydantic, of which the first few are told: where, and what is wrong.
+    """
+
+    def __init__(self, faults: Sequence[tuple[str, str]]):
+        told = [f"{where}: {what}" if where else what for where, what in faults[:FAULTS]]
+        if len(faults) > FAULTS:
+            told.append(f"and {len(faults) - FAULTS} more like these")
+        super().__init__(422, f"The request does not fit: {'; '.join(told)}. See /docs.", "invalid")
+
+
 # What the rest of the package raises for what a client sent; anything else of it is the server's own fault.
 _CLIENT = (AudioError, DecoderError, OptionError)
 
@@ -116,7 +138,7 @@ _uploads = Want("uploads")
 
 def _not_put_aside(fault: OSError) -> JSONResponse:
     """What a client is told where its upload could not be written to a temporary file."""
-    if not is_full(fault):
+    if no_room(fault) is None:
         log.error("Uploads cannot be put aside in %s: %s", temporary(), fault)
         return problem(500, "The server cannot write its temporary files. Its log says why.", "no_temporary_files")
     _uploads.tell(f"Uploads cannot be received, {temporary()} is full: make room, or set TMPDIR to a larger folder.")
@@ -137,8 +159,9 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        faults = [f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
-        return problem(422, "The request does not fit: " + "; ".join(faults) + ". See /docs.", "invalid")
+        faults = [(".".join(str(part) for part in fault["loc"][1:]), fault["msg"]) for fault in error.errors()]
+        misfit = MisfitError(faults)
+        return problem(misfit.status, str(misfit), misfit.code)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from heyjetson.server import metrics
@@ -19,6 +20,10 @@ from heyjetson.server import metrics
 RESERVE = 256  # files for models, decoders and uploads, and for connections that were asked to go
 LEAST = 16  # connections, however few files there may be
 SHARE = 4  # a client may have one in so many of the connections
+ROOM = 64  # times that others are closed for a client, one after the other, and then
+ROOM_SECONDS = 0.125  # until the next time: closing and letting in is work, of which no client may ask without end
+ROUND = 8  # connections that are let in, or refused, before the event loop does something else
+BACKLOG = 128  # connections that wait for that
 QUIET = 60.0  # seconds between two lines of the log about connections that cannot be accepted
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -56,6 +61,7 @@ def networks(addresses: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(address, strict=False) for address in addresses)
 
 
+@lru_cache(4096)
 def address_of(host: str) -> str:
     """The client behind an address: of version 6 the network, of which one client has all."""
     try:
@@ -74,10 +80,23 @@ class _Client:
     Args:
         held: its connections, but those that were asked to go.
         idle: those on which no request runs, the longest first.
+        room: times that room can be made for it at once, when it last was, at `since`.
     """
 
     held: int = 0
     idle: dict[int, Accepted] = field(default_factory=dict)
+    room: float = ROOM
+    since: float = field(default_factory=lambda: time.monotonic())
+
+    def takes_room(self) -> bool:
+        """Whether room may be made for it, which is counted."""
+        now = time.monotonic()
+        self.room = min(self.room + (now - self.since) / ROOM_SECONDS, ROOM)
+        self.since = now
+        if self.room < 1:
+            return False
+        self.room -= 1
+        return True
 
 
 class Accepted(socket.socket):
@@ -113,17 +132,21 @@ class Gate:
     def admit(self, connection: Accepted, host: str) -> bool:
         """Count a connection, unless there is no room and no idle one that could make some."""
         client = address_of(host)
-        mine = self._clients.get(client)
-        if mine and mine.held >= self.each and not self._is_proxy(client) and not self._send_off(mine):
+        mine = self._clients.get(client) or _Client()
+        if mine.held >= self.each and not self._is_proxy(client):
+            if not mine.takes_room() or not self._send_off(mine):
+                return False
+        elif self.held >= self.most and not (self._takes_room(client, mine) and self.make_room()):
             return False
-        if self.held >= self.most and not self.make_room():
-            return False
-        mine = self._clients.setdefault(client, _Client())
+        mine = self._clients.setdefault(client, mine)
         mine.held += 1
         self.held += 1
         connection.gate, connection.client = self, client
         self._open[connection.fileno()] = mine.idle[connection.fileno()] = connection
         return True
+
+    def _takes_room(self, client: str, mine: _Client) -> bool:
+        return mine.takes_room() or self._is_proxy(client)
 
     def make_room(self) -> bool:
         """Close an idle connection, of the client that has most of those; False where none is idle."""
@@ -185,30 +208,35 @@ class Listener(socket.socket):
     gate: Gate
     _exhausted = 0.0
 
+    def listen(self, backlog: int = BACKLOG, /) -> None:
+        """Listen: asyncio accepts as many in a round as it takes for the backlog, which is a longer one."""
+        super().listen(max(backlog, BACKLOG))
+
     def accept(self) -> tuple[Accepted, Any]:
         """The next connection that is let in.
 
         Raises:
-            ConnectionAbortedError: it was refused; asyncio goes on with what else is to do.
+            BlockingIOError: there is none, or many were refused; asyncio goes on with what else is to do.
             OSError: there are no files left, at most once in a second: asyncio would ask again as often as its backlog.
         """
-        try:
-            number, address = self._accept()  # type: ignore[attr-defined]
-        except OSError as error:
-            if error.errno not in EXHAUSTED:
+        for _ in range(ROUND):
+            try:
+                number, address = self._accept()  # type: ignore[attr-defined]
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                self.gate.make_room()
+                now = time.monotonic()
+                if now - self._exhausted < 0.5:
+                    raise BlockingIOError from None
+                self._exhausted = now
                 raise
-            self.gate.make_room()
-            now = time.monotonic()
-            if now - self._exhausted < 0.5:
-                raise BlockingIOError from None
-            self._exhausted = now
-            raise
-        connection = Accepted(self.family, self.type, self.proto, fileno=number)
-        if self.gate.admit(connection, address[0] if isinstance(address, tuple) else ""):
-            return connection, address
-        connection.close()
-        metrics.REFUSED.labels("connections").inc()
-        raise ConnectionAbortedError
+            connection = Accepted(self.family, self.type, self.proto, fileno=number)
+            if self.gate.admit(connection, address[0] if isinstance(address, tuple) else ""):
+                return connection, address
+            connection.close()
+            metrics.REFUSED.labels("connections").inc()
+        raise BlockingIOError
 
 
 class Complaints:

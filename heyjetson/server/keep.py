@@ -14,12 +14,13 @@ from pathlib import Path
 
 import soundfile
 
-from heyjetson.errors import OptionError
+from heyjetson.errors import OptionError, no_room
 from heyjetson.server import metrics
-from heyjetson.server.disks import Want, is_full, room_of
 from heyjetson.server.errors import FullError
+from heyjetson.server.quota import Quota
 from heyjetson.server.sound import Clip
 
+CURE = "The operator makes room in the folder of --keep and starts the server again, or {}."
 LOG = logging.getLogger("heyjetson.server")
 SAMPLE_BYTES = 2
 HEADER_BYTES = 44
@@ -38,7 +39,7 @@ class Keeper:
     """
 
     def __init__(self, folder: Path, most: int, free: int):
-        self.folder, self.most, self.free = folder, most, free
+        self.folder = folder
         self.manifest = folder / "manifest.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -49,7 +50,7 @@ class Keeper:
             raise OptionError(f"Nothing can be kept in {folder} ({error.strerror}): choose another --keep.") from None
         metrics.KEPT.set(self._size)
         self._lock = threading.Lock()
-        self._want = Want("recordings")
+        self._quota = Quota("recordings", "that are kept", folder, most, free, CURE, "--keep-mib")
 
     def keep(self, clip: Clip, text: str) -> str:
         """Write a recording and what was understood of it.
@@ -86,8 +87,8 @@ class Keeper:
         except FullError as error:
             return f"The recording was not kept. {error}"
         except Exception as error:
-            if isinstance(error, OSError) and is_full(error):
-                self._want.tell(f"Recordings cannot be kept in {self.folder}: its disk is full.")
+            if no_room(error) is not None:
+                self._quota.want.tell(f"Recordings cannot be kept in {self.folder}: its disk is full.")
             else:
                 LOG.exception("A recording could not be kept.")
             return "The recording was not kept: it could not be written. The server's log says why."
@@ -100,21 +101,9 @@ class Keeper:
             FullError: there is none.
         """
         with self._lock:
-            wrong = None
-            if self._size + size > self.most:
-                wrong = f"All that are kept may take {self.most / 2**20:.0f} MiB, and they do."
-                cure = "or gives it more with --keep-mib"
-            elif room_of(self.folder) - size < self.free:
-                wrong = "Its disk is nearly full."
-                cure = "or lowers --min-free-mib"
-            if wrong is None:
-                self._want.over()
-                self._size += size
-                metrics.KEPT.set(self._size)
-                return
-        told = f"{wrong} The operator makes room in the folder of --keep and starts the server again, {cure}."
-        self._want.tell(told)
-        raise FullError(told)
+            self._quota.require(self._size, size)
+            self._size += size
+            metrics.KEPT.set(self._size)
 
     def _count(self, change: int) -> None:
         with self._lock:

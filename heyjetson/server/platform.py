@@ -19,6 +19,7 @@ from heyjetson.server.jobs import Jobs
 from heyjetson.server.keep import Keeper
 from heyjetson.server.settings import Settings
 from heyjetson.server.sound import Decoders
+from heyjetson.server.texts import Analysts
 from heyjetson.server.work import Workers
 from heyjetson.trigger import Trigger
 
@@ -40,7 +41,7 @@ class Platform:
         connections: the live streams that are open.
         engines: what can be compared, by name; the served model is `model`.
         jobs: performance runs; their results are locked, so that no second server writes there.
-        texts: work on long texts, which no recording has to wait for.
+        texts: processes that analyse texts, which no recording has to wait for.
         reads: of data sets and of results: bounded, too.
         keeper: of the recordings of users who agree, or None.
     """
@@ -57,7 +58,7 @@ class Platform:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.texts = Workers(1, settings.queue, "texts", settings.work_seconds)
+        self.texts = Analysts(settings)
         self.reads = Workers(2, 64, "reads", settings.work_seconds)
         self.jobs = Jobs(self)
         keep = settings.keep
@@ -96,7 +97,7 @@ class Platform:
 
     def trouble(self) -> str | None:
         """Why this server cannot be counted on, as a sentence; None where all is well."""
-        pools = (self.files, self.texts, self.live, self.reads, self.decoders.workers, *self.jobs.workers)
+        pools = (self.files, self.texts.workers, self.live, self.reads, self.decoders.workers, *self.jobs.workers)
         return next((told for told in (pool.trouble() for pool in pools) if told), None)
 
     @property
@@ -140,6 +141,9 @@ def platform_of(connection: HTTPConnection) -> Platform:
     return connection.app.state.platform
 
 
-def platform(request: Request) -> Any:
-    """As a dependency of a route: `here: Annotated[Platform, Depends(platform)]`."""
+async def platform(request: Request) -> Any:
+    """As a dependency of a route: `here: Annotated[Platform, Depends(platform)]`.
+
+    It is async since FastAPI gives others a thread.
+    """
     return platform_of(request)

@@ -52,7 +52,6 @@ class Results:
         self._database = Database(folder, most, free)
         self.path = self._database.path
         self.lock = self._database.lock
-        self.require_room = self._database.require_room
 
     def close(self) -> None:
         """Let another server use the folder."""
@@ -79,8 +78,7 @@ class Results:
         Raises:
             FullError: there is no room for it.
         """
-        self.require_room()
-        with self._database.transaction() as database:
+        with self._database.transaction(grows=True) as database:
             sql = "INSERT INTO runs (dataset, model, state, created) VALUES (?, ?, 'waiting', ?)"
             run = database.execute(sql, (dataset, model, time.time())).lastrowid
             assert run is not None
@@ -142,10 +140,9 @@ class Results:
         Raises:
             FullError: there is no room for it.
         """
-        self.require_room()
         figures = outcome.figures or {}
         values = (outcome.text, outcome.error, *(figures.get(name) for name in FIGURES))
-        with self._database.transaction() as database:
+        with self._database.transaction(grows=True) as database:
             if database.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone():
                 database.execute(
                     f"INSERT OR REPLACE INTO outcomes (run, engine, number, text, error, {', '.join(FIGURES)}) "

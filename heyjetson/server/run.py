@@ -156,7 +156,7 @@ def serve(settings: Settings, host: str, port: int, certificate: Path | None = N
     """
     if certificate and key:
         _check_certificate(certificate, key)
-    # A thread that computes in Python, on a long text say, gives way to live streams ten times as often as by default.
+    # A thread that computes in Python, a search say, gives way to live streams ten times as often as by default.
     sys.setswitchinterval(0.0005)
     listener = bind(host, port)
     app = create_app(settings)

@@ -6,14 +6,12 @@ sentences are cut where the speaker pauses.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from heyjetson.formats import CAPTION_GAP
-from heyjetson.server.errors import GoneError
 from heyjetson.server.timing import timing
 
 SENTENCE_WORDS = 25  # of a sentence at most
@@ -45,7 +43,8 @@ class Said:
 
 
 @cache
-def _analyser() -> Any:
+def analyser() -> Any:
+    """VADER, with its lexicon; loaded once."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     return SentimentIntensityAnalyzer()
@@ -89,10 +88,10 @@ def _shortened(words: list[Said]) -> list[list[Said]]:
 
 def _scored(words: Sequence[Said]) -> dict[str, Any]:
     """A sentence with its scores, and the words of the lexicon that it owes them to."""
-    analyser = _analyser()
+    vader = analyser()
     text = " ".join(word.text for word in words)
     given = [_shown(word.text) for word in words]
-    scores = analyser.polarity_scores(" ".join(given))
+    scores = vader.polarity_scores(" ".join(given))
     plain = [word.strip('.,;:!?…"()').lower() for word in given]
     return {
         "text": text,
@@ -101,14 +100,14 @@ def _scored(words: Sequence[Said]) -> dict[str, Any]:
         "channel": words[0].channel,
         **{name: round(scores[name], 4) for name in SCORES},
         "label": label(scores["compound"]),
-        "weighty": [{"word": word, "valence": analyser.lexicon[word]} for word in plain if word in analyser.lexicon],
+        "weighty": [{"word": word, "valence": vader.lexicon[word]} for word in plain if word in vader.lexicon],
         "words": len(words),
     }
 
 
 def _shown(word: str) -> str:
     """What VADER is given of a word: its first characters, and of the emojis among them the first few."""
-    emojis = _analyser().emojis
+    emojis = analyser().emojis
     kept, left = [], WORD_EMOJIS
     for character in word[:WORD_CHARACTERS]:
         if character in emojis:
@@ -130,13 +129,12 @@ def words_of(text: str, start: float | None = None, end: float | None = None, ch
     return [Said(word, start, end, channel) for word in text.split()]
 
 
-def analyse(words: Iterable[Said], seconds: float | None = None, gone: threading.Event | None = None) -> dict[str, Any]:
+def analyse(words: Iterable[Said], seconds: float | None = None) -> dict[str, Any]:
     """Sentiment of what was said.
 
     Args:
         words: of all channels, without spaces within; where they have times, in any order.
         seconds: that the recording lasts; to the end of the last word where None.
-        gone: set it, and the work is given up.
 
     Returns:
         overall: mean of the sentences' scores (VADER's own of a long text is always near -1 or 1), label, how many
@@ -145,9 +143,6 @@ def analyse(words: Iterable[Said], seconds: float | None = None, gone: threading
             the lexicon's words in it with their valence (-4 to 4), before negations and what else VADER looks at.
         trend: at the middle of each sentence, the mean of it and its neighbours.
         timing: see `heyjetson.server.timing`; None where the words have no times.
-
-    Raises:
-        GoneError: see `gone`.
     """
     given = list(words)
     timed = bool(given) and all(word.start is not None and word.end is not None for word in given)
@@ -155,11 +150,7 @@ def analyse(words: Iterable[Said], seconds: float | None = None, gone: threading
         given.sort(key=lambda word: word.start or 0.0)
     channels = sorted({word.channel for word in given}, key=lambda channel: -1 if channel is None else channel)
     cut = [part for one in channels for part in sentences(word for word in given if word.channel == one)]
-    scored = []
-    for part in cut:
-        if gone is not None and gone.is_set():
-            raise GoneError
-        scored.append(_scored(part))
+    scored = [_scored(part) for part in cut]
     if timed:
         scored.sort(key=lambda part: part["start"])
     compound = _mean(scored, "compound")

@@ -10,7 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
-from heyjetson.server.gate import Gate
+from heyjetson.server.gate import ROUND, Gate
 
 LINGER = 12.0  # seconds after the stream's end; a client that reads has answered the close before
 HEAD_SECONDS = 15.0  # that a request's head may take
@@ -18,7 +18,6 @@ LEFT_SECONDS = 5.0  # after an answer, that a body which nobody read may still t
 UNREAD_SECONDS = 60.0  # that a client may read nothing of an answer
 HEAD_BYTES = 32 * 2**10
 MESSAGE_BYTES = 2**20  # of a live stream's message
-BACKLOG = 128  # connections that wait to be accepted, and that are accepted in one go
 
 _Socket: Any = AutoWebSocketsProtocol
 
@@ -130,5 +129,6 @@ def options_with(gate: Gate) -> dict[str, Any]:
         "h11_max_incomplete_event_size": HEAD_BYTES,
         "ws": SocketProtocol,
         "ws_max_size": MESSAGE_BYTES,
-        "backlog": BACKLOG,
+        "ws_per_message_deflate": False,  # sound gets no smaller, and each stream would take time and memory for it
+        "backlog": ROUND,
     }

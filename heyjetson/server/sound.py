@@ -7,19 +7,16 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import weakref
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from heyjetson.audio import choose
-from heyjetson.server.decoder import MESSAGE
+from heyjetson.server.children import BY_OTHERS, Child, end, ended, receive, spawn
 from heyjetson.server.errors import BusyError, RequestError
 from heyjetson.server.settings import Settings
 from heyjetson.server.work import Workers
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("heyjetson.server")
 PROCESSES = 2
-# What nothing in a file does: the system kills so where memory is short, and so do people.
-BY_OTHERS = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
 KILLED = (
     "The process that decodes was killed twice, most likely because the machine is short of memory: the file may be "
     "good. Try again in a while."
@@ -40,7 +35,6 @@ KILLED = (
 TIMES = 2  # the processor seconds of a file, that it may take by the clock
 SLACK = 30.0  # seconds
 SHARE = 4  # of the memory for decoding that one recording may fill
-ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT")  # what a child needs; no keys are among it
 
 
 class _EndedError(Exception):
@@ -94,7 +88,7 @@ class Decoders:
         self.rate = rate
         # A file has two tries, and its processes are killed before: this deadline is for what is stuck all the same.
         self.workers = Workers(PROCESSES, settings.queue, "decode", 2 * TIMES * settings.decode_seconds + SLACK)
-        self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        self._idle: SimpleQueue[Child] = SimpleQueue()
         self._lock = threading.RLock()  # a clip may be collected, and released, anywhere
         self._held = 0  # bytes of the clips that live
         self._closed = False
@@ -104,20 +98,10 @@ class Decoders:
         for _ in range(PROCESSES - self.workers.held - self._idle.qsize()):
             self._idle.put(self._spawn())
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        script = Path(__file__).with_name("decoder.py")
-        # The folder of a script comes first in its path, where `platform` would be ours and not Python's.
-        code = f"import runpy, sys; sys.path[:] = {sys.path!r}; runpy.run_path({str(script)!r}, run_name='__main__')"
-        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-        return subprocess.Popen(
-            [sys.executable, "-c", code, str(self.settings.decode_bytes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment | {"OPENBLAS_NUM_THREADS": "1"},
-        )
+    def _spawn(self) -> Child:
+        return spawn("decoder.py", self.settings.decode_bytes)
 
-    def _living(self) -> subprocess.Popen[bytes]:
+    def _living(self) -> Child:
         """A process that waits for a task; one that ended while it was idle is replaced."""
         try:
             child = self._idle.get_nowait()
@@ -125,7 +109,7 @@ class Decoders:
             return self._spawn()
         if child.poll() is None:
             return child
-        _end(child)
+        end(child)
         return self._spawn()
 
     async def decode(self, file: BinaryIO, size: int) -> Clip:
@@ -190,7 +174,7 @@ class Decoders:
             self._give_back(child)
             raise
         except BaseException as error:
-            status = _ended(child)
+            status = ended(child)
             if expired.is_set() or status == -signal.SIGXCPU:
                 message = "The file takes too long to decode: convert it to wav or flac."
                 raise RequestError(422, message, "too_slow") from None
@@ -204,7 +188,7 @@ class Decoders:
         self._give_back(child)
         return clip
 
-    def _converse(self, child: subprocess.Popen[bytes], file: BinaryIO, size: int) -> Clip:
+    def _converse(self, child: Child, file: BinaryIO, size: int) -> Clip:
         """Give a process its task and gather what it sends.
 
         Raises:
@@ -225,8 +209,7 @@ class Decoders:
         header: dict[str, int] = {}
         sound = bytearray()
         while True:
-            letter, length = MESSAGE.unpack(_read(child.stdout, MESSAGE.size))
-            body = _read(child.stdout, length)
+            letter, body = receive(child.stdout)
             if letter == b"B":
                 sound += body
             elif letter == b"H":
@@ -253,9 +236,9 @@ class Decoders:
         with self._lock:
             self._held -= size
 
-    def _give_back(self, child: subprocess.Popen[bytes]) -> None:
+    def _give_back(self, child: Child) -> None:
         if self._closed:
-            _end(child)
+            end(child)
         else:
             self._idle.put(child)
 
@@ -265,38 +248,9 @@ class Decoders:
         self.workers.close()
         while True:
             try:
-                _end(self._idle.get_nowait())
+                end(self._idle.get_nowait())
             except Empty:
                 return
-
-
-def _read(source: IO[bytes], size: int) -> bytes:
-    data = source.read(size)
-    if len(data) < size:
-        raise EOFError
-    return data
-
-
-def _ended(child: subprocess.Popen[bytes]) -> int | None:
-    """End a process that has broken off, and say how it ended; None where only this ended it."""
-    try:
-        status = child.wait(1.0)  # its pipes close before it is gone
-    except subprocess.TimeoutExpired:
-        status = None
-    _end(child)
-    return status
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a process, and wait until it is gone."""
-    child.kill()
-    for pipe in (child.stdin, child.stdout):
-        try:
-            if pipe:
-                pipe.close()
-        except OSError:  # what had not been written cannot be any more
-            pass
-    child.wait()
 
 
 async def read_clip(here: Platform, upload: UploadFile) -> Clip:

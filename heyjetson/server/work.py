@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from heyjetson.server import metrics
-from heyjetson.server.errors import BusyError, DeadlineError, RequestError, StuckError
+from heyjetson.server.errors import BusyError, DeadlineError, LeftError, StuckError
 
 T = TypeVar("T")
 LOG = logging.getLogger("heyjetson.server")
@@ -196,8 +196,9 @@ class Workers:
                 now = time.monotonic()
                 for piece in [one for one in self._running if one.deadline is not None and one.deadline <= now]:
                     self._give_up(piece)
-                self._watched = min((one.deadline or now for one in self._running), default=float("inf"))
-                self._changed.wait(None if self._watched == float("inf") else max(self._watched - now, 0))
+                # Where nothing runs it looks again when what may begin now would be late: waking it costs live streams.
+                self._watched = min((one.deadline or now for one in self._running), default=now + self.seconds)
+                self._changed.wait(max(self._watched - now, 0))
 
     def _give_up(self, piece: _Piece) -> None:
         """Let another thread take the place of one that takes too long; under the lock."""
@@ -261,14 +262,14 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
         work: for it.
 
     Raises:
-        RequestError: the client has left.
+        LeftError: see there.
     """
     future = asyncio.ensure_future(work)
     left = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({future, left}, return_when=asyncio.FIRST_COMPLETED)
         if not future.done():
-            raise RequestError(499, "The client has left.", "gone")
+            raise LeftError
         return future.result()
     finally:
         future.cancel()

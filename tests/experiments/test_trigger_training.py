@@ -8,26 +8,7 @@ import soundfile
 import torch
 
 from experiments.entry import ConfigError, chosen_config
-from tests.conftest import ROOT
-
-TINY = [
-    "words=[computer]",
-    "data.spoken=12",
-    "clips.epoch=8",
-    "clips.seconds=3.0",
-    "data.batch_size=4",
-    "data.num_workers=1",
-    "validation.clips=6",
-    "validation.calibration_hours=0.01",
-    "mining.clips=4",
-    "mining.score=0.0",
-    "statistics_clips=4",
-    "encoder.convolution.filters=8",
-    "encoder.recurrent.hidden=8",
-    "frontend.features=12",
-    "logger=none",
-    "checkpoint.every_n_steps=1",
-]
+from tests.conftest import ROOT, TINY
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from heyjetson.privacy import WORKSTATION
-from tests.conftest import ROOT, SMALL
+from tests.conftest import ROOT, SMALL, TINY
+from tests.experiments.compare_runs import corpus as digits
+from tests.experiments.compare_runs import make_run
+from tests.heyjetson import trigger_fake
 from tests.heyjetson.tensorrt_fake import make_bundle
 from tests.privacy.watch import Watched, can_trace, watch
 
 # What libraries keep below the home, whatever they are told. docs/privacy.md says what lies there.
 CACHES = (".cache/matplotlib", ".config/matplotlib", ".cache/wandb", ".lhotse/tools")
+KERNELS = ".ipython"  # what IPython keeps there, of a notebook alone
 ESCAPES = """
 import os, pathlib, socket, subprocess, sys
 try: socket.getaddrinfo("example.org", 443)
@@ -34,6 +40,12 @@ own.mkdir()
 (own / "result").write_text("1")
 os.open(outside / "read", os.O_RDONLY)
 """
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory) -> Path:
+    """A model that hears tones."""
+    return trigger_fake.make_speech(tmp_path_factory.mktemp("tones") / "tones").folder
 
 
 @pytest.fixture(scope="module")
@@ -118,35 +130,67 @@ def test_the_server(bundle, corpus, tmp_path):
     assert pages and not any(re.search(r"""(src|href)=["'](https?:)?//""", page) for page in pages)
 
 
+def test_listening_and_aligning(tones, tmp_path):
+    """Raw sound in the place of a microphone; a model of tones hears what was said."""
+    spoken = np.concatenate([trigger_fake.quiet(0.5), trigger_fake.say("ab ba"), trigger_fake.quiet(1.0)])
+    raw = (spoken * 32767).astype("<i2").tobytes()
+    listen = ["-m", "heyjetson", "listen", tones, "--stdin", "--rate", trigger_fake.RATE]
+    assert "ab ba" in run(tmp_path / "listen", *listen, stdin=raw).output
+    soundfile.write(tmp_path / "talk.wav", spoken, trigger_fake.RATE)
+    (tmp_path / "talk.txt").write_text("ab ba\n")
+    out = tmp_path / "aligned"
+    given = [f"model={tones}", f"sound={tmp_path}/talk.wav", f"text={tmp_path}/talk.txt", f"out={out}"]
+    run(tmp_path / "align", "-m", "experiments.align", *given, own=(out,))
+    assert list(out.glob("*.jsonl"))
+
+
+def test_a_notebook(tmp_path):
+    """The one that needs no NeMo."""
+    utterances = digits(tmp_path / "corpus", count=12, sound=12)
+    runs = [make_run(tmp_path / "runs" / name, {"seen": utterances}, rate) for name, rate in (("a", 0.4), ("b", 0.05))]
+    notebook = ROOT / "notebooks" / "3_reading_an_experiment.ipynb"
+    given = [f"RUN={runs[0]}", f"OTHER={runs[1]}"]
+    run(
+        tmp_path / "watch",
+        "tests/privacy/notebook_once.py",
+        notebook,
+        *given,
+        own=(tmp_path / "watch" / "home" / KERNELS,),
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_sweep_its_training_the_export_and_the_comparison(corpus, corpus_overrides, tmp_path):
-    """A trial is a run of train.py, with W&B offline, and the export of its model."""
+def test_a_sweep_its_training_the_export_the_comparison_and_a_trigger(corpus, corpus_overrides, tmp_path):
+    """A trial is a run of train.py, with W&B offline; NeMo starts twice, the second time for all that comes after."""
     quick = [word for word in SMALL if not word.startswith("logger")]
     quick += ["trainer.max_time=null", "trainer.max_epochs=1", "trainer.val_check_interval=1.0"]
-    runs, bundles = tmp_path / "runs", tmp_path / "bundles"
     definition = {
-        "program": "tests/privacy/train_and_export.py",
+        "program": "train.py",
         "name": "tried",
         "method": "random",
         "metric": {"name": "val_wer"},
         "parameters": {"optim.lr": {"min": 0.001, "max": 0.002}},
-        "command": [
-            "${env}",
-            "${interpreter}",
-            "${program}",
-            str(runs),
-            f"{bundles}/made",
-            *corpus_overrides,
-            *quick,
-            "${args_no_hyphens}",
-        ],
+        "command": ["${env}", "${interpreter}", "${program}", *corpus_overrides, *quick, "${args_no_hyphens}"],
     }
     (tmp_path / "tried.yaml").write_text(yaml.safe_dump(definition))
+    runs = tmp_path / "runs"
     sweep = ["sweep.py", "count=1", f"definition={tmp_path}/tried.yaml", f"runs={runs}"]
-    said = run(tmp_path / "sweep", *sweep, own=(runs, bundles, corpus, corpus.parent / f".{corpus.name}.lock")).output
+    said = run(tmp_path / "sweep", *sweep, own=(runs, corpus, corpus.parent / f".{corpus.name}.lock")).output
     (nemo,) = runs.glob("*/*/model.nemo")
     assert list(nemo.parent.glob("wandb/offline-run-*")), said
-    assert (bundles / "made" / "manifest.json").is_file(), said
+    bundles, sounds, triggers, heard = (tmp_path / name for name in ("bundles", "sounds", "triggers", "preview"))
+    tiny = [word for word in TINY if not word.startswith(("logger", "mining.clips"))]
+    folders = [f"data.cache={sounds}", f"data.backgrounds=[{corpus / 'wavs'}]", f"runs={triggers}"]
+    commands = [
+        ["export.py", f"model={nemo}", f"out={bundles}/made"],
+        ["-m", "experiments.preview", f"manifest={corpus}/test.jsonl", f"out={heard}", "count=1"],
+        ["train.py", "--config-name", "trigger", *tiny, *folders, "mining.clips=0", "trainer.max_epochs=1"],
+    ]
+    words = ["tests/privacy/several.py", *map(json.dumps, commands)]
+    said = run(tmp_path / "several", *words, own=(bundles, sounds, triggers, heard)).output
+    assert (bundles / "made" / "manifest.json").exists() and (heard / "01.png").exists()
+    assert list(triggers.glob("*/*/model.nemo")) and list(triggers.glob("*/*/wandb/offline-run-*")), said
     page = tmp_path / "report.html"
     run(tmp_path / "compare", "compare.py", nemo.parent, "--html", page, own=(page,))
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page.read_text())
@@ -154,5 +198,5 @@ def test_a_sweep_its_training_the_export_and_the_comparison(corpus, corpus_overr
 
 def test_the_page_names_every_cache_and_every_setting():
     page = (ROOT / "docs" / "privacy.md").read_text()
-    for name in (*CACHES, *WORKSTATION):
+    for name in (*CACHES, KERNELS, *WORKSTATION):
         assert name in page, name

@@ -81,6 +81,7 @@ def watch(
     environment: Mapping[str, str] | None = None,
     trace: bool | None = None,
     timeout: float = 280,
+    stdin: bytes = b"",
 ) -> Watched:
     """Run a Python command in the checkout, as a user who has set nothing.
 
@@ -91,6 +92,7 @@ def watch(
         environment: settings of the user's.
         trace: by strace; where it can be when None.
         timeout: seconds.
+        stdin: what it can read there.
     """
     home, log = folder / "home", folder / "watched"
     home.mkdir(parents=True)
@@ -107,15 +109,14 @@ def watch(
         words = ["unshare", "-rn", sys.executable, "-c", ALONE, *words]
     with tempfile.TemporaryDirectory() as temporary:  # a short path: in a long one W&B has no room for its socket
         settings |= {"TMPDIR": temporary, **(environment or {})}
-        done = subprocess.run(
-            words, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
-        )
+        streams = {"input": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        done = subprocess.run(words, cwd=ROOT, env=settings, timeout=timeout, **streams)
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     called, wrote = _traced(lines) if trace else _noted(lines)
     wrote |= {str(path) for path in home.rglob("*") if not path.is_dir()}
     given = [Path(path).resolve() for path in (temporary, *own)]
     outside = sorted(path for path in wrote if not _is_own(path, given))
-    return Watched(done.returncode, done.stdout, sorted(called), outside)
+    return Watched(done.returncode, done.stdout.decode(errors="replace"), sorted(called), outside)
 
 
 def _is_own(path: str, given: Sequence[Path]) -> bool:

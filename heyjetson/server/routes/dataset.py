@@ -52,8 +52,8 @@ def _record(utterance: Utterance) -> UtteranceRecord:
     )
 
 
-def chosen(here: Annotated[Platform, Depends(platform)], name: str) -> Dataset:
-    """The data set that a path names.
+def chosen(here: Platform, name: str) -> Dataset:
+    """The data set of a name.
 
     Raises:
         RequestError: 404, there is none of this name.
@@ -64,7 +64,12 @@ def chosen(here: Annotated[Platform, Depends(platform)], name: str) -> Dataset:
     raise RequestError(404, f"There is no data set {name[:60]!r}. This server has {known}.", "not_found")
 
 
-Chosen = Annotated[Dataset, Depends(chosen)]
+async def _named(here: Annotated[Platform, Depends(platform)], name: str) -> Dataset:
+    """The data set that a path names."""
+    return chosen(here, name)
+
+
+Chosen = Annotated[Dataset, Depends(_named)]
 
 
 @router.get("")
@@ -78,13 +83,14 @@ async def list_datasets(here: Annotated[Platform, Depends(platform)]) -> list[Da
 
 @router.get("/{name}")
 async def list_utterances(
+    here: Annotated[Platform, Depends(platform)],
     dataset: Chosen,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
     search: Annotated[str, Query(max_length=200, description="words that text or speaker must hold")] = "",
 ) -> PageOfUtterances:
     """Utterances of a data set, a page at a time."""
-    found = dataset.search(search)
+    found = await here.reads.run(dataset.search, search)
     page = found[offset : offset + limit]
     return PageOfUtterances(total=len(found), utterances=[_record(utterance) for utterance in page])
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from urllib.parse import quote
 
 import httpx
@@ -163,6 +164,20 @@ def test_a_name_is_never_a_path(here, name):
     answer = httpx.get(f"{here}/{quote(name, safe='')}")
     assert answer.status_code == 404
     assert answer.json()["error"]["message"]
+
+
+def test_the_event_loop_searches_nothing(here, monkeypatch):
+    """A large manifest would hold live streams up."""
+    searching = []
+    real = Dataset.search
+
+    def search(self, words):
+        searching.append(threading.current_thread().name)
+        return real(self, words)
+
+    monkeypatch.setattr(Dataset, "search", search)
+    assert httpx.get(f"{here}/many", params={"search": "number 11"}).json()["total"] == 11
+    assert searching[0].startswith("reads")
 
 
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 201}, {"offset": -1}, {"limit": "x"}, {"search": "a" * 201}])

@@ -11,6 +11,7 @@ import pytest
 
 from heyjetson.engine import Engine
 from heyjetson.server.settings import Settings
+from heyjetson.server.texts import Analysts
 from tests.heyjetson.server.running import PATIENCE, served
 
 
@@ -30,7 +31,7 @@ def site(speech_folder, tmp_path):
 
 
 def test_work_that_does_not_end_holds_nobody_up(site, spoken, stuck, monkeypatch):
-    monkeypatch.setattr("heyjetson.server.routes.sentiment.analyse", stuck)
+    monkeypatch.setattr(Analysts, "_analyse", stuck)
     answer = httpx.post(f"{site}/v1/sentiment", json={"text": "so good"}, timeout=PATIENCE)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], answer.headers["X-Should-Retry"]) == (503, "deadline", "false")
@@ -39,7 +40,7 @@ def test_work_that_does_not_end_holds_nobody_up(site, spoken, stuck, monkeypatch
     assert ready.status_code == 503
     assert "threads of texts are held by work that is over its deadline" in ready.json()["error"]["message"]
     assert httpx.get(f"{site}/health/live").status_code == 200
-    monkeypatch.undo()  # another thread has taken its place
+    monkeypatch.setattr(Analysts, "_analyse", lambda *_: b"{}")  # another thread has taken its place
     assert httpx.post(f"{site}/v1/sentiment", json={"text": "so good"}, timeout=PATIENCE).status_code == 200
     with spoken.open("rb") as file:
         answer = httpx.post(f"{site}/v1/audio/transcriptions", files={"file": file}, timeout=PATIENCE)
@@ -51,7 +52,7 @@ def test_work_that_does_not_end_holds_nobody_up(site, spoken, stuck, monkeypatch
 
 def test_a_server_is_ready_again_when_its_work_has_ended(speech_folder, tmp_path, monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr("heyjetson.server.routes.sentiment.analyse", lambda *_: go_on.wait(PATIENCE))
+    monkeypatch.setattr(Analysts, "_analyse", lambda *_: go_on.wait(PATIENCE))
     with served(Settings(speech_folder, workers=1, work_seconds=0.1, state=tmp_path)) as site:
         assert httpx.post(f"{site}/v1/sentiment", json={"text": "so good"}, timeout=PATIENCE).status_code == 503
         assert httpx.get(f"{site}/health/ready").status_code == 503

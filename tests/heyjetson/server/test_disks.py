@@ -15,7 +15,7 @@ import pytest
 
 from heyjetson.cli import main
 from heyjetson.errors import OptionError
-from heyjetson.server import database, keep, logs
+from heyjetson.server import logs, quota
 from heyjetson.server.errors import FullError
 from heyjetson.server.keep import Keeper
 from heyjetson.server.results import Outcome, Results
@@ -35,16 +35,20 @@ def test_what_is_kept_has_a_bound(tmp_path, caplog):
     assert keeper.try_to_keep(SECOND, "two") is None
     for _ in range(2):
         told = keeper.try_to_keep(SECOND, "three")
-        assert told.startswith("The recording was not kept. All that are kept may take")
+        assert told.startswith(
+            "The recording was not kept. The recordings that are kept take 0 MiB, as much as they may."
+        )
     assert len(list(tmp_path.glob("*.wav"))) == 2
     assert len((tmp_path / "manifest.jsonl").read_text().splitlines()) == 2
-    assert caplog.text.count("may take") == 1  # once, however many come
+    assert caplog.text.count("as much as they may") == 1  # once, however many come
     assert Keeper(tmp_path, 70_000, 0).try_to_keep(SECOND, "four")  # what is there counts after a restart
 
 
 def test_room_is_left_on_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(keep, "room_of", lambda _: 50_000)
-    assert "Its disk is nearly full" in Keeper(tmp_path / "a", 10**9, 20_000).try_to_keep(SECOND, "one")
+    monkeypatch.setattr(quota, "room_of", lambda _: 50_000)
+    assert "The disk of the recordings is nearly full" in Keeper(tmp_path / "a", 10**9, 20_000).try_to_keep(
+        SECOND, "one"
+    )
     assert Keeper(tmp_path / "b", 10**9, 10_000).try_to_keep(SECOND, "one") is None
 
 
@@ -82,7 +86,7 @@ def test_a_run_ends_with_a_sentence_where_the_disk_is_nearly_full(speech_folder,
     manifest = write_tones(tmp_path / "tones")
     settings = Settings(speech_folder, data=(manifest,), state=tmp_path / "state", free_bytes=1000)
     rooms = iter([2000, 2000])  # to begin it, and for its first utterance
-    monkeypatch.setattr(database, "room_of", lambda _: next(rooms, 10))
+    monkeypatch.setattr(quota, "room_of", lambda _: next(rooms, 10))
     with served(settings) as address:
         run = awaited(address, begin(address))
         assert run["state"] == "failed"

@@ -80,6 +80,35 @@ def test_when_all_are_taken_the_client_with_most_makes_room(line):
     assert line.gate.held == 8
 
 
+def test_a_client_that_comes_again_and_again_is_refused_and_another_is_not(line, monkeypatch):
+    """Closing an idle connection for the next one is work, of which a client may not ask without end."""
+    now = [100.0]
+    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
+    let_in = [line.enter("192.0.2.1") is not None for _ in range(gate.ROOM + 10)]
+    assert let_in == [True] * (gate.ROOM + line.gate.each) + [False] * (10 - line.gate.each)
+    assert all(line.enter(f"192.0.2.{number}") for number in range(2, 8))
+    now[0] += 2 * gate.ROOM_SECONDS
+    assert [line.enter("192.0.2.1") is not None for _ in range(3)] == [True, True, False]
+    for _ in range(2 * gate.ROOM):
+        assert line.enter("10.0.0.7")  # a proxy has many behind it
+
+
+def test_few_are_refused_before_the_loop_does_something_else(monkeypatch):
+    with Listener() as listener, ExitStack() as stack:
+        listener.gate = Gate(2)
+        seen = []
+        monkeypatch.setattr(listener.gate, "admit", lambda *given: seen.append(given))
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)  # of asyncio; those that wait are more
+        listener.setblocking(False)
+        for _ in range(2 * gate.ROUND):
+            stack.enter_context(socket.create_connection(listener.getsockname(), 10))
+        for count in (1, 2, 2):
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+            assert len(seen) == count * gate.ROUND
+
+
 def test_what_is_closed_counts_no_more(line):
     for _ in range(50):
         line.enter("192.0.2.1").close()
@@ -193,7 +222,10 @@ def test_a_body_that_comes_after_its_answer_keeps_the_connection(site):
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         for _ in range(2):
             connection.sendall(head.encode())
-            assert b" 404 " in connection.recv(65536)
+            answer = b""
+            while not answer.endswith(b"}}"):
+                answer += connection.recv(65536)
+            assert b" 404 " in answer
             connection.sendall(b"body")
 
 

@@ -10,7 +10,7 @@ import pytest
 from heyjetson.server import figures
 from heyjetson.server.accuracy import align, comparable, plain, score
 from heyjetson.server.errors import RequestError
-from heyjetson.server.results import Results
+from heyjetson.server.results import Outcome, Results
 
 
 def test_results_that_cannot_be_kept(tmp_path):
@@ -34,6 +34,19 @@ def test_results_that_cannot_be_kept(tmp_path):
     (tmp_path / "d").write_text("a file")
     with pytest.raises(RequestError, match="cannot be written"):
         Results(tmp_path / "d").runs()
+
+
+def test_an_outcome_opens_the_file_once(tmp_path, monkeypatch):
+    """A run has as many as twenty thousand utterances by ten engines."""
+    results = Results(tmp_path, most=10**6, free=0)
+    run = results.create("tones", "model", [("model", "model", "1")], [(0, 1.0, "a", None)])
+    opened = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: opened.append(1) or connect(*given, **options))
+    results.record(run, "model", 0, Outcome("a"))
+    assert len(opened) == 1
+    assert results.everything(run)[0]["text"] == "a"
+    results.close()
 
 
 def test_differences_that_are_no_chance_are_found():

@@ -3,7 +3,6 @@
 import io
 import subprocess
 import sys
-import threading
 
 import httpx
 import numpy as np
@@ -13,7 +12,6 @@ import soundfile
 from heyjetson import Bundle, Engine
 from heyjetson.server import sentiment
 from heyjetson.server.conversation import alike, heard
-from heyjetson.server.errors import GoneError
 from heyjetson.server.sentiment import SCORES, Said, analyse, sentences, words_of
 from heyjetson.server.sound import Clip
 from tests.heyjetson import trigger_fake
@@ -59,7 +57,7 @@ def test_long_sentences_are_cut_at_their_longest_pause():
 )
 def test_what_vader_is_given_is_bounded(monkeypatch, text):
     """Its time grows with the square of that."""
-    analyser = sentiment._analyser()
+    analyser = sentiment.analyser()
     given = []
 
     def scores(sentence: str) -> dict[str, float]:
@@ -74,13 +72,6 @@ def test_what_vader_is_given_is_bounded(monkeypatch, text):
         assert len(words) <= 25
         assert all(len(word) <= 40 for word in words)
         assert all(sum(character in analyser.emojis for character in word) <= 1 for word in words)
-
-
-def test_analysis_that_nobody_waits_for_ends():
-    gone = threading.Event()
-    gone.set()
-    with pytest.raises(GoneError):
-        analyse(words_of("so good"), gone=gone)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +160,7 @@ def test_each_channel_is_heard_by_itself(speech_folder, two_speakers):
     found = heard(engine, two_speakers)
     assert found["apart"]
     assert [(word["word"], word["channel"]) for word in found["words"]] == [("ab", 0), ("ba", 1)]
-    assert [one["channel"] for one in found["timing"]["channels"]] == [0, 1]
+    assert found["text"] == "ab ba"
     together = heard(engine, two_speakers, "together")
     assert not together["apart"]
     assert {word["channel"] for word in together["words"]} == {None}
@@ -212,13 +203,28 @@ def test_a_text_and_words_are_analysed(site):
         {"words": [{"word": "a", "start": 0, "end": 1, "channel": 99}]},
         {"text": 7},
         {"text": "a" * 200_001},
+        {"words": [{"word": "a"}] * 100},
         [],
     ],
 )
 def test_what_cannot_be_analysed_is_refused(site, body):
     answer = httpx.post(f"{site}/v1/sentiment", json=body)
     assert answer.status_code == 422
-    assert answer.json()["error"]["message"]
+    assert 0 < len(answer.json()["error"]["message"]) < 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"{", "application/json"),
+        (b'{"text": "\\ud800"}', "application/json"),
+        (b"\xff", "application/json"),
+        (b"{}", "text/plain"),
+    ],
+)
+def test_what_is_no_json_is_refused(site, body, kind):
+    answer = httpx.post(f"{site}/v1/sentiment", content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid")
 
 
 def test_words_that_hold_many_are_counted_as_many(site):
@@ -243,5 +249,7 @@ def test_a_recording_is_heard_and_analysed(site, two_speakers):
     assert found["text"] == "ab ba"
     assert found["apart"]
     assert len(found["sentences"]) == 2
+    assert [one["channel"] for one in found["timing"]["channels"]] == [0, 1]
+    assert found["timing"]["seconds"] == pytest.approx(two_speakers.seconds, abs=0.001)
     wrong = {"files": {"file": ("a.wav", file.getvalue())}, "data": {"channels": "three"}}
     assert httpx.post(f"{site}/v1/sentiment/audio", **wrong).status_code == 422

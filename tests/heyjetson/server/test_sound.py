@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heyjetson.server import sound
+from heyjetson.server import children, sound
 from heyjetson.server.errors import BusyError, RequestError
 from heyjetson.server.settings import Settings
 from heyjetson.server.sound import Clip, Decoders
@@ -210,7 +210,7 @@ def test_keys_are_not_given_to_the_processes(decoders, monkeypatch):
     try:
         assert b"secret" not in Path(f"/proc/{child.pid}/environ").read_bytes()
     finally:
-        sound._end(child)
+        children.end(child)
 
 
 def test_a_burst_is_refused_once_what_was_before_it_has_grown(tmp_path):

@@ -85,6 +85,17 @@ def test_a_body_that_is_too_large(strict, spoken):
     works(strict, spoken)
 
 
+def test_what_is_no_form_is_short(site):
+    """The event loop reads JSON; a text for Sentiment is read elsewhere."""
+    large = json.dumps({"dataset": "a" * 2**20}).encode()
+    kind = {"Content-Type": "application/json"}
+    answer = httpx.post(f"{site}/v1/performance", content=large, headers=kind)
+    refused(answer, 413, "larger than 1 MiB, which only a form")
+    chunks = (large[at : at + 2**16] for at in range(0, len(large), 2**16))
+    refused(httpx.post(f"{site}/v1/performance", content=chunks, headers=kind), 413, "larger than 1 MiB")
+    refused(httpx.post(f"{site}/v1/sentiment", content=large, headers=kind), 422, "one of the two")
+
+
 def test_a_chunked_body_that_is_too_large(strict, spoken):
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
 
@@ -206,7 +217,7 @@ def test_bodies_together_are_bounded(tmp_path):
         async def send(message):
             sent.append(message)
 
-        await limits({"type": "http", "headers": []}, receive, send)
+        await limits({"type": "http", "path": "/", "headers": []}, receive, send)
         return sent[0]["status"]
 
     async def work() -> list[int]:

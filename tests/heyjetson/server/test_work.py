@@ -121,6 +121,18 @@ def test_more_seconds_are_given_to_what_needs_them():
     workers.close()
 
 
+def test_short_work_does_not_wake_the_watch():
+    """Live streams send some each 40 ms, and a thread more that wakes for it holds them up."""
+    workers = Workers(1, None, "work")
+    looked = []
+    wait = workers._changed.wait
+    workers._changed.wait = lambda seconds: looked.append(seconds) or wait(seconds)
+    for _ in range(50):
+        workers.submit(max, 1, 2).result(30)
+    assert len(looked) <= 2
+    workers.close()
+
+
 def test_what_was_worked_on_is_let_go():
     """A recording that is done must not stay in memory with its future."""
 
