@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from heyjetson.server.sound import Decoders
 from heyjetson.server.work import Workers
 from heyjetson.trigger import Trigger
 
-ANY_MODEL = ("default", "whisper-1")  # what clients send that have to name one
+OPENAI = re.compile(r"(whisper|gpt|chatgpt)-[\w.:-]+", re.ASCII)  # its models of today, and of later
 
 
 @dataclass
@@ -110,11 +111,11 @@ class Platform:
         Raises:
             RequestError: 404.
         """
-        if name in (self.model_name, *ANY_MODEL):
-            return
         wrong = f"There is no model {name!r} here"
         if self.trigger and name == name_of(self.trigger.bundle):
             wrong = f"{name!r} is a trigger: it raises words on /v1/listen and writes no text"
+        elif name == self.model_name or is_any(name):
+            return
         asked = f"{wrong}. Ask for {self.model_name!r}, or for 'default'."
         raise RequestError(404, asked, "model_not_found")
 
@@ -123,6 +124,15 @@ class Platform:
         self.decoders.close()
         for workers in (self.files, self.texts, self.live, self.reads):
             workers.close()
+
+
+def is_any(name: str) -> bool:
+    """Whether a model's name means the speech model whatever it is called: clients have to name one.
+
+    >>> is_any("default"), is_any("gpt-transcribe"), is_any("whisper-1"), is_any("mine")
+    (True, True, True, False)
+    """
+    return name == "default" or bool(OPENAI.fullmatch(name))
 
 
 def name_of(bundle: Bundle) -> str:
