@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from heyjetson.bundle import Bundle
+from heyjetson.bundle import Bundle, name_of
 from heyjetson.engine import Engine
 from heyjetson.server.connection import Connections
 from heyjetson.server.dataset import Dataset, open_datasets
@@ -133,16 +133,6 @@ def is_any(name: str) -> bool:
     (True, True, True, False)
     """
     return name == "default" or bool(OPENAI.fullmatch(name))
-
-
-def name_of(bundle: Bundle) -> str:
-    """What a model is called: its folder's name, or that of its training where the folder's says nothing."""
-    folder = bundle.folder.resolve()
-    if folder.name != "bundle":
-        return folder.name
-    training = bundle.manifest.get("training")
-    name = training.get("name") if isinstance(training, dict) else None
-    return str(name or folder.parent.name or folder.name)
 
 
 def platform_of(connection: HTTPConnection) -> Platform:
