@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,8 @@ def running(services: Services, uri: str = "tcp://127.0.0.1:0", **limits) -> Ite
         await Server(services, **limits).run(listener, address, lambda line: (lines.append(line), started.set()))
 
     def run() -> None:
-        try:
+        with suppress(asyncio.CancelledError):
             asyncio.run(serve())
-        except asyncio.CancelledError:
-            pass
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
