@@ -28,10 +28,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import httpx  # noqa: E402
-from websockets.asyncio.client import connect  # noqa: E402
+import httpx
+from websockets.asyncio.client import connect
 
-from benchmarks.serve_load import (  # noqa: E402
+from benchmarks.serve_load import (
     CHUNK,
     RATE,
     ROOT,
@@ -43,7 +43,7 @@ from benchmarks.serve_load import (  # noqa: E402
     start,
     stop,
 )
-from benchmarks.serve_streams import realtime, sessions, wyoming  # noqa: E402
+from benchmarks.serve_streams import realtime, sessions, wyoming
 
 PARTS = ("start", "live", "wyoming", "realtime", "long", "memory", "sessions", "overload")
 PATIENCE = 5  # times a good client sends a file while it is answered 503

@@ -111,21 +111,27 @@ async def wyoming(load: Load) -> Figures:
     }
 
 
-async def session(load: Load, samples: np.ndarray, begin: float | None) -> tuple[list[float], float | None]:
+def opened(load: Load) -> openai.AsyncOpenAI:
+    """A client, which is slow to make: one does for all sessions."""
+    return openai.AsyncOpenAI(base_url=f"{load.address}/v1", api_key="none")
+
+
+async def session(
+    client: openai.AsyncOpenAI, samples: np.ndarray, begin: float | None
+) -> tuple[list[float], float | None]:
     """A realtime session that commits at its end.
 
     Args:
-        load: with the server.
+        client: of the server.
         samples: [S] int16 at 24 kHz.
         begin: speaks from then on; all at once where None.
 
     Returns:
         when each chunk was sent, and when the first delta came.
     """
-    client = openai.AsyncOpenAI(base_url=f"{load.address}/v1", api_key="none")
     size, times = round(CHUNK * REALTIME), Times(begin or 0.0)
     first: float | None = None
-    async with client, client.realtime.connect(model="gpt-realtime-whisper") as connection:
+    async with client.realtime.connect(model="gpt-realtime-whisper") as connection:
         update = {"type": "transcription", "audio": {"input": {"turn_detection": None}}}
         await connection.session.update(session=update)  # type: ignore[arg-type]
 
@@ -157,13 +163,14 @@ async def realtime(load: Load) -> Figures:
     engine = Engine(bundle)
     seconds = min(load.options.seconds, 5.0)
     late: list[float] = []
+    client = opened(load)
     for turn in range(rounds):
         clips = [load.clip(seconds, turn * count + number) for number in range(count)]
         sounds = [pcm(soxr.resample(clip, RATE, REALTIME)) for clip in clips]
         ends = [lengths(engine, sound, REALTIME)[1] for sound in sounds]
         begin = time.perf_counter() + 1.0
         begins = [begin + number * CHUNK / count for number in range(count)]
-        done = await asyncio.gather(*(session(load, *one) for one in zip(sounds, begins, strict=True)))
+        done = await asyncio.gather(*(session(client, *one) for one in zip(sounds, begins, strict=True)))
         for (sent, first), end in zip(done, ends, strict=True):
             if first is not None and end < seconds:
                 late.append(first - sent[min(int(end / CHUNK), len(sent) - 1)])
@@ -217,8 +224,10 @@ async def sessions(load: Load) -> Figures:
     async def command(number: int) -> None:
         await utterance(there, commands[number % len(commands)])
 
+    client = opened(load)
+
     async def spoken(number: int) -> None:
-        await session(load, sounds[number % len(sounds)], None)
+        await session(client, sounds[number % len(sounds)], None)
 
     figures: Figures = {}
     try:

@@ -65,7 +65,7 @@ class Address:
         Raises:
             OptionError: the port or the path is taken, or the host is not this machine's.
         """
-        family = socket.AF_UNIX
+        family, protocol = socket.AF_UNIX, 0
         place: object = self.path
         if self.path is None:
             try:
@@ -73,10 +73,11 @@ class Address:
                 found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=flags)
             except OSError as error:
                 raise OptionError(f"{self.host} is no address of this machine ({error.strerror}).") from None
-            family, place = found[0][0], found[0][4]
+            # With its protocol: else asyncio takes it for none of TCP, and each event waits for the ACK of the last.
+            family, protocol, place = found[0][0], found[0][2], found[0][4]
         else:
             _remove_stale(self.path)
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, socket.SOCK_STREAM, protocol)
         try:
             if family != socket.AF_UNIX:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -224,6 +224,8 @@ def test_addresses(tmp_path):
         taken.listen()
         with pytest.raises(OptionError, match="choose another --uri"):
             Address.of(f"tcp://127.0.0.1:{taken.getsockname()[1]}").listener()
+    with Address.of("tcp://localhost:0").listener() as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # else no event is sent before the one before it was acknowledged
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OptionError, match="no socket"):
         Address.of(f"unix://{tmp_path}/file").listener()
