@@ -268,3 +268,10 @@ def test_the_command(engine, trigger, tmp_path, capsys):
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     assert not path.exists()
+
+
+def test_the_extra_is_enough():
+    """`heyjetson[wyoming]` brings nothing of the server."""
+    absent = ["fastapi", "starlette", "uvicorn", "prometheus_client", "pydantic", "zeroconf"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import heyjetson.wyoming.server"
+    subprocess.run([sys.executable, "-c", code], check=True)
