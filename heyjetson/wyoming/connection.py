@@ -51,8 +51,8 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        """No sound is being heard."""
-        return self._listener is None
+        """Nothing is being heard or computed."""
+        return self._listener is None and not self.finishing
 
     async def run(self) -> None:
         """Answer until the client goes, or does what cannot be answered."""
