@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 import uvicorn
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from heyjetson.server.app import create_app
 from heyjetson.server.run import bind, configuration
 from heyjetson.server.settings import Settings
 
 PATIENCE = 60.0  # seconds a page may take on a busy machine
+# One object is the default of httpx's functions and clients; its 5 s are too few where a request starts processes.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = PATIENCE
 
 
 @contextmanager
