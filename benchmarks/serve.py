@@ -1,4 +1,5 @@
-"""What does `heyjetson serve` bear? Start, live streams, a long file, thousands of requests, too many at once.
+"""What does `heyjetson serve` bear? Start, live streams, a long file, thousands of requests, too many at once; and
+`heyjetson wyoming`, on the same cores.
 
     python benchmarks/serve.py bundles/streaming data/digits/test.jsonl
     python benchmarks/serve.py bundles/streaming recordings/ --streams 40 --seconds 60 --requests 1000
@@ -13,152 +14,41 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import json
 import os
-import re
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import httpx  # noqa: E402
-from websockets.asyncio.client import connect  # noqa: E402
+import httpx
+from websockets.asyncio.client import connect
 
-from benchmarks.hostile import FLOODS, IDLE  # noqa: E402
-from heyjetson.audio import load  # noqa: E402
+from benchmarks.hostile import FLOODS, IDLE
+from benchmarks.serve_load import (
+    CHUNK,
+    RATE,
+    ROOT,
+    Figures,
+    Load,
+    mebibytes,
+    processor_seconds,
+    speech,
+    start,
+    stop,
+)
+from benchmarks.serve_streams import realtime, sessions, wyoming
 
-RATE = 16000
-CHUNK = 0.04  # seconds a live client sends at a time
-PARTS = ("start", "live", "long", "memory", "overload")
+PARTS = ("start", "live", "wyoming", "realtime", "long", "memory", "sessions", "overload")
 PATIENCE = 5  # times a good client sends a file while it is answered 503
 ROUTE = "/v1/audio/transcriptions"
-Figures = dict[str, str | float]
-
-
-@dataclass
-class Load:
-    """What the parts of the benchmark need.
-
-    Args:
-        bundle: folder of the bundle.
-        speech: [S] float32 at 16 kHz, recordings one after the other.
-        options: of the command line.
-        address: of the running server.
-        process: the running server.
-    """
-
-    bundle: Path
-    speech: np.ndarray
-    options: argparse.Namespace
-    address: str = ""
-    process: subprocess.Popen[bytes] | None = field(default=None)
-    log: Path = field(default_factory=lambda: Path(tempfile.mkdtemp()) / "log")
-
-    def clip(self, seconds: float, seed: int = 0) -> np.ndarray:
-        """A stretch of speech [S], from a drawn place, around the end where it is too short."""
-        begin = int(np.random.default_rng(seed).integers(len(self.speech)))
-        return np.take(self.speech, np.arange(begin, begin + round(seconds * RATE)), mode="wrap")
-
-    def wav(self, seconds: float, seed: int = 0) -> bytes:
-        """A stretch of speech as a file."""
-        file = io.BytesIO()
-        soundfile.write(file, self.clip(seconds, seed), RATE, "PCM_16", format="WAV")
-        return file.getvalue()
-
-
-def speech(source: Path, seconds: float = 300.0) -> np.ndarray:
-    """Recordings of a folder or a manifest, one after the other, [S] float32 at 16 kHz."""
-    if source.suffix == ".jsonl":
-        records = [json.loads(line) for line in source.read_text().splitlines() if line.strip()]
-        files = [source.parent / record["audio_filepath"] for record in records]
-    else:
-        files = sorted(path for path in source.rglob("*") if path.suffix.lower() in (".wav", ".flac", ".ogg", ".mp3"))
-    pieces: list[np.ndarray] = []
-    for path in files:
-        if sum(map(len, pieces)) > seconds * RATE:
-            break
-        pieces.append(load(path, RATE))
-    if not pieces:
-        sys.exit(f"serve.py: {source} holds no recording.")
-    return np.concatenate(pieces)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(load: Load) -> float:
-    """Start a server; seconds until it is ready."""
-    port = free_port()
-    load.address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "heyjetson", "serve", str(load.bundle), "--port", str(port)]
-    command += ["--state", tempfile.mkdtemp(), *load.options.serve]
-    began = time.perf_counter()
-    with load.log.open("wb") as log:
-        load.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log)
-    while True:
-        try:
-            if httpx.get(f"{load.address}/health/ready", timeout=5).status_code == 200:
-                return time.perf_counter() - began
-        except httpx.TransportError:
-            if load.process.poll() is not None:
-                sys.exit(f"serve.py: the server ended with status {load.process.returncode}: {' '.join(command)}")
-        time.sleep(0.005)
-
-
-def stop(load: Load) -> None:
-    """End the server as an operator does."""
-    assert load.process
-    load.process.send_signal(signal.SIGTERM)
-    load.process.wait(60)
-
-
-def mebibytes(load: Load) -> float:
-    """Memory of the server and of its decoders."""
-    assert load.process
-    total = 0.0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int(re.search(r"^PPid:\s+(\d+)", (folder / "status").read_text(), re.MULTILINE)[1])  # type: ignore[index]
-            if load.process.pid in (int(folder.name), parent):
-                text = (folder / "smaps_rollup").read_text()
-                total += int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) / 1024  # type: ignore[index]
-        except (OSError, TypeError):
-            continue
-    return total
-
-
-def processor_seconds(load: Load, children: bool = False) -> float:
-    """Processor time of the server so far, or of its children, those that have ended among them."""
-    assert load.process
-    total = 0
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = file.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(file.parent.name) == load.process.pid:
-            total += sum(map(int, fields[13:15] if children else fields[11:13]))
-        elif children and int(fields[1]) == load.process.pid:
-            total += sum(map(int, fields[11:13]))
-    return total / os.sysconf("SC_CLK_TCK")
 
 
 async def one_stream(load: Load, number: int, latencies: list[float], begin: float) -> int:
@@ -373,9 +263,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("recordings", type=Path, help="folder or manifest of speech")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts to run (default {','.join(PARTS)})")
     parser.add_argument("--streams", type=int, default=20, help="live streams at once (default 20)")
+    parser.add_argument("--satellites", type=int, default=10, help="of wyoming and realtime, at once (default 10)")
     parser.add_argument("--seconds", type=float, help="each speaks (default 30; 120 with --hostile)")
     parser.add_argument("--minutes", type=float, default=10, help="of the long file (default 10)")
-    parser.add_argument("--requests", type=int, default=10000, help="short ones (default 10000)")
+    parser.add_argument(
+        "--requests", type=int, default=10000, help="short ones, of memory and of sessions (default 10000)"
+    )
     parser.add_argument("--hostile", action="store_true", help="instead: good clients beside hostile ones")
     parser.add_argument("--idle", type=int, default=IDLE, help=f"sockets beside them (default {IDLE})")
     parser.add_argument("--floods", type=int, default=FLOODS, help=f"of text beside them (default {FLOODS})")
@@ -404,8 +297,8 @@ def main() -> None:
             figures["start to ready, s, best of three"] = round(min(starts), 2)
             figures["MiB when ready"] = round(mebibytes(load), 1)
         parts: dict[str, Callable[[Load], Awaitable[Figures]]] = {
-            "live": live, "long": long, "memory": memory, "overload": overload,
-            "hostile": hostile,
+            "live": live, "wyoming": wyoming, "realtime": realtime, "long": long, "memory": memory,
+            "sessions": sessions, "overload": overload, "hostile": hostile,
         }  # fmt: skip
         for name, part in parts.items():
             if name in chosen:

@@ -235,3 +235,13 @@ class Bundle:
         """The language model that came with it."""
         path = self.folder / "scorer"
         return path if path.is_file() else None
+
+
+def name_of(bundle: Bundle) -> str:
+    """What a model is called: its folder's name, or that of its training where the folder's says nothing."""
+    folder = bundle.folder.resolve()
+    if folder.name != "bundle":
+        return folder.name
+    training = bundle.manifest.get("training")
+    name = training.get("name") if isinstance(training, dict) else None
+    return str(name or folder.parent.name or folder.name)

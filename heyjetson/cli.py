@@ -14,7 +14,7 @@ from heyjetson.installed import sentence
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    from heyjetson.commands import bench, detect, doctor, info, listen, record, serve, transcribe
+    from heyjetson.commands import bench, detect, doctor, info, listen, record, serve, transcribe, wyoming
     from heyjetson.tensorrt.command import add_command
 
     main = argparse.ArgumentParser(
@@ -25,12 +25,13 @@ def parser() -> argparse.ArgumentParser:
         "  heyjetson listen bundles/streaming\n"
         "  heyjetson listen wake/ --then bundles/streaming\n"
         "  heyjetson serve bundles/streaming\n"
+        "  heyjetson wyoming bundles/streaming --uri tcp://0.0.0.0:10300\n"
         "  heyjetson bench bundles/synthetic\n"
         "  heyjetson doctor",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (transcribe, listen, detect, record, serve, info, bench, doctor):
+    for module in (transcribe, listen, detect, record, serve, wyoming, info, bench, doctor):
         module.add(commands)
     add_command(commands)
     return main

@@ -9,6 +9,22 @@ import numpy as np
 
 from heyjetson.errors import DecoderError
 
+KEYWORD_BOOST = 3.0  # natural logarithms, where a client names a word and no number
+
+
+def spelled(phrase: str, labels: Sequence[str]) -> str:
+    """A phrase in the case that the labels are in, with single spaces: clients write names as people do.
+
+    >>> spelled("  Hey  Jetson", "abc ehjnosty")
+    'hey jetson'
+    """
+    written = set(labels)
+
+    def cased(character: str) -> str:
+        return next((one for one in (character, character.lower(), character.upper()) if one in written), character)
+
+    return " ".join("".join(map(cased, phrase)).split())
+
 
 class HotWords:
     """An automaton over characters that knows which phrases a text is in the middle of (Aho and Corasick, 1975).

@@ -14,6 +14,7 @@ import yaml
 from heyjetson.cli import parser
 from heyjetson.server.run import GRACE
 from heyjetson.server.settings import Settings
+from heyjetson.wyoming.server import GRACE as WYOMING_GRACE
 from tests.conftest import ROOT
 from tests.test_docker import DOCKER, INSTRUCTIONS, copied, ignored, instructions
 
@@ -24,7 +25,7 @@ IMAGES = ("serve", "jetson")
 def arguments_are_ours(command: list[str]) -> bool:
     """Whether `heyjetson` takes a command line; argparse exits where it does not."""
     options = parser().parse_args(command)
-    return options.command == "serve"
+    return options.command == command[0]
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -45,7 +46,7 @@ def test_an_image_serves_as_a_user_on_pinned_versions(name):
     image = instructions(DOCKER / f"{name}.Dockerfile")
     users = [rest for instruction, rest in image if instruction == "USER"]
     assert users == ["heyjetson"]
-    (install,) = [rest for instruction, rest in image if instruction == "RUN" and "[server,lm]" in rest]
+    (install,) = [rest for instruction, rest in image if instruction == "RUN" and "[server,lm,wyoming]" in rest]
     assert "--constraint" in install and "/tmp/constraints.txt" in install
     entry = next(rest for instruction, rest in image if instruction == "ENTRYPOINT")
     command = next(rest for instruction, rest in image if instruction == "CMD" and rest.startswith('["/bundles'))
@@ -55,7 +56,9 @@ def test_an_image_serves_as_a_user_on_pinned_versions(name):
 
 def test_what_the_wheel_needs_to_serve_is_pinned():
     """The images install with requirements.txt as constraints; a name it lacks would float."""
-    wanted = re.search(r"^server = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)[1]
+    project = (ROOT / "pyproject.toml").read_text()
+    wanted = re.search(r"^server = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)[1]
+    wanted += re.search(r"^wyoming = \[(.*)\]", project, re.MULTILINE)[1]
     names = [re.match(r'\s*"([A-Za-z0-9-]+)', line)[1].lower() for line in wanted.splitlines() if '"' in line]
     pinned = (ROOT / "requirements.txt").read_text()
     assert len(names) > 8
@@ -84,6 +87,18 @@ def test_compose_keeps_the_server_behind_nginx():
     assert {serve["build"]["target"], nginx["build"]["target"]} <= stages
     ignored_by_git = (ROOT / ".gitignore").read_text().splitlines()
     assert {"/docker/api-keys", "/docker/certificates/", "/docker/challenges/"} <= set(ignored_by_git)
+
+
+def test_compose_offers_the_service_of_home_assistant():
+    document = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    serve, wyoming = document["services"]["serve"], document["services"]["wyoming"]
+    assert wyoming["profiles"] == ["wyoming"] and wyoming["image"] == serve["image"]
+    assert arguments_are_ours([*wyoming["entrypoint"][1:], *wyoming["command"]])
+    for name in ("read_only", "cap_drop", "security_opt", "init"):
+        assert wyoming[name] == serve[name]
+    (port,) = wyoming["ports"]
+    assert wyoming["command"][-1].endswith(port.rsplit(":", 1)[1]) and "10300" in wyoming["healthcheck"]["test"][-1]
+    assert int(wyoming["stop_grace_period"].removesuffix("s")) > WYOMING_GRACE
 
 
 def test_nginx_gets_every_variable_of_its_template():
@@ -115,22 +130,34 @@ def test_the_service_gives_running_work_time_to_end():
 
 
 def test_the_lines_that_install_make_what_they_fill():
-    for name in ("heyjetson.service", "heyjetson.supervisor.conf"):
+    for name in ("heyjetson.service", "heyjetson-wyoming.service", "heyjetson.supervisor.conf"):
         lines = [line for line in (UNITS / name).read_text().splitlines() if line.startswith(("#   ", ";   "))]
         made = next(number for number, line in enumerate(lines) if "mkdir -p /etc/heyjetson" in line)
         assert all(number >= made for number, line in enumerate(lines) if "/etc/heyjetson" in line)
-    readme = (ROOT / "docs" / "serve.md").read_text().splitlines()
-    assert all(line.startswith("BUNDLE=") for line in readme if "docker compose -f" in line)
+    for page in ("serve.md", "home-assistant.md"):
+        lines = (ROOT / "docs" / page).read_text().splitlines()
+        assert all(line.startswith("BUNDLE=") for line in lines if "docker compose -f" in line)
 
 
-def test_systemd_reads_the_unit(tmp_path):
+def test_the_service_of_home_assistant():
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str
+    unit.read(UNITS / "heyjetson-wyoming.service")
+    command = shlex.split(unit["Service"]["ExecStart"])
+    assert command[0] == "/opt/heyjetson/bin/heyjetson" and arguments_are_ours(command[1:])
+    assert int(unit["Service"]["TimeoutStopSec"]) > WYOMING_GRACE
+    assert "multicast" in unit["Service"]["IPAddressAllow"]  # else Home Assistant does not find it
+
+
+@pytest.mark.parametrize("name", ["heyjetson.service", "heyjetson-wyoming.service"])
+def test_systemd_reads_the_unit(tmp_path, name):
     if not shutil.which("systemd-analyze"):
         pytest.skip("no systemd-analyze on this machine")
-    unit = (UNITS / "heyjetson.service").read_text().replace("/opt/heyjetson/bin/heyjetson", "/bin/true")
-    path = tmp_path / "heyjetson.service"
+    unit = (UNITS / name).read_text().replace("/opt/heyjetson/bin/heyjetson", "/bin/true")
+    path = tmp_path / name
     path.write_text(unit)
     done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
-    assert "heyjetson.service:" not in done.stderr, done.stderr
+    assert f"{name}:" not in done.stderr, done.stderr
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", "--no-pager", path]
     done = subprocess.run(command, capture_output=True, text=True)  # in tenths
     assert "Overall exposure level" in done.stdout, done.stderr

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from heyjetson.commands import add_engine_options, command
 from heyjetson.errors import HeyJetsonError, OptionError
+from heyjetson.languages import DEFAULT, checked
 
 if TYPE_CHECKING:
     from heyjetson.server.settings import Settings
@@ -34,11 +35,12 @@ def add(subparsers: Any) -> None:
         "  heyjetson serve bundles/streaming --host 0.0.0.0 --key-file keys.txt --certificate cert.pem "
         "--private-key key.pem\n"
         "  heyjetson serve bundles/streaming --engine other=bundles/other --engine "
-        "'cloud=openai:https://api.openai.com/v1#whisper-1'\n"
+        "'cloud=openai:https://api.openai.com/v1#gpt-transcribe'\n"
         "  curl -F file=@hello.wav http://127.0.0.1:8000/v1/audio/transcriptions",
     )
     add_engine_options(parser)
     parser.add_argument("--lm", nargs="?", const="bundle", metavar="SCORER", help="language model; alone: the bundle's")
+    parser.add_argument("--language", default=DEFAULT, metavar="CODE", help="that the model writes (default en)")
     parser.add_argument("--trigger", type=Path, metavar="DIR", help="trigger bundle, for the page Live and /v1/listen")
     parser.add_argument("--data", type=Path, action="append", default=[], metavar="PATH", help="manifest, or a folder")
     parser.add_argument(
@@ -172,6 +174,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         threads=options.threads,
         provider=options.provider,
         scorer=options.lm,
+        language=checked(options.language),
         queue=options.queue,
         work_seconds=options.work_seconds,
         streams=options.streams,

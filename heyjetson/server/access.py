@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CLOSED = ("/v1/", "/metrics")  # what wants a key and is counted; pages, static files and health are open to all
 SUBPROTOCOL = "heyjetson.key."  # then the key's UTF-8 in hexadecimal digits: a browser's socket sends no headers
+OPENAIS = "openai-insecure-api-key."  # then the key: as OpenAI's client sends it in a browser
 READS = ("GET", "HEAD", "OPTIONS")
 OWN = ("same-origin", "none")  # of Sec-Fetch-Site: our own pages, and what the user typed or opened
 
@@ -51,6 +52,8 @@ def key_of(connection: HTTPConnection) -> str | None:
         return key
     if connection.scope["type"] == "websocket":
         for name in connection.scope.get("subprotocols", []):
+            if name.startswith(OPENAIS):
+                return name[len(OPENAIS) :]
             if name.startswith(SUBPROTOCOL):
                 try:
                     return bytes.fromhex(name[len(SUBPROTOCOL) :]).decode()

@@ -5,25 +5,55 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from heyjetson.server import metrics
 from heyjetson.server.errors import DeadlineError, StuckError, told
 from heyjetson.server.inbox import Ending, Inbox
-from heyjetson.server.live import Event, LiveSession
-from heyjetson.server.options import ListenOptions, command_of
+from heyjetson.server.live import Event
 
 STEP_SECONDS = 0.5  # that are heard at once at most, so that no client keeps a thread from the others
 SEND_SECONDS = 10.0  # a client that reads nothing for so long is given up
 FAULTS = 20  # messages that could not be used, after which a client is given up
 POLICY, FAILED, RESTART = 1008, 1011, 1012  # RFC 6455 and its registry
+PARTIALS = ("partial", "conversation.item.input_audio_transcription.delta")  # events whose latency is counted
+TIMED = ("partial", "final")  # and told
 
 if TYPE_CHECKING:
     from heyjetson.server.platform import Platform
+
+
+class Talk(Protocol):
+    """One client's stream, in the messages of its kind of socket. May block, but for `item` and `fault`."""
+
+    def __init__(self, here: Platform, query: Mapping[str, str]): ...
+
+    @property
+    def rate(self) -> int:
+        """Hertz of the sound."""
+
+    def ready(self) -> list[Event]:
+        """What is said before anything was heard."""
+
+    def item(self, message: bytes | str) -> bytes | str:
+        """What a message holds: sound, or what `obey` takes."""
+
+    def hear(self, sound: bytes) -> list[Event]:
+        """Take the next samples."""
+
+    def obey(self, command: str) -> list[Event]:
+        """Do what a message that holds no sound asks for."""
+
+    def flush(self) -> list[Event]:
+        """End the running utterance."""
+
+    @staticmethod
+    def fault(status: int, code: str, message: str, item: bytes | str = b"") -> Event:
+        """What is said of something that went wrong with an item, or with all."""
 
 
 class Connection:
@@ -33,10 +63,17 @@ class Connection:
         socket: accepted.
         here: the server.
         client: who opened it, see `access.client_of`.
+        kind: of stream; it is made of the server and the address's query, in a thread.
     """
 
-    def __init__(self, socket: WebSocket, here: Platform, client: str):
-        self.socket, self.here, self.client = socket, here, client
+    def __init__(
+        self,
+        socket: WebSocket,
+        here: Platform,
+        client: str,
+        kind: type[Talk],
+    ):
+        self.socket, self.here, self.client, self.kind = socket, here, client, kind
         self.faults = 0
         self.inbox = Inbox(2**16)
         self._last = time.monotonic()  # when something came
@@ -50,19 +87,17 @@ class Connection:
     async def run(self) -> None:
         """Hear and answer until an end."""
         try:
-            options = ListenOptions.of_query(self.socket.query_params)
-            self.here.require_model(self.socket.query_params.get("model", self.here.model_name))
-            here = self.here
-            session = await here.live.run(LiveSession, here.engine, here.trigger, here.settings.scorer, options)
+            talk = await self.here.live.run(self.kind, self.here, self.socket.query_params)
         except Exception as error:
             status, code, message = told(error)
             await self._end(Ending(POLICY if status < 500 else FAILED, message, code))
             return
-        self.inbox.step = max(round(STEP_SECONDS * options.rate), 1) * 2
-        helpers = [asyncio.create_task(self._read()), asyncio.create_task(self._watch())]
+        self.inbox.step = max(round(STEP_SECONDS * talk.rate), 1) * 2
+        helpers = [asyncio.create_task(self._read(talk)), asyncio.create_task(self._watch())]
         try:
-            await self._say(self._ready(options))
-            await self._end(await self._hear(session))
+            for event in talk.ready():
+                await self._say(event)
+            await self._end(await self._hear(talk))
         except (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
             pass  # the client is gone, or reads nothing
         finally:
@@ -70,18 +105,7 @@ class Connection:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
-    def _ready(self, options: ListenOptions) -> Event:
-        bundle, trigger = self.here.engine.bundle, self.here.trigger
-        return {
-            "type": "ready",
-            "model": self.here.model_name,
-            "rate": options.rate,
-            "frame_seconds": bundle.frame_seconds,
-            "streams": bundle.streams,
-            "trigger": list(trigger.words) if trigger else None,
-        }
-
-    async def _read(self) -> None:
+    async def _read(self, talk: Talk) -> None:
         """Put what comes into the inbox, as long as there is room."""
         while True:
             await self.inbox.room()
@@ -93,7 +117,7 @@ class Connection:
             if item == b"":  # is nothing: no sound, and no sign of a client that wants something
                 continue
             self._last = time.monotonic()
-            self.inbox.put(message.get("text") or "" if item is None else item)
+            self.inbox.put(talk.item(message.get("text") or "" if item is None else item))
 
     async def _watch(self) -> None:
         """End the stream when nothing came for long, and nothing that came waits."""
@@ -103,17 +127,18 @@ class Connection:
         why = f"Nothing was received for {idle:g} s, so the stream was closed. Connect again to go on."
         self.inbox.put(Ending(POLICY, why, "idle", flush=True))
 
-    async def _hear(self, session: LiveSession) -> Ending:
+    async def _hear(self, talk: Talk) -> Ending:
         """Work on the inbox in order, one thing at a time."""
         while True:
             item, since = await self.inbox.take()
             if isinstance(item, Ending):
                 if item.flush:
                     with suppress(DeadlineError, StuckError):  # its last words are lost, and the client still told why
-                        await self._tell(await self._work(session.flush), since)
+                        await self._tell(await self._work(talk.flush), since)
                 return item
             try:
-                events = await self._work(*self._asked(session, item))
+                work = (_heard, talk, item) if isinstance(item, bytes) else (talk.obey, item)
+                events = await self._work(*work)
             except Exception as error:
                 status, code, message = told(error)
                 if status >= 500:
@@ -121,30 +146,19 @@ class Connection:
                 self.faults += 1
                 if self.faults >= FAULTS:
                     return Ending(POLICY, f"{message} That was fault number {FAULTS}: the stream was closed.", code)
-                events = [{"type": "error", "message": message, "code": code}]
+                events = [talk.fault(status, code, message, item)]
             await self._tell(events, since)
-
-    @staticmethod
-    def _asked(session: LiveSession, item: bytes | str) -> tuple[Any, ...]:
-        """The call that a message asks for."""
-        if isinstance(item, bytes):
-            return _heard, session, item
-        command = command_of(item)
-        kind = command["type"]
-        if kind == "configure":
-            return session.configure, command
-        return (session.flush if kind == "flush" else session.reset,)
 
     async def _work(self, function: Callable[..., list[Event]], *arguments: object) -> list[Event]:
         return await self.here.live.run(function, *arguments)
 
     async def _tell(self, events: list[Event], since: float) -> None:
         for event in events:
-            if event["type"] in ("partial", "final"):
-                latency = time.perf_counter() - since
+            latency = time.perf_counter() - since
+            if event["type"] in TIMED:
                 event["latency_ms"] = round(latency * 1000, 1)
-                if event["type"] == "partial":
-                    metrics.PARTIAL.observe(latency)
+            if event["type"] in PARTIALS:
+                metrics.PARTIAL.observe(latency)
             await self._say(event)
 
     async def _say(self, event: Event) -> None:
@@ -155,15 +169,16 @@ class Connection:
         if not ending.code:
             return
         with suppress(WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
-            await self._say({"type": "error", "message": ending.message, "code": ending.reason})
+            status = 500 if ending.code == FAILED else 422
+            await self._say(self.kind.fault(status, ending.reason, ending.message))
             await asyncio.wait_for(self.socket.close(ending.code, ending.reason), SEND_SECONDS)
 
 
-def _heard(session: LiveSession, sound: bytes) -> list[Event]:
-    """Let a session hear, and count it."""
+def _heard(talk: Talk, sound: bytes) -> list[Event]:
+    """Let a stream hear, and count it."""
     begun = time.perf_counter()
-    events = session.hear(sound)
-    metrics.observe_transcription(len(sound) / 2 / session.rate, time.perf_counter() - begun)
+    events = talk.hear(sound)
+    metrics.observe_transcription(len(sound) / 2 / talk.rate, time.perf_counter() - begun)
     return events
 
 

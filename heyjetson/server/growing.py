@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from heyjetson.decode import Decoder, Result
+from heyjetson.decode import Decoder, Result, Word
 from heyjetson.engine import Engine, last
 from heyjetson.server import metrics
 from heyjetson.server.errors import GoneError
@@ -60,24 +60,29 @@ class Deltas:
     """
 
     def __init__(self) -> None:
-        self._told = 0
+        self.told = 0  # words
         self._before: list[str] = []
 
-    def of(self, result: Result) -> str:
-        """The text that can be told now. All that were told, joined, are the final text, unless a language model has
-        changed its mind about what was told; `done` has the text that counts."""
+    def words(self, result: Result) -> list[Word]:
+        """The words that can be told now. All that were told are the final text, unless a language model has changed
+        its mind about what was told; `done` has the text that counts."""
         words = [word.text for word in result.words]
         if result.final:
             safe = len(words)
         else:
-            agreed = zip(words[self._told : -1], self._before[self._told :], strict=False)
-            safe = self._told
+            agreed = zip(words[self.told : -1], self._before[self.told :], strict=False)
+            safe = self.told
             for now, before in agreed:
                 if now != before:
                     break
                 safe += 1
         self._before = words
-        told = " ".join(words[self._told : safe])
-        begins = self._told == 0
-        self._told = max(safe, self._told)
-        return told if begins or not told else f" {told}"
+        told = result.words[self.told : safe]
+        self.told = max(safe, self.told)
+        return told
+
+
+def joined(words: Sequence[Word], first: bool) -> str:
+    """Words as a piece of text that others follow, and come before where they are not the first."""
+    text = " ".join(word.text for word in words)
+    return text if first or not text else f" {text}"

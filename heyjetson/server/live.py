@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from heyjetson.decode import Decoder, Hypothesis, Result, Word
+from heyjetson.endpoint import EndpointRules
 from heyjetson.engine import Engine
 from heyjetson.errors import AudioError
 from heyjetson.formats import word_records
@@ -88,6 +90,11 @@ class LiveSession:
         """How much was heard."""
         return self._before + self.speech.seconds
 
+    @property
+    def running(self) -> str:
+        """What is understood of the running utterance."""
+        return self._text
+
     def hear(self, sound: bytes) -> list[Event]:
         """Take the next samples.
 
@@ -140,10 +147,22 @@ class LiveSession:
         """
         rules = changed_rules(self.rules, command.get("endpoint", {}))
         if "hot_words" in command:
-            self.decoder.change(self.engine.decoder(self.scorer, hot_words_of(command["hot_words"])))
+            self.change_hot_words(hot_words_of(command["hot_words"]))
+        self.change_rules(rules)
+        return [{"type": "configured"}]
+
+    def change_hot_words(self, hot_words: Mapping[str, float] | None) -> None:
+        """Listen for other words, see `ChangingDecoder`.
+
+        Raises:
+            DecoderError: one cannot be written; nothing is changed.
+        """
+        self.decoder.change(self.engine.decoder(self.scorer, hot_words))
+
+    def change_rules(self, rules: EndpointRules) -> None:
+        """End utterances by other rules."""
         self.speech.change_rules(rules)
         self.rules = rules
-        return [{"type": "configured"}]
 
     def _final(self, result: Result) -> list[Event]:
         self._text = ""

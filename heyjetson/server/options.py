@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
+from heyjetson.hotwords import KEYWORD_BOOST, spelled
 
 LOWEST_RATE, HIGHEST_RATE = 8000, 192000
 COMMAND_BYTES = 64 * 2**10
@@ -99,6 +100,23 @@ def hot_words_of(given: Any) -> dict[str, float] | None:
     if wild := next((phrase for phrase, boost in boosts.items() if abs(boost) > BOOST), None):
         raise OptionError(f"The boost of {wild!r} must lie between -{BOOST:g} and {BOOST:g}.")
     return boosts
+
+
+def keywords_of(
+    phrases: Iterable[str], labels: Sequence[str], more: Mapping[str, float] | None
+) -> dict[str, float] | None:
+    """Hot words of phrases that have no number, as OpenAI's clients name them.
+
+    Args:
+        phrases: as people write them; empty ones are nothing.
+        labels: of the model, whose case they get.
+        more: hot words with numbers, which count first.
+
+    Raises:
+        OptionError: see `hot_words_of`.
+    """
+    named = {spelled(phrase, labels): KEYWORD_BOOST for phrase in phrases if phrase.strip()}
+    return hot_words_of(named | dict(more or {}))
 
 
 def _number(name: str, value: Any) -> float:

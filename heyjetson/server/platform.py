@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from heyjetson.bundle import Bundle
+from heyjetson.bundle import Bundle, name_of
 from heyjetson.engine import Engine
 from heyjetson.server.connection import Connections
 from heyjetson.server.dataset import Dataset, open_datasets
@@ -23,7 +24,7 @@ from heyjetson.server.texts import Analysts
 from heyjetson.server.work import Workers
 from heyjetson.trigger import Trigger
 
-ANY_MODEL = ("default", "whisper-1")  # what clients send that have to name one
+OPENAI = re.compile(r"(whisper|gpt|chatgpt)-[\w.:-]+", re.ASCII)  # its models of today, and of later
 
 
 @dataclass
@@ -111,11 +112,11 @@ class Platform:
         Raises:
             RequestError: 404.
         """
-        if name in (self.model_name, *ANY_MODEL):
-            return
         wrong = f"There is no model {name!r} here"
         if self.trigger and name == name_of(self.trigger.bundle):
             wrong = f"{name!r} is a trigger: it raises words on /v1/listen and writes no text"
+        elif name == self.model_name or is_any(name):
+            return
         asked = f"{wrong}. Ask for {self.model_name!r}, or for 'default'."
         raise RequestError(404, asked, "model_not_found")
 
@@ -126,14 +127,13 @@ class Platform:
             workers.close()
 
 
-def name_of(bundle: Bundle) -> str:
-    """What a model is called: its folder's name, or that of its training where the folder's says nothing."""
-    folder = bundle.folder.resolve()
-    if folder.name != "bundle":
-        return folder.name
-    training = bundle.manifest.get("training")
-    name = training.get("name") if isinstance(training, dict) else None
-    return str(name or folder.parent.name or folder.name)
+def is_any(name: str) -> bool:
+    """Whether a model's name means the speech model whatever it is called: clients have to name one.
+
+    >>> is_any("default"), is_any("gpt-transcribe"), is_any("whisper-1"), is_any("mine")
+    (True, True, True, False)
+    """
+    return name == "default" or bool(OPENAI.fullmatch(name))
 
 
 def platform_of(connection: HTTPConnection) -> Platform:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heyjetson.languages import DEFAULT
+
 SOUND_SHARE = 2.0  # of a recording's length, that work on it may take on top: no device that is useful is slower
 
 
@@ -27,6 +29,7 @@ class Settings:
         threads: of onnxruntime within an operator.
         provider: see `heyjetson.runtime`.
         scorer: language model, see `Engine.decoder`.
+        language: code of what the model writes; clients that ask for another are refused.
         workers: recordings that are transcribed at once.
         queue: recordings that wait; one more is answered 503.
         work_seconds: that a piece of work may take before it is given up; a recording has `SOUND_SHARE` times its own
@@ -61,6 +64,7 @@ class Settings:
     threads: int = 1
     provider: str = "auto"
     scorer: str | None = None
+    language: str = DEFAULT
     workers: int = field(default_factory=lambda: max((os.cpu_count() or 2) - 1, 1))
     queue: int = 16
     work_seconds: float = 60.0

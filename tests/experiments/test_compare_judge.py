@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -302,3 +303,16 @@ def test_the_table_of_a_test_shows_the_interval(sets, runs, capsys):
         )
         assert (totals[name]["wer_low"], totals[name]["wer_high"]) == (interval.low, interval.high)
         assert f"{interval.low * 100:.2f}–{interval.high * 100:.2f}" in shown
+
+
+def test_the_example_of_the_page_runs(runs, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/compare.md").read_text(), re.MULTILINE | re.DOTALL)
+    space = {
+        "errors": np.array([1, 0, 2]),
+        "errors_a": np.array([1, 0, 2]),
+        "errors_b": np.zeros(3),
+        "words": np.full(3, 4),
+    }
+    exec(code.replace("runs/digits", str(runs)), space)
+    *said, interval, p_value = capsys.readouterr().out.splitlines()
+    assert said == verdict(compare(load([runs], NOWHERE))) and 0 <= float(p_value) <= 1 and interval

@@ -10,7 +10,7 @@ from heyjetson.server.engines.base import EngineError, Heard, mean_confidence
 from heyjetson.server.engines.remote import SECONDS, RemoteEngine, key_of
 
 LOOPBACK = ("localhost", "::1")
-DEFAULT_MODEL = "whisper-1"
+DEFAULT_MODEL = "gpt-transcribe"
 
 
 class OpenAIEngine(RemoteEngine):

@@ -10,6 +10,7 @@ MODULES = (
     "pages",
     "health",
     "listen",
+    "realtime",
     "dataset",
     "views",
     "charts",

@@ -13,8 +13,9 @@ from fastapi import APIRouter, WebSocket
 
 from heyjetson.server import metrics
 from heyjetson.server.access import client_of
-from heyjetson.server.connection import Connection
+from heyjetson.server.connection import Connection, Talk
 from heyjetson.server.errors import RequestError, problem
+from heyjetson.server.listening import Listening
 from heyjetson.server.platform import platform_of
 
 PROTOCOL = "heyjetson"
@@ -26,6 +27,17 @@ router = APIRouter()
 @router.websocket("/v1/listen")
 async def listen(websocket: WebSocket) -> None:
     """Hear one client until it goes."""
+    await serve_stream(websocket, Listening, PROTOCOL)
+
+
+async def serve_stream(websocket: WebSocket, kind: type[Talk], protocol: str) -> None:
+    """Accept a socket, unless too many are open, and serve its stream.
+
+    Args:
+        websocket: not accepted yet.
+        kind: of stream.
+        protocol: that is agreed on where the client names it.
+    """
     here = platform_of(websocket)
     client = client_of(websocket, here.settings)
     retry = {"Retry-After": str(RETRY)}
@@ -40,7 +52,7 @@ async def listen(websocket: WebSocket) -> None:
         metrics.REFUSED.labels(refusal.code).inc()
         await websocket.send_denial_response(problem(refusal.status, str(refusal), refusal.code, refusal.headers))
         return
-    connection = Connection(websocket, here, client)
+    connection = Connection(websocket, here, client, kind)
     with here.connections.added(connection):
-        await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
+        await websocket.accept(protocol if protocol in websocket.scope["subprotocols"] else None)
         await connection.run()

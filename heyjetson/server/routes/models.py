@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from heyjetson.engine import Engine
 from heyjetson.server.errors import RequestError
-from heyjetson.server.platform import ANY_MODEL, Platform, name_of, platform
+from heyjetson.server.platform import Platform, is_any, name_of, platform
 from heyjetson.trigger import Trigger
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -61,9 +61,9 @@ async def models(here: Here) -> Models:
 @router.get("/{name}", response_model_exclude_none=True)
 async def model(here: Here, name: str) -> Model:
     """One of them."""
-    if name in ANY_MODEL:
-        return _described(here.engine)
     found = {each.id: each for each in (await models(here)).data}
+    if name not in found and is_any(name):
+        return _described(here.engine)
     if name not in found:
         raise RequestError(404, f"There is no model {name!r} here: see /v1/models.", "model_not_found")
     return found[name]

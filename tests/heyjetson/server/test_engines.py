@@ -180,7 +180,7 @@ def test_definitions_that_are_good(monkeypatch, speech_folder):
         "my-server": ("openai", True),
         "far": ("openai", False),
     }
-    assert engines["my-server"].model == "whisper-1" and engines["far"].model == "whisper-2"
+    assert engines["my-server"].model == "gpt-transcribe" and engines["far"].model == "whisper-2"
     assert KEY not in engines["my-server"].identity
     monkeypatch.setenv("HEYJETSON_ENGINE_FAR_KEY", "line\nbreak")
     with pytest.raises(OptionError, match="characters that no key has"):
