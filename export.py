@@ -28,6 +28,7 @@ def main(cfg: DictConfig) -> None:
     model = restore_model(nemo, trigger=None)
 
     from experiments.export.bundle import ExportOptions, export_bundle
+    from experiments.export.times import chosen, sentence
 
     options = ExportOptions(
         precision=cfg.precision,
@@ -37,6 +38,7 @@ def main(cfg: DictConfig) -> None:
         chunk_frames=cfg.chunk_frames,
         manifest=Path(cfg.manifest) if cfg.manifest else None,
         max_wer_increase=cfg.max_wer_increase,
+        calibration=chosen(cfg.calibration, nemo, model.cfg.get("run") or {}),
         **cfg.parity,
     )
     parity = export_bundle(model, nemo, out, options)
@@ -45,7 +47,7 @@ def main(cfg: DictConfig) -> None:
         from heyjetson import Bundle
 
         write_repository(Bundle(out), Path(cfg.repository or f"{out}-triton"), out.name)
-    print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\nbundle  {out}")
+    print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\n{sentence(out)}bundle  {out}")
     log_bundle(out, cfg.wandb)
 
 

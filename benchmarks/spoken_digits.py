@@ -53,7 +53,9 @@ def edges(samples: np.ndarray, rate: int) -> tuple[float, float]:
     return float(loud[0] + width / 2) * STEP, float(loud[-1] + width / 2) * STEP
 
 
-def make_clips(source: Path, speakers: list[str], count: int, rate: int, seed: int = 1) -> list[Clip]:
+def make_clips(
+    source: Path, speakers: list[str], count: int, rate: int, room_tone: float = ROOM_TONE, seed: int = 1
+) -> list[Clip]:
     """Clips of recordings that no model of `experiment=digits` was trained on.
 
     Args:
@@ -61,6 +63,7 @@ def make_clips(source: Path, speakers: list[str], count: int, rate: int, seed: i
         speakers: whose recordings; of those a model is trained on, the takes that are kept apart.
         count: clips; the speakers take turns.
         rate: hertz.
+        room_tone: decibels of full scale.
         seed: of what is drawn.
 
     Raises:
@@ -85,7 +88,7 @@ def make_clips(source: Path, speakers: list[str], count: int, rate: int, seed: i
             parts += [sound, np.zeros(round(rng.uniform(*PAUSE) * rate), np.float32)]
         parts[-1] = np.zeros(round(BEHIND * rate), np.float32)
         samples = np.concatenate(parts)
-        tone = rng.standard_normal(len(samples)).astype(np.float32) * np.float32(10 ** (ROOM_TONE / 20))
+        tone = rng.standard_normal(len(samples)).astype(np.float32) * np.float32(10 ** (room_tone / 20))
         clips.append(Clip(samples + tone, rate, tuple(words)))
     return clips
 
