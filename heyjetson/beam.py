@@ -324,7 +324,7 @@ class BeamDecoder:
         """
         if self._finished:
             return self._final[0].words
-        return self._built.followed_by(self._characters(int(self._ranked().argmax()))).all(self._frames)
+        return self._built.followed_by(self._characters(int(self._ranked().argmax()))).all()
 
     def finish(self) -> list[Hypothesis]:
         """End the utterance: its readings, the likeliest first. Only `reset` may follow.
@@ -338,7 +338,7 @@ class BeamDecoder:
         scores = mass + self._bonus + [self.guide.finish(state) for state in self._state.tolist()]
         if not (scores > -np.inf).any():  # every text ends within a word that is none: that word is left out
             best = int(self._ranked().argmax())
-            words = self._built.followed_by(self._characters(best)).ended(complete=False)
+            words = self._built.followed_by(self._characters(best)).ended(self._frames, complete=False)
             self._final = [self._hypothesis(words, float((mass + self._bonus)[best]))]
             return self._final
         # With a space at its end or without, it is the same text.
@@ -352,7 +352,7 @@ class BeamDecoder:
         self._final = []
         for text in ranked:
             likeliest = max(groups[text], key=lambda i: self._path[:, i].max())
-            words = self._built.followed_by(self._characters(likeliest)).ended()
+            words = self._built.followed_by(self._characters(likeliest)).ended(self._frames)
             self._final.append(self._hypothesis(words, totals[text]))
         return self._final
 

@@ -36,10 +36,12 @@ class Clock:
     calibration: Calibration | None = None
     sound: Loudness | None = None
 
-    @property
-    def heard(self) -> float:
-        """Seconds at which the sound ends, as far as it was heard; infinity where that plays no part."""
-        return self.sound.end if self.calibration and self.sound else math.inf
+    def heard(self, frames: int) -> float:
+        """Seconds up to which the sound is heard when there are so many frames, on every path alike: piece by piece or
+        whole; infinity where that plays no part."""
+        if self.calibration is None or self.sound is None:
+            return math.inf
+        return min(self.seconds(frames - 1) + self.sound.ahead, self.sound.end)
 
     def seconds(self, frame: int) -> float:
         """When a frame begins."""
@@ -57,17 +59,10 @@ class Clock:
         here = max(self.seconds(first) + self.calibration.start, after)
         if self.sound is None:
             return here
-        # What is heard by then on every path, piece by piece or whole.
-        heard = max(min(self.seconds(first) + self.sound.ahead, self.sound.end), after)
+        heard = max(self.heard(first + 1), after)
         low = max(here - self.calibration.reach, after)
         begin, level = self.sound.between(low, min(here + LOUD, heard))
         return min(_edge(begin, level, here, here + self.calibration.reach, 1), heard)
-
-    def earliest(self, frames: int, after: float) -> float:
-        """Seconds before which no word begins whose first letter comes after so many frames."""
-        if self.calibration is None:
-            return self.seconds(frames)
-        return max(self.seconds(frames) + self.calibration.start - self.calibration.reach, after)
 
     def spoken(self, last: int, end: int, start: float) -> float:
         """Seconds up to which a word that began at `start` lasts at least: its last letter is said, or has ended."""
@@ -82,12 +77,12 @@ class Clock:
             last: first frame of its last letter.
             end: frame before which that letter ends.
             start: seconds at which the word begins.
-            before: seconds at which the next one begins, or will at the earliest, or the sound ends.
+            before: seconds at which the next one begins, or the sound ends.
         """
         if self.calibration is None:
             return self.seconds(end)
-        least = self.spoken(last, end, start)
-        before = max(before, least)
+        before = max(before, start)
+        least = min(self.spoken(last, end, start), before)
         here = min(max(self.seconds(last) + self.calibration.end, least), before)
         if self.sound is None:
             return here
@@ -113,7 +108,9 @@ def _edge(begin: float, level: np.ndarray, here: float, limit: float, way: int) 
         return here
     loud = smooth >= quiet
     # A rise lies in the last block of the first that is loud, a fall in the first block of the last.
-    edges = begin + (np.flatnonzero(np.diff(loud.astype(np.int8)) == way) + (SMOOTHED + 0.5 if way > 0 else 0.5)) * BLOCK
+    edges = (
+        begin + (np.flatnonzero(np.diff(loud.astype(np.int8)) == way) + (SMOOTHED + 0.5 if way > 0 else 0.5)) * BLOCK
+    )
     edges = edges[edges <= limit] if way > 0 else edges[edges >= limit]
     if len(edges) == 0:
         return here

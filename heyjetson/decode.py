@@ -137,8 +137,8 @@ def make_decoder(
 class WordBuilder:
     """Puts characters together to words.
 
-    When a word ends is settled when the next one begins, or with the utterance: what is told of it until then never
-    lies behind what is told later.
+    When a word ends is settled when the next one begins, or with the utterance. Until then it lasts as far as it is
+    known to, so that no time that was told has to be taken back.
 
     Args:
         clock: gives frames their seconds.
@@ -181,19 +181,18 @@ class WordBuilder:
         _, last, until, _ = self.letters[-1]
         return self.clock.spoken(last, until, self._start)
 
-    def all(self, frames: int) -> list[Word]:
-        """The words so far, with what there is of the last one, after so many frames of the utterance."""
-        if not self.letters:
-            return list(self.words)
-        return [*self.words, self._word(self.clock.earliest(frames, self._spoken()))]
+    def all(self) -> list[Word]:
+        """The words so far, with what there is of the last one."""
+        return [*self.words, self._word(self._spoken())] if self.letters else list(self.words)
 
-    def ended(self, complete: bool = True) -> list[Word]:
-        """The words of an utterance that has ended with the sound; one that would begin behind its end is none.
+    def ended(self, frames: int, complete: bool = True) -> list[Word]:
+        """The words of an utterance that has ended; one that would begin behind the end of the sound is none.
 
         Args:
+            frames: of the utterance.
             complete: the last one is a word, and is not left out.
         """
-        until = self.clock.heard
+        until = self.clock.heard(frames)
         words = [*self.words, self._word(until)] if self.letters and complete else self.words
         return [word for word in words if word.start < until]
 
@@ -281,7 +280,7 @@ class GreedyDecoder:
 
     def words(self) -> list[Word]:
         """The words so far, with what there is of the last one."""
-        return self._whole().ended() if self._finished else self._whole().all(self._frames)
+        return self._whole().ended(self._frames) if self._finished else self._whole().all()
 
     def _whole(self) -> WordBuilder:
         """The words, with the label that the next frames may continue."""
@@ -298,5 +297,5 @@ class GreedyDecoder:
         """
         require_frames(np.zeros((0, len(self.symbols))), len(self.symbols), self._finished)
         self._finished = True
-        words = self._whole().ended()
+        words = self._whole().ended(self._frames)
         return [Hypothesis(" ".join(word.text for word in words), words, self._score)]

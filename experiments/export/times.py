@@ -1,9 +1,4 @@
-"""Where a model's spikes lie to the words, and what it needs behind the last one, measured on clips with known borders.
-
-The clips are made from utterances of a manifest: each is cut to where its sound begins and ends, two are joined with a
-pause, and a room tone lies over all of it. What lies at the edge of an utterance is known to the hundredth of a second,
-for any corpus whose background is quieter than its speech by far enough; words inside it play no part.
-"""
+"""Where a model's spikes lie to the words, and what it needs behind the last one, measured on known borders."""
 
 from __future__ import annotations
 
@@ -15,122 +10,19 @@ from typing import Any
 import numpy as np
 
 from experiments.entry import ConfigError
+from experiments.export.known_borders import Edges, beginnings, make_clips, matched
 from heyjetson import Bundle, Engine
 from heyjetson.bundle import file_hash
 from heyjetson.calibration import Calibration, describe
 from heyjetson.decode import GreedyDecoder, Word
 from heyjetson.loudness import Loudness
 from heyjetson.metrics import pooled, word_errors
-from manifests import Utterance, read_manifest
-from manifests.convert import sound_of
-from manifests.progress import progress
+from manifests import read_manifest
 
-EDGE = 30.0  # decibels under the loudest of a word, at which it begins and ends
-WORD = 0.4  # seconds at the edge of an utterance in which its first or last word is loudest
-MARGIN = 0.1  # seconds of an utterance's own background that are kept on either side
-PAUSE = (0.1, 0.4)  # seconds between two utterances
-BEFORE, BEHIND = 0.3, 0.5  # seconds of quiet around a clip
 LEAST_WORDS = 20  # borders of either kind, with fewer nothing is said
 REACH = (0.1, 0.3)  # seconds
 LEVELS = (-70.0, -60.0, -50.0)  # decibels of full scale that are tried behind the end
-QUIETS = (0.1, 0.2, 0.3, 0.4, 0.6)  # seconds
-
-
-@dataclass(frozen=True)
-class Edges:
-    """A clip of which two words' borders are known.
-
-    Args:
-        samples: [S], quiet before and behind.
-        text: what is said.
-        starts: word number and second at which it begins.
-        ends: word number and second at which it ends.
-    """
-
-    samples: np.ndarray
-    text: str
-    starts: tuple[tuple[int, float], ...]
-    ends: tuple[tuple[int, float], ...]
-
-
-def utterance_edges(samples: np.ndarray, rate: int) -> tuple[float, float, float] | None:
-    """Where the first word of an utterance [S] begins and the last ends, in seconds, and the level of its background.
-
-    None where the background is not `EDGE` decibels and a little more below the words.
-    """
-    size = rate // 400
-    if len(samples) < rate // 10:
-        return None
-    power = np.add.reduceat(np.square(samples, dtype=np.float64), np.arange(0, len(samples) - size + 1, size)) / size
-    level = 10 * np.log10(np.convolve(power, np.ones(4) / 4, "valid") + 1e-12)
-    background, step = float(np.percentile(level, 5)), size / rate
-    found = []
-    for seen in (level, level[::-1]):
-        first = int(np.argmax(seen >= level.max() - EDGE))
-        quiet = float(seen[first : first + round(WORD / step)].max()) - EDGE
-        if background > quiet - 6.0:
-            return None
-        found.append(int(np.argmax(seen >= quiet)))
-    # Middles of the first and the last block that are loud.
-    return (found[0] + 2) * step, (len(level) - 1 - found[1] + 2) * step, background
-
-
-def make_clips(utterances: Sequence[Utterance], rate: int, longest: float, seconds: float, seed: int = 0) -> list[Edges]:
-    """Clips of known borders.
-
-    Args:
-        utterances: what to make them of; drawn, each once.
-        rate: hertz.
-        longest: seconds of a clip.
-        seconds: of all clips.
-        seed: of what is drawn.
-    """
-    rng = np.random.default_rng(seed)
-    clips: list[Edges] = []
-    parts: list[tuple[np.ndarray, str, float, float, float]] = []
-    total = 0.0
-    for number in progress(rng.permutation(len(utterances)).tolist(), "clips of known borders", len(utterances)):
-        if total > seconds:
-            break
-        utterance = utterances[number]
-        if not utterance.text.split() or not 0.2 <= utterance.duration <= longest - BEFORE - BEHIND - 0.5:
-            continue
-        samples = sound_of(utterance, rate)
-        edges = utterance_edges(samples, rate)
-        if edges is None:
-            continue
-        begin, end, background = edges
-        low = max(round((begin - MARGIN) * rate), 0)
-        cut = samples[low : round((end + MARGIN) * rate)]
-        part = (cut, utterance.text, begin - low / rate, end - low / rate, background)
-        if parts and (len(parts[0][0]) + len(cut)) / rate + BEFORE + BEHIND + PAUSE[1] > longest:
-            clips.append(_joined(parts, rate, rng))
-            parts = []
-        parts.append(part)
-        total += len(cut) / rate
-        if len(parts) == 2:
-            clips.append(_joined(parts, rate, rng))
-            parts = []
-    return [*clips, _joined(parts, rate, rng)] if parts else clips
-
-
-def _joined(
-    parts: list[tuple[np.ndarray, str, float, float, float]], rate: int, rng: np.random.Generator
-) -> Edges:
-    """Utterances with quiet before, between and behind."""
-    pieces = [np.zeros(round(BEFORE * rate), np.float32)]
-    starts, ends, words = [], [], 0
-    for samples, text, begin, end, _ in parts:
-        position = sum(map(len, pieces)) / rate
-        starts.append((words, position + begin))
-        words += len(text.split())
-        ends.append((words - 1, position + end))
-        pieces += [samples, np.zeros(round(rng.uniform(*PAUSE) * rate), np.float32)]
-    pieces[-1] = np.zeros(round(BEHIND * rate), np.float32)
-    samples = np.concatenate(pieces)
-    tone = np.float32(10 ** (max(min(part[4] for part in parts), -75.0) / 20))
-    samples = samples + tone * rng.standard_normal(len(samples)).astype(np.float32)
-    return Edges(samples, " ".join(part[1] for part in parts), tuple(starts), tuple(ends))
+QUIETS = (0.2, 0.3, 0.4, 0.5)  # seconds
 
 
 @dataclass(frozen=True)
@@ -190,18 +82,6 @@ class Listener:
         return Errors(np.array(starts), np.array(ends))
 
 
-def matched(said: Sequence[str], heard: Sequence[str]) -> dict[int, int]:
-    """Which word of what was said is which of what was heard, from either end up to the first mistake."""
-    found: dict[int, int] = {}
-    for step in (1, -1):
-        pairs = zip(range(len(said))[::step], range(len(heard))[::step], strict=False)
-        for one, other in pairs:
-            if said[one] != heard[other]:
-                break
-            found[one] = other
-    return found
-
-
 def calibrate(folder: Path, manifest: Path, seconds: float = 180.0) -> Calibration | None:
     """Measure a bundle.
 
@@ -247,8 +127,7 @@ def _percentiles(errors: np.ndarray) -> dict[str, float]:
 
 def _quiet(listener: Listener, clips: Sequence[Edges], timed: Calibration, measured: dict[str, Any]) -> Calibration:
     """The least quiet that gives what `BEHIND` seconds of real background give, at the level that serves best."""
-    rate = listener.bundle.sample_rate
-    cut = [replace(clip, samples=clip.samples[: round(clip.ends[-1][1] * rate)]) for clip in clips]
+    cut = [part for clip in clips for part in beginnings(clip, listener.bundle.sample_rate)]
 
     def rates(clips: Sequence[Edges], calibration: Calibration) -> tuple[float, float]:
         heard = [" ".join(word.text for word in listener.words(clip.samples, calibration, True)) for clip in clips]
@@ -257,15 +136,15 @@ def _quiet(listener: Listener, clips: Sequence[Edges], timed: Calibration, measu
         last = sum(clip.text.split()[-1:] != text.split()[-1:] for clip, text in pairs) / len(pairs)
         return round(wer, 4), round(last, 4)
 
-    wanted = rates(clips, timed)
-    tried = {level: rates(cut, replace(timed, quiet=max(QUIETS), level=level)) for level in LEVELS}
+    wanted, longest = rates(clips, timed), max(QUIETS)
+    tried = {level: rates(cut, replace(timed, quiet=longest, level=level)) for level in LEVELS}
     level = min(LEVELS, key=lambda level: (sum(tried[level]), level != -60.0))
-    best, quiet = tried[level], max(QUIETS)
-    for shorter in QUIETS[:-1]:
-        found = rates(cut, replace(timed, quiet=shorter, level=level))
-        if sum(found) <= sum(best) + 1e-9:
-            best, quiet = found, shorter
-            break
+    found = {quiet: rates(cut, replace(timed, quiet=quiet, level=level)) for quiet in QUIETS[:-1]}
+    found[longest] = tried[level]
+    # The shortest with which, and with all longer ones, there are no more mistakes than with the longest.
+    enough = [all(sum(found[other]) <= sum(found[longest]) for other in QUIETS if other >= quiet) for quiet in QUIETS]
+    quiet = QUIETS[enough.index(True)]
+    best = found[quiet]
     measured["quiet"] = {
         "wer_with_half_a_second": wanted[0],
         "last_word_wrong_with_half_a_second": wanted[1],
