@@ -14,7 +14,7 @@ from manifests.sentences import DIGITS
 
 DIGITS_IN_A_CLIP = 4
 PAUSE = (0.1, 0.4)  # seconds between two recordings
-ROOM_TONE = -60.0  # decibels of full scale
+ROOM_TONE = -70.0  # decibels of full scale
 PEAK = 0.5
 EDGE = 30.0  # decibels under the word's loudest 10 ms, at which it begins and ends
 BLOCK, STEP = 0.01, 0.0025  # seconds of a level, and between two

@@ -21,7 +21,7 @@ from manifests import read_manifest
 
 LEAST_WORDS = 20  # borders of either kind, with fewer nothing is said
 REACH = (0.1, 0.3)  # seconds
-LEVELS = (-70.0, -60.0, -50.0)  # decibels of full scale that are tried behind the end
+LEVELS = (-70.0, -80.0, -60.0, -50.0)  # decibels of full scale that are tried behind the end; the first of the best
 QUIETS = (0.2, 0.3, 0.4, 0.5)  # seconds
 
 
@@ -138,7 +138,7 @@ def _quiet(listener: Listener, clips: Sequence[Edges], timed: Calibration, measu
 
     wanted, longest = rates(clips, timed), max(QUIETS)
     tried = {level: rates(cut, replace(timed, quiet=longest, level=level)) for level in LEVELS}
-    level = min(LEVELS, key=lambda level: (sum(tried[level]), level != -60.0))
+    level = min(LEVELS, key=lambda level: sum(tried[level]))
     found = {quiet: rates(cut, replace(timed, quiet=quiet, level=level)) for quiet in QUIETS[:-1]}
     found[longest] = tried[level]
     # The shortest with which, and with all longer ones, there are no more mistakes than with the longest.
