@@ -31,6 +31,7 @@ from heyjetson.metrics import pooled, word_errors  # noqa: E402
 Transcriber = Callable[[np.ndarray], Sequence[Spoken | Word]]
 SPEAKERS = ["lucas", "nicolas", "yweweler"]
 STEP = 0.1  # seconds that a stream is fed at once
+SPOKEN = 0.02  # the same, where it is measured when a word is there
 TAILS = (0.5, 0.1, 0.0)  # seconds behind the last word
 
 
@@ -106,6 +107,32 @@ def beam(engine: Engine, rate: int) -> Transcriber:
     return lambda samples: engine.transcribe(samples, rate, decoder).words
 
 
+def shown(engine: Engine, clips: Sequence[Clip], rate: int) -> np.ndarray:
+    """When the words of a stream are shown, less when they have been said, in milliseconds [N, 2].
+
+    Of each word in clips that are understood rightly: the first partial result in which all of it stands in its place,
+    and the first from which on it stays there. Sound is fed as it would be spoken, `SPOKEN` seconds at a time, so that
+    the wait for a step to be full is part of it.
+    """
+    size = round(SPOKEN * rate)
+    delays = []
+    for clip in clips:
+        running, history = engine.stream(rate), []
+        for start in range(0, len(clip.samples), size):
+            running.feed(clip.samples[start : start + size])
+            history.append((min(start + size, len(clip.samples)) / rate, running.partial().text.split()))
+        said = clip.text.split()
+        final = running.finish().text.split()
+        if final != said:
+            continue
+        history.append((len(clip.samples) / rate, final))
+        for number, word in enumerate(clip.words):
+            there = [words[number : number + 1] == [word.text] for _, words in history]
+            settled = len(there) - there[::-1].index(False) if False in there else 0
+            delays.append([history[turn][0] - word.end for turn in (there.index(True), settled)])
+    return np.array(delays).reshape(-1, 2) * 1000
+
+
 def uncalibrated(bundle: Bundle) -> Bundle:
     """The same bundle, as if its times had never been measured."""
     raw = Bundle(bundle.folder)
@@ -156,6 +183,14 @@ def main() -> None:
     for name, transcribe in own.items():
         if "beam" not in name:
             print(f"| {name} | " + " | ".join(tail(clips, transcribe, t) for t in TAILS) + " |", flush=True)
+    print("\n| a stream's words are shown, after they were said, ms, 50 / 95 % | first | for good |\n|---|---|---|")
+    for folder in options.bundles:
+        if (bundle := Bundle(folder)).streams:
+            delays = shown(Engine(bundle), clips, rate)
+            spans = [
+                " / ".join(f"{value:.0f}" for value in np.percentile(row, [50, 95])) for row in delays.T if len(row)
+            ]
+            print(f"| {folder.name} | {' | '.join(spans)} |", flush=True)
 
 
 if __name__ == "__main__":

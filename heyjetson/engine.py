@@ -268,8 +268,8 @@ class Engine:
             return
         mono = audio.resample(mono, sample_rate, rate)
         parts: list[list[Hypothesis]] = []
-        for start, log_probs, sound in self.heard(mono):
-            decoder.reset(start, sound)
+        for begin, log_probs, sound in self.heard(mono):
+            decoder.reset(begin, sound)
             decoder.feed(log_probs)
             parts.append(decoder.finish())
             yield _joined(parts, len(mono) / rate, final=False) if partials else Result("", final=False)

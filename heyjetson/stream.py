@@ -118,7 +118,7 @@ class Stream:
             if self._gate and self._idle:
                 if not stands_out:
                     self._frames.skip()
-                    self._sound.forget(self._frames.position / self.rate - self.rules.onset)
+                    self._sound.forget((self._frames.position - self._onset) / self.rate)
                     continue
                 self._begin(self._onset)
                 self._idle = False

@@ -1,4 +1,4 @@
-"""Word times that a bundle corrects: in order, within the sound, alike however it is cut; and the quiet behind its end."""
+"""Word times that a bundle corrects: in order, within the sound, alike however it is cut; and quiet behind the end."""
 
 import json
 import shutil
@@ -88,7 +88,9 @@ def test_times_are_in_order_and_within_the_sound(path, spans, calibration, ahead
         assert hypothesis.text == " ".join(word.text for word in hypothesis.words)
 
 
-@given(st.text("__ abc", min_size=1, max_size=40), st.lists(st.tuples(st.floats(0, 1.6), st.floats(0, 0.5)), max_size=5))
+@given(
+    st.text("__ abc", min_size=1, max_size=40), st.lists(st.tuples(st.floats(0, 1.6), st.floats(0, 0.5)), max_size=5)
+)
 @settings(max_examples=60, deadline=None)
 def test_no_time_that_was_told_is_taken_back(path, spans):
     """Frame by frame, as a stream gives them."""
