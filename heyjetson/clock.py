@@ -11,7 +11,8 @@ from heyjetson.calibration import Calibration
 from heyjetson.loudness import BLOCK, Loudness
 
 EDGE = 30.0  # decibels under the loudest of a word, at which it begins and ends
-OVER = 6.0  # decibels over the quietest beside it, where that is louder
+OVER = 6.0  # decibels over the quietest around it, where that is louder
+AROUND = 1.0  # seconds before a border in which that is looked for
 LEAST = 12.0  # decibels under the loudest that a pause is; what dips less is speech that goes on
 LOUD = 0.25  # seconds of a word whose loudest counts for its beginning
 SMOOTHED = 2  # blocks of a level
@@ -61,8 +62,12 @@ class Clock:
             return here
         heard = max(self.heard(first + 1), after)
         low = max(here - self.calibration.reach, after)
-        begin, level = self.sound.between(low, min(here + LOUD, heard))
-        return min(_edge(begin, level, here, here + self.calibration.reach, 1), heard)
+        begin, loud = self._loud(low, min(here + LOUD, heard))
+        rises = [begin + (block + SMOOTHED + 0.5) * BLOCK for block in np.flatnonzero(np.diff(loud) > 0).tolist()]
+        if loud.any() and loud[0] and low == self.offset:  # the sound begins with it, or within it
+            rises.append(low)
+        near = [second for second in rises if second <= here + self.calibration.reach]
+        return min(min(near, key=lambda second: abs(second - here)) if near else here, heard)
 
     def spoken(self, last: int, end: int, start: float) -> float:
         """Seconds up to which a word that began at `start` lasts at least: its last letter is said, or has ended."""
@@ -86,32 +91,30 @@ class Clock:
         here = min(max(self.seconds(last) + self.calibration.end, least), before)
         if self.sound is None:
             return here
-        begin, level = self.sound.between(start, min(here + self.calibration.reach, before))
-        return min(max(_edge(begin, level, here, here - self.calibration.reach, -1), least), before)
+        latest = here + self.calibration.reach
+        begin, loud = self._loud(start, min(latest, before))
+        falls = [begin + (block + 0.5) * BLOCK for block in np.flatnonzero(np.diff(loud) < 0).tolist()]
+        if loud.any() and loud[-1] and before <= latest:  # it goes on into the next one, or to the end of the sound
+            falls.append(before)
+        near = [second for second in falls if second >= here - self.calibration.reach]
+        # Where it has long been quiet, it ended when that began.
+        border = min(near, key=lambda second: abs(second - here)) if near else falls[-1] if falls else here
+        return min(max(border, least), before)
 
+    def _loud(self, begin: float, end: float) -> tuple[float, np.ndarray]:
+        """Which hundredths of a second of a stretch hold a word, the word's loudest being among them.
 
-def _edge(begin: float, level: np.ndarray, here: float, limit: float, way: int) -> float:
-    """The border near `here` at which a word becomes loud (way 1) or quiet (-1); `here` where there is none.
-
-    Args:
-        begin: second of the first block.
-        level: decibels of the blocks [N], which hold the word's loudest.
-        here: seconds at which the border is expected.
-        limit: of the search, on the word's side.
-        way: of time.
-    """
-    if len(level) <= SMOOTHED:
-        return here
-    smooth = 10 * np.log10(np.convolve(10 ** (level / 10), np.ones(SMOOTHED) / SMOOTHED, "valid") + 1e-12)
-    quiet = max(smooth.max() - EDGE, smooth.min() + OVER)
-    if quiet > smooth.max() - LEAST:
-        return here
-    loud = smooth >= quiet
-    # A rise lies in the last block of the first that is loud, a fall in the first block of the last.
-    edges = (
-        begin + (np.flatnonzero(np.diff(loud.astype(np.int8)) == way) + (SMOOTHED + 0.5 if way > 0 else 0.5)) * BLOCK
-    )
-    edges = edges[edges <= limit] if way > 0 else edges[edges >= limit]
-    if len(edges) == 0:
-        return here
-    return float(edges[np.abs(edges - here).argmin()])
+        Returns:
+            second at which the first begins, and 1 or 0 for each [N], smoothed over `SMOOTHED` of them; all are 1 where
+            there is no pause.
+        """
+        assert self.sound is not None
+        first, level = self.sound.between(begin, end)
+        if len(level) < SMOOTHED:
+            return first, np.zeros(0, np.int8)
+        background = self.sound.between(max(begin - AROUND, self.offset), end)[1].min()
+        smooth = 10 * np.log10(np.convolve(10 ** (level / 10), np.ones(SMOOTHED) / SMOOTHED, "valid") + 1e-12)
+        quiet = max(smooth.max() - EDGE, background + OVER)
+        if quiet > smooth.max() - LEAST:
+            quiet = -np.inf
+        return first, (smooth >= quiet).astype(np.int8)

@@ -59,14 +59,22 @@ def test_a_word_begins_and_ends_with_its_sound(make):
     assert [first.start, first.end, second.start, second.end] == pytest.approx(expected, abs=0.015)
 
 
-def test_without_a_pause_the_measured_shift_stays():
+def test_where_no_pause_lies_between_two_words_they_meet():
     sound = heard(bursts((0.0, 2.0), seconds=2.0))
     decoder = GreedyDecoder(LABELS, BLANK, FRAME, LATE)
     decoder.reset(0.0, sound)
     decoder.feed(log_probs("_" * 16 + "a__b_ ____c___" + "_" * 20))
     first, second = decoder.finish()[0].words
-    assert (first.start, first.end) == pytest.approx((0.48, 0.70))
-    assert second.start == pytest.approx(0.88)
+    assert first.start == pytest.approx(0.48)  # the measured shift
+    assert first.end == second.start == pytest.approx(0.88)
+
+
+def test_a_sound_that_begins_and_ends_with_a_word():
+    decoder = GreedyDecoder(LABELS, BLANK, FRAME, LATE)
+    decoder.reset(0.0, heard(bursts((0.0, 0.5), seconds=0.5)))
+    decoder.feed(log_probs("_" * 6 + "a_____b__"))
+    (word,) = decoder.finish()[0].words
+    assert (word.start, word.end) == (0.0, 0.5)
 
 
 @given(
