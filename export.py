@@ -28,6 +28,7 @@ def main(cfg: DictConfig) -> None:
     model = restore_model(nemo, trigger=None)
 
     from experiments.export.bundle import ExportOptions, export_bundle
+    from experiments.export.times import chosen, sentence
 
     options = ExportOptions(
         precision=cfg.precision,
@@ -38,6 +39,7 @@ def main(cfg: DictConfig) -> None:
         manifest=Path(cfg.manifest) if cfg.manifest else None,
         max_wer_increase=cfg.max_wer_increase,
         check=Path(cfg.check) if cfg.check else None,
+        calibration=chosen(cfg.calibration, nemo, model.cfg.get("run") or {}),
         **cfg.parity,
     )
     if cfg.target == "sherpa":  # before the bundle, which takes its time
@@ -54,7 +56,7 @@ def main(cfg: DictConfig) -> None:
         folder = Path(cfg.repository or f"{out}-sherpa")
         write_sherpa(model, folder, options)
         print(f"for sherpa-onnx  {folder}")
-    print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\nbundle  {out}")
+    print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\n{sentence(out)}bundle  {out}")
     log_bundle(out, cfg.wandb)
 
 

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heyjetson.calibration import Calibration
+from heyjetson.clock import Clock
 from heyjetson.decode import Hypothesis, Word, WordBuilder, require_frames
 from heyjetson.errors import DecoderError
 from heyjetson.guide import Guide
+from heyjetson.loudness import Loudness
 
 COMMIT_EVERY = 32  # frames
 BLANK, LABEL = 0, 1  # the two ways a text can end
@@ -63,6 +66,7 @@ class BeamDecoder:
         guide: what a text may go on with.
         options: width of the search.
         n_best: readings that `finish` returns at most.
+        calibration: of the model's word times; None leaves them raw.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class BeamDecoder:
         guide: Guide,
         options: BeamOptions,
         n_best: int = 1,
+        calibration: Calibration | None = None,
     ):
         self.labels = [*labels, " "]  # the last one stands for the space where no label does
         self.columns = [column for column in range(len(labels) + 1) if column != blank_id] + [blank_id]
@@ -80,11 +85,12 @@ class BeamDecoder:
         self.guide = guide
         self.options = options
         self.n_best = n_best
+        self.calibration = calibration
         self.reset()
 
-    def reset(self, offset: float = 0.0) -> None:
-        """Begin an utterance whose first frame lies at `offset` seconds."""
-        self._built = WordBuilder(self.frame_seconds, offset)
+    def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
+        """Begin an utterance; see `Decoder`."""
+        self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound))
         self._frames = 0
         self._finished = False
         # Texts as a tree: number of a text -> (that without the last character, the character, length).
@@ -318,7 +324,7 @@ class BeamDecoder:
         """
         if self._finished:
             return self._final[0].words
-        return self._built.followed_by(self._characters(int(self._ranked().argmax())))
+        return self._built.followed_by(self._characters(int(self._ranked().argmax()))).all()
 
     def finish(self) -> list[Hypothesis]:
         """End the utterance: its readings, the likeliest first. Only `reset` may follow.
@@ -332,7 +338,7 @@ class BeamDecoder:
         scores = mass + self._bonus + [self.guide.finish(state) for state in self._state.tolist()]
         if not (scores > -np.inf).any():  # every text ends within a word that is none: that word is left out
             best = int(self._ranked().argmax())
-            words = self._built.followed_by(self._characters(best))[:-1]
+            words = self._built.followed_by(self._characters(best)).ended(self._frames, complete=False)
             self._final = [self._hypothesis(words, float((mass + self._bonus)[best]))]
             return self._final
         # With a space at its end or without, it is the same text.
@@ -346,7 +352,7 @@ class BeamDecoder:
         self._final = []
         for text in ranked:
             likeliest = max(groups[text], key=lambda i: self._path[:, i].max())
-            words = self._built.followed_by(self._characters(likeliest))
+            words = self._built.followed_by(self._characters(likeliest)).ended(self._frames)
             self._final.append(self._hypothesis(words, totals[text]))
         return self._final
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from heyjetson import calibration
 from heyjetson.errors import BundleError
 
 FORMAT = 1
@@ -75,6 +78,8 @@ def _fault(manifest: dict[str, Any]) -> str | None:
             return fault
     elif not 0 <= manifest["blank_id"] <= len(manifest["labels"]):
         return f"blank_id must be an output, found {manifest['blank_id']}"
+    elif fault := calibration.fault(manifest):
+        return fault
     return None if manifest["kind"] == "ctc" else _stream_fault(manifest)
 
 
@@ -210,10 +215,20 @@ class Bundle:
         """Seconds between two outputs."""
         return self.manifest["hop"] * self.manifest["subsampling_factor"] / self.sample_rate
 
+    @cached_property
+    def calibration(self) -> calibration.Calibration | None:
+        """Of its word times and of what it needs behind the last word; None where its times are raw."""
+        return calibration.Calibration.of(self.manifest)
+
     @property
     def streams(self) -> bool:
         """Whether it takes sound piece by piece."""
         return self.manifest["kind"] != "ctc"
+
+    @property
+    def ahead(self) -> float:
+        """Seconds of sound behind the beginning of a frame that are heard before the graph gives the frame."""
+        return (self.manifest["lookahead_frames"] + 1) * self.frame_seconds if self.streams else math.inf
 
     @property
     def is_trigger(self) -> bool:

@@ -15,6 +15,7 @@ from heyjetson.decode import Decoder, Hypothesis, Result, make_decoder
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
 from heyjetson.frames import FrameStream
+from heyjetson.loudness import Loudness
 from heyjetson.runtime import open_runtime
 from heyjetson.stream import Stream
 
@@ -113,6 +114,32 @@ class Engine:
             raise BundleError(f"The graph {self.bundle.graph} fails on {size}: {error}. {cure}") from error
         return log_probs, frames
 
+    def heard(self, samples: np.ndarray) -> Iterator[tuple[float, np.ndarray, Loudness]]:
+        """What the model hears of a recording of any length, piece by piece; a bundle that streams has one piece.
+
+        Args:
+            samples: [S] float32 at the bundle's sample rate.
+
+        Yields:
+            second at which a piece begins, its log-probabilities [T, V + 1] with those of the quiet behind its end, and
+            how loud the recording is up to there. They are what a `Decoder` is given.
+        """
+        rate, calibration = self.bundle.sample_rate, self.bundle.calibration
+        quiet = calibration.silence(rate) if calibration else np.zeros(0, np.float32)
+        longest = self.bundle.manifest["longest_seconds"] - len(quiet) / rate
+        sound = Loudness(rate, self.bundle.ahead)
+        for start, piece in [(0, samples)] if self.bundle.streams else pieces(samples, rate, longest):
+            sound.hear(piece)
+            if len(piece) < self.bundle.manifest["window"]:
+                continue
+            piece = np.concatenate([piece, quiet])
+            if self.bundle.streams:
+                log_probs = self.stream_log_probs(piece[begin : begin + rate] for begin in range(0, len(piece), rate))
+            else:
+                given, frames = self.log_probs(piece[None])
+                log_probs = given[0, : frames[0]]
+            yield start / rate, log_probs, sound
+
     def stream_log_probs(self, chunks: Iterable[np.ndarray]) -> np.ndarray:
         """Log-probabilities [T, V + 1] of a stream's chunks [S] each, float32 at the bundle's sample rate."""
         frames = FrameStream(self.bundle, self._streaming().session)
@@ -159,6 +186,7 @@ class Engine:
             hot_words=hot_words,
             n_best=n_best,
             options=options,
+            calibration=bundle.calibration,
         )
 
     def _scorer(self, where: str | os.PathLike[str] | None) -> Scorer | None:
@@ -243,12 +271,9 @@ class Engine:
             return
         mono = audio.resample(mono, sample_rate, rate)
         parts: list[list[Hypothesis]] = []
-        for start, piece in pieces(mono, rate, self.bundle.manifest["longest_seconds"]):
-            if len(piece) < window:
-                continue
-            log_probs, frames = self.log_probs(piece[None])
-            decoder.reset(start / rate)
-            decoder.feed(log_probs[0, : frames[0]])
+        for begin, log_probs, sound in self.heard(mono):
+            decoder.reset(begin, sound)
+            decoder.feed(log_probs)
             parts.append(decoder.finish())
             yield _joined(parts, len(mono) / rate, final=False) if partials else Result("", final=False)
         yield _joined(parts, len(mono) / rate, final=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from textwrap import wrap
 from typing import Any
 
 from heyjetson.decode import Result, Word
@@ -13,6 +14,8 @@ FORMATS = ("text", "json", "srt", "vtt")
 CAPTION_CHARACTERS = 42  # a line of a subtitle (BBC subtitle guidelines: about 37 to 42)
 CAPTION_SECONDS = 6.0
 CAPTION_GAP = 0.6  # seconds of silence that begin a new one
+CAPTION_LEAST = 0.8  # seconds; shorter ones are not seen (Netflix: 5/6 s, Amara: 0.7 s)
+CAPTION_SPEED = 20.0  # characters a second that can be read (Netflix, for adults)
 
 
 def captions(words: list[Word]) -> Iterator[list[Word]]:
@@ -32,6 +35,28 @@ def captions(words: list[Word]) -> Iterator[list[Word]]:
         yield line
 
 
+def cues(words: list[Word]) -> list[tuple[float, float, str]]:
+    """Captions as they are shown: begin, end and text of each, in seconds.
+
+    A caption stays until it can be read, where the next one leaves it the time, and never over the beginning of the
+    next; one that would be gone before it is seen is shown together with the next.
+    """
+    lines: list[list[Word]] = []
+    for line in captions(words):
+        if lines and line[0].start - lines[-1][0].start < CAPTION_LEAST:
+            lines[-1] = [*lines[-1], *line]
+        else:
+            lines.append(line)
+    shown = []
+    for number, line in enumerate(lines):
+        begin, text = line[0].start, " ".join(word.text for word in line)
+        end = max(line[-1].end, begin + max(len(text) / CAPTION_SPEED, CAPTION_LEAST))
+        if number + 1 < len(lines):
+            end = min(end, lines[number + 1][0].start)
+        shown.append((begin, end, "\n".join(wrap(text, CAPTION_CHARACTERS, break_long_words=False))))
+    return shown
+
+
 def clock(seconds: float, decimal: str) -> str:
     """Hours, minutes, seconds and thousandths.
 
@@ -48,9 +73,8 @@ def subtitles(result: Result, kind: str) -> str:
     """A result as a file of subtitles, `srt` (SubRip) or `vtt` (WebVTT, W3C)."""
     decimal = "," if kind == "srt" else "."
     blocks = []
-    for number, line in enumerate(captions(result.words), 1):
-        times = f"{clock(line[0].start, decimal)} --> {clock(line[-1].end, decimal)}"
-        text = " ".join(word.text for word in line)
+    for number, (begin, end, text) in enumerate(cues(result.words), 1):
+        times = f"{clock(begin, decimal)} --> {clock(end, decimal)}"
         blocks.append(f"{number}\n{times}\n{text}\n" if kind == "srt" else f"{times}\n{text}\n")
     return ("" if kind == "srt" else "WEBVTT\n\n") + "\n".join(blocks)
 

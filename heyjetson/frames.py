@@ -68,6 +68,11 @@ class FrameStream:
         self._buffer = np.concatenate([self._buffer[keep:], samples])
         self._begin -= keep
 
+    @property
+    def begun(self) -> bool:
+        """Whether there was enough sound for a frame since the beginning."""
+        return not self.fresh or len(self._buffer) - self._begin >= self.window
+
     def waiting(self) -> np.ndarray | None:
         """The samples of the next step, where there are enough."""
         end = self._begin + self.chunk

@@ -56,7 +56,9 @@ def make_steps(bundle: Bundle, session: Any) -> Steps:
     ports = {port.name: port for port in session.get_outputs()} if on_cpu else {}
     wanted = [ports.get(name) for name in (bundle.output, "valid")]
     # What is bound must have a size that is known and the type that is read.
-    fixed = all(port and port.type == "tensor(float)" and all(isinstance(n, int) for n in port.shape) for port in wanted)
+    fixed = all(
+        port and port.type == "tensor(float)" and all(isinstance(n, int) for n in port.shape) for port in wanted
+    )
     return BoundSteps(bundle, session) if on_cpu and fixed else FedSteps(bundle, session)
 
 

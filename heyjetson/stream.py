@@ -13,6 +13,7 @@ from heyjetson.decode import Decoder, Hypothesis, Result
 from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules, EnergyGate
 from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream
+from heyjetson.loudness import Loudness
 
 if TYPE_CHECKING:
     from heyjetson.engine import Engine
@@ -46,6 +47,8 @@ class Stream:
         # After an utterance the model begins anew in the past: what its last step saw beyond the end is heard again.
         late = (bundle.manifest["chunk_frames"] + self._lookahead) * self._frame
         self._frames = FrameStream(bundle, engine.session, history=self._onset + late)
+        self._sound = Loudness(self.rate, bundle.ahead)
+        self._calibration = bundle.calibration
         space = [index for index, label in enumerate(bundle.labels) if label == " "]
         self._endpointer = Endpointer(rules, [bundle.blank_id, *space], self.frame_seconds) if rules else None
         self.reset()
@@ -56,7 +59,8 @@ class Stream:
             None if self.input_rate == self.rate else soxr.ResampleStream(self.input_rate, self.rate, 1, "float32")
         )
         self._frames.reset()
-        self.decoder.reset(0.0)
+        self._sound.reset()
+        self.decoder.reset(0.0, self._sound)
         if self._endpointer:
             self._endpointer.reset()
         decibels = self.rules.gate if self.rules else None
@@ -99,8 +103,13 @@ class Stream:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
         mono = to_mono(samples)
         self._fed += len(mono)
-        self._frames.push(self._resampler.resample_chunk(mono) if self._resampler else mono)
+        self._push(self._resampler.resample_chunk(mono) if self._resampler else mono)
         return self._run()
+
+    def _push(self, samples: np.ndarray) -> None:
+        self._frames.push(samples)
+        if self._calibration:
+            self._sound.hear(samples)
 
     def _run(self) -> list[Result]:
         ended: list[Result] = []
@@ -109,6 +118,7 @@ class Stream:
             if self._gate and self._idle:
                 if not stands_out:
                     self._frames.skip()
+                    self._sound.forget((self._frames.position - self._onset) / self.rate)
                     continue
                 self._begin(self._onset)
                 self._idle = False
@@ -134,8 +144,7 @@ class Stream:
                 ended.append(self._close())
             if rule == TOO_LONG:  # in the middle of speech: the model goes on, only the text is cut
                 self._begun += self._endpointer.frames * self.frame_seconds
-                self.decoder.reset(self._begun)
-                self._endpointer.reset()
+                self._restart()
                 log_probs = log_probs[count:]
                 continue
             self._begin(self._onset + (self._lookahead + len(log_probs) - count) * self._frame)
@@ -146,7 +155,12 @@ class Stream:
     def _begin(self, back: int) -> None:
         """Begin an utterance `back` samples before the next step."""
         self._begun = self._frames.rewind(back) / self.rate
-        self.decoder.reset(self._begun)
+        self._restart()
+
+    def _restart(self) -> None:
+        """Let the decoder begin the utterance; what was heard before it is not needed any more."""
+        self._sound.forget(self._begun)
+        self.decoder.reset(self._begun, self._sound)
         if self._endpointer:
             self._endpointer.reset()
 
@@ -166,14 +180,18 @@ class Stream:
     def finish(self) -> Result:
         """End the stream: flush it by its own geometry and return the running utterance. Only `reset` may follow.
 
+        The model hears as much quiet behind the end as its bundle says that it needs, at once.
+
         Raises:
             StreamError: it is finished already.
         """
         if self._finished:
             raise StreamError("The stream is finished already: call reset() before using it again.")
         if self._resampler:
-            self._frames.push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            self._push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         self._finished = True
+        if self._calibration and self._frames.begun:
+            self._frames.push(self._calibration.silence(self.rate))
         for log_probs in self._frames.finish():
             self.decoder.feed(log_probs)
         return self._close()

@@ -30,7 +30,8 @@ from experiments.export.graphs import (
 from experiments.export.parity import Parity, check_parity, rounding
 from experiments.export.precision import PRECISIONS, store
 from experiments.export.tensorrt import for_tensorrt
-from heyjetson import Bundle
+from experiments.export.times import calibrate
+from heyjetson import Bundle, calibration
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
 from heyjetson.processor import processor
 from manifests.whole import sync
@@ -58,6 +59,7 @@ class ExportOptions:
         manifest: measure the bundle on this and write the figures into it.
         max_wer_increase: refuse a precision that loses more than this, absolute.
         check: recording that the bundle carries for `heyjetson doctor`; a synthetic voice when None.
+        calibration: utterances to correct word times by, see `experiments.export.times`; None leaves them raw.
     """
 
     precision: str = "fp32"
@@ -71,6 +73,7 @@ class ExportOptions:
     manifest: Path | None = None
     max_wer_increase: float = 0.005
     check: Path | None = None
+    calibration: Path | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -194,6 +197,11 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         write_manifest(folder, record)
         if options.precision != "fp32":
             parity = check_parity(model, Bundle(folder), lengths, options.batch_sizes)
+        if options.calibration is not None and record["kind"] != "trigger":
+            found = calibrate(exact, options.calibration)
+            record |= {calibration.KEY: found.record()} if found else {}
+            for place in (exact, folder):
+                write_manifest(place, record)
         pack_check(folder, options.check)
         record["parity"] = {"largest_difference": parity.difference, "cases": parity.cases}
         if options.manifest is not None:

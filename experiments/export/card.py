@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from heyjetson.calibration import Calibration, describe
 from heyjetson.processor import Processor
 
 
@@ -45,6 +46,10 @@ def model_card(record: dict[str, Any]) -> str:
         lines += [f"Words come {late:.0f} ms after they are spoken (lookahead), in steps of {step:.0f} ms.", ""]
     lines += _results(record["measured"])
     lines += [
+        "## Word times",
+        "",
+        f"They are {describe(Calibration.of(record))}",
+        "",
         *_training(training),
         f"- validation WER of the exported weights: {_percent(training.get('validation_wer'))}",
         *(f"- data, {name}: SHA-256 `{digest}`" for name, digest in training.get("data", {}).items()),

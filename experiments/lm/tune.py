@@ -13,6 +13,7 @@ from experiments.lm import LmError
 from heyjetson import Engine
 from heyjetson.beam import BeamOptions
 from heyjetson.decode import Decoder, GreedyDecoder, Hypothesis, Word, make_decoder
+from heyjetson.loudness import Loudness
 from heyjetson.metrics import Errors, character_errors, pooled, word_errors
 from heyjetson.scorer import Scorer
 from manifests import Utterance
@@ -42,7 +43,7 @@ class Recorder:
     def __init__(self) -> None:
         self.pieces: list[list[np.ndarray]] = []
 
-    def reset(self, offset: float = 0.0) -> None:
+    def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
         """Begin a piece."""
         self.pieces.append([])
 

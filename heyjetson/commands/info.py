@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.table import Table
 
     from heyjetson.bundle import Bundle
+    from heyjetson.calibration import describe
 
     bundle = Bundle(options.bundle)
     manifest = bundle.manifest
@@ -69,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
         "licence": manifest.get("licence", "?"),
         "trained": str(manifest.get("training", {}).get("name", "?")),
     }
+    if not bundle.is_trigger:
+        rows["word times"] = describe(bundle.calibration)
     if bundle.streams:
         rows["lookahead"] = f"{manifest['lookahead_frames'] * frame:.0f} ms"
         rows["step"] = f"{manifest['chunk_frames'] * frame:.0f} ms"

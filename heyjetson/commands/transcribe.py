@@ -11,6 +11,7 @@ from typing import Any
 
 from heyjetson import formats
 from heyjetson.audio import AUDIO, Sound, is_recording
+from heyjetson.calibration import describe
 from heyjetson.commands import (
     STDIN,
     add_channels_option,
@@ -85,6 +86,8 @@ def run(options: argparse.Namespace) -> int:
     elif options.format in ("srt", "vtt") and len(files) > 1:
         raise OptionError("Subtitles of several recordings need a folder: add --out DIR.")
     engine = open_engine(options)
+    if options.format in ("srt", "vtt") and engine.bundle.calibration is None:
+        print(f"heyjetson: word times are {describe(None)}", file=sys.stderr)
     decode = decoder_options(options, options.n_best)
     decoder = None if options.stream else engine.decoder(**decode)
     failed = cut = 0

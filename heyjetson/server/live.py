@@ -13,6 +13,7 @@ from heyjetson.endpoint import EndpointRules
 from heyjetson.engine import Engine
 from heyjetson.errors import AudioError
 from heyjetson.formats import word_records
+from heyjetson.loudness import Loudness
 from heyjetson.server.options import ListenOptions, changed_rules, hot_words_of
 from heyjetson.server.whole import WholeStream
 from heyjetson.stream import Stream
@@ -39,13 +40,13 @@ class ChangingDecoder:
         """Use another decoder from the next utterance on, or at once where nothing was said yet."""
         self._next = decoder
         if not self._now.words():
-            self.reset(self._offset + self._frames * self.frame_seconds)
+            self.reset(self._offset + self._frames * self.frame_seconds, self._sound)
 
-    def reset(self, offset: float = 0.0) -> None:
+    def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
         """Begin an utterance; see `Decoder`, like what follows."""
         self._now, self._next = self._next or self._now, None
-        self._now.reset(offset)
-        self._offset, self._frames = offset, 0
+        self._now.reset(offset, sound)
+        self._offset, self._frames, self._sound = offset, 0, sound
 
     def feed(self, log_probs: np.ndarray) -> None:
         """Take the next frames."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from heyjetson import audio
 from heyjetson.decode import Word
-from heyjetson.engine import Engine, pieces
+from heyjetson.engine import Engine
 from heyjetson.errors import AudioError
 from heyjetson.server import features
 from heyjetson.server.sound import Clip
@@ -103,21 +103,6 @@ def views(engine: Engine, clip: Clip, scorer: str | None = None) -> dict[str, An
     }
 
 
-def _heard(engine: Engine, samples: np.ndarray) -> list[tuple[float, np.ndarray]]:
-    """The second at which each piece of a recording begins, and its log-probabilities [T, V + 1]."""
-    bundle = engine.bundle
-    if bundle.streams:
-        second = bundle.sample_rate
-        chunks = (samples[begin : begin + second] for begin in range(0, len(samples), second))
-        return [(0.0, engine.stream_log_probs(chunks))]
-    heard = []
-    for start, piece in pieces(samples, bundle.sample_rate, bundle.manifest["longest_seconds"]):
-        if len(piece) >= bundle.manifest["window"]:
-            log_probs, frames = engine.log_probs(piece[None])
-            heard.append((start / bundle.sample_rate, log_probs[0, : frames[0]]))
-    return heard
-
-
 def _model(engine: Engine, samples: np.ndarray, scorer: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the model makes of samples [S].
 
@@ -128,20 +113,22 @@ def _model(engine: Engine, samples: np.ndarray, scorer: str | None) -> tuple[dic
     """
     bundle = engine.bundle
     symbols = [*bundle.labels[: bundle.blank_id], "", *bundle.labels[bundle.blank_id :]]
-    heard = _heard(engine, samples)
-    frames = max((round(start / bundle.frame_seconds) + len(values) for start, values in heard), default=0)
-    whole = np.full((frames, len(symbols)), FLOOR, np.float32)
+    frames, room = 0, round(len(samples) / bundle.sample_rate / bundle.frame_seconds) + 2
+    whole = np.full((room, len(symbols)), FLOOR, np.float32)
     decoder = engine.decoder(scorer)
     words: list[Word] = []
     path: list[dict[str, Any]] = []
-    for start, values in heard:
-        decoder.reset(start)
+    for start, values, sound in engine.heard(samples):
+        decoder.reset(start, sound)
         decoder.feed(values)
         words += decoder.finish()[0].words
         first = round(start / bundle.frame_seconds)
-        whole[first : first + len(values)] = values
+        # The quiet behind the end of the sound is heard, and not shown.
+        values = values[: round((sound.end - start) / bundle.frame_seconds) + 1]
+        frames = first + len(values)
+        whole[first:frames] = values
         path += _path(values, symbols, bundle.blank_id, start, bundle.frame_seconds)
-    picture, step = pooled(whole.T if frames else np.full((len(symbols), 1), FLOOR))
+    picture, step = pooled(whole[:frames].T if frames else np.full((len(symbols), 1), FLOOR))
     rows = _rows(picture, bundle.blank_id)
     place = {label: row for row, label in enumerate(rows)}
     log_probs = pack(picture[rows], FLOOR, 0.0) | {

@@ -52,7 +52,9 @@ def bundle_of(folder, gain: float, gru_behind: bool = False) -> Bundle:
         [port("log_probs", TensorProto.FLOAT, ["b", "s", 2]), port("frames", TensorProto.INT64, ["b"])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.onnx"
+    )
     write_manifest(folder, {
         "kind": "ctc", "graph": "model.onnx", "sample_rate": RATE, "window": 1, "hop": 1, "subsampling_factor": 1,
         "labels": ["a"], "blank_id": 1, "longest_seconds": 10.0,

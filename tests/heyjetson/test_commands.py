@@ -142,7 +142,9 @@ def test_hot_words_that_cannot_be_read(bundle, capsys):
 
 @pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
 def test_bench_measures(kind, request, capsys):
-    figures = json.loads(said(capsys, "bench", request.getfixturevalue(kind), "--repeat", "2", "--live", "0.2", "--json"))
+    figures = json.loads(
+        said(capsys, "bench", request.getfixturevalue(kind), "--repeat", "2", "--live", "0.2", "--json")
+    )
     assert 0 < figures["real-time factor, 3 s"] < 1
     assert figures["peak memory, MiB"] > 10
     assert ("milliseconds from the last sample to the final text" in figures) == (kind == "streaming_bundle")
@@ -180,7 +182,7 @@ def test_captions():
     words = [Word("one", 0.0, 0.4, 1.0), Word("two", 0.5, 0.9, 1.0), Word("three", 2.0, 2.5, 1.0)]
     assert [[word.text for word in line] for line in captions(words)] == [["one", "two"], ["three"]]
     srt = subtitles(Result("one two three", words), "srt")
-    assert srt.startswith("1\n00:00:00,000 --> 00:00:00,900\none two\n\n2\n00:00:02,000 --> 00:00:02,500\nthree\n")
+    assert srt.startswith("1\n00:00:00,000 --> 00:00:00,900\none two\n\n2\n00:00:02,000 --> 00:00:02,800\nthree\n")
     long = [Word("word", i * 0.3, i * 0.3 + 0.2, 1.0) for i in range(40)]
     assert all(len(" ".join(word.text for word in line)) <= 42 for line in captions(long))
     assert clock(3599.9996, ".") == "01:00:00.000"

@@ -164,4 +164,4 @@ def test_live_cost_is_of_all_sound_and_of_this_process(wake):
     assert len(pieces) == 5 and all(len(piece) == round(PIECE * RATE) for piece in pieces)
     assert np.concatenate(pieces).tolist() == [index % 1000 for index in range(3200)]
     found = cost(Trigger(wake).stream(RATE).feed, tone("computer", 0.5), RATE, 0.2)
-    assert 0 < found.back_to_back and 0 <= found.waiting < 1 and 0 < found.live < 1
+    assert found.back_to_back > 0 and 0 <= found.waiting < 1 and 0 < found.live < 1

@@ -382,7 +382,7 @@ def test_info_bench_and_doctor(wake, tmp_path, monkeypatch, capsys):
     assert "threshold 0.600" in shown
     figures = json.loads(said(capsys, "bench", wake, "--repeat", "2", "--live", "0.2", "--json"))
     assert 0 < figures["real-time factor, 3 s"] < 1
-    assert 0 < figures["the same, back to back"] and 0 < figures["% of one core, in real time"] < 100
+    assert figures["the same, back to back"] > 0 and 0 < figures["% of one core, in real time"] < 100
     assert "loads, runs on cpu" in said(capsys, "doctor", wake)
     measured = make_trigger(tmp_path / "measured", measured={"fp32": {"miss_rate": 0.04}}).folder
     assert "miss_rate 0.04" in said(capsys, "info", measured)

@@ -60,7 +60,7 @@ def test_another_decoder_waits_for_the_end_of_what_is_being_said():
         def __init__(self, name):
             self.name, self.offset, self.said = name, None, []
 
-        def reset(self, offset=0.0):
+        def reset(self, offset=0.0, sound=None):
             self.offset, self.said = offset, []
 
         def feed(self, log_probs):
