@@ -22,7 +22,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: .venv/ready ## corpus → train → export → evaluate → transcribe (ARGS="optim.lr=1e-3" overrides)
-	@$(PYTHON) -m experiments.quickstart $(ARGS)
+	@$(PYTHON) -m experiments.cli.quickstart $(ARGS)
 
 test: .venv/ready ## the whole test suite (ARGS="-m 'not slow'" between commits; ARGS="-k frontend" selects)
 	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)

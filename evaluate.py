@@ -9,9 +9,10 @@ python evaluate.py --help
 
 from pathlib import Path
 
+from experiments.cli.overrides import require_keys
 from omegaconf import DictConfig
 
-from experiments.entry import entry, require_keys
+from experiments.cli.entry import entry
 
 
 @entry("evaluate", trigger="evaluate_trigger")
@@ -22,10 +23,10 @@ def main(cfg: DictConfig) -> object:
 
         return evaluate(cfg)
     require_keys(cfg, "model", "manifest")
-    from experiments.artifacts import is_reference, local_model
-    from experiments.evaluation import evaluate_bundle, evaluate_nemo
-    from experiments.heard import heard_in_training
-    from experiments.report import show_worst, summarise
+    from experiments.evaluation.evaluate import evaluate_bundle, evaluate_nemo
+    from experiments.evaluation.report import show_worst, summarise
+    from experiments.evaluation.training_overlap import heard_in_training
+    from experiments.tracking.artifacts import is_reference, local_model
 
     path, manifest = local_model(cfg.model), Path(cfg.manifest)
     beside = Path() if is_reference(cfg.model) else path.parent
@@ -33,7 +34,7 @@ def main(cfg: DictConfig) -> object:
         report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer, cfg.channels)
         out = Path(cfg.out or beside / f"{path.name}-{manifest.stem}.json")
     else:
-        from experiments.restore import restore_model
+        from experiments.pretrained.restore import restore_model
 
         report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, cfg.channels)
         out = Path(cfg.out or beside / f"evaluation-{manifest.stem}.json")

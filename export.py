@@ -10,18 +10,19 @@ python export.py --help
 
 from pathlib import Path
 
+from experiments.cli.overrides import require_keys
 from omegaconf import DictConfig
 
-from experiments.entry import entry, require_keys
+from experiments.cli.entry import entry
 
 
 @entry("export")
 def main(cfg: DictConfig) -> None:
     """Restore → trace → compare → write → log."""
     require_keys(cfg, "model", "out")
-    from experiments.artifacts import local_model
-    from experiments.lineage import log_bundle, tracks_bundles
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
+    from experiments.tracking.artifacts import local_model
+    from experiments.tracking.lineage import log_bundle, tracks_bundles
 
     tracks_bundles(cfg.wandb)
     nemo, out = local_model(cfg.model), Path(cfg.out)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.entry import entry
+from experiments.cli.entry import entry
 
 
 @entry("sweep")

@@ -11,7 +11,7 @@ python train.py --help                                        # every choice and
 
 from omegaconf import DictConfig
 
-from experiments.entry import entry
+from experiments.cli.entry import entry
 
 
 @entry("train", trigger="trigger")
@@ -21,18 +21,19 @@ def main(cfg: DictConfig) -> object:
         from experiments.trigger import recipe
 
         return recipe.train(cfg)
-    from experiments.adoption import adopt
-    from experiments.data import prepare_data
+    from experiments.data.preparation import prepare_data
+    from experiments.pretrained.inherit_config import adopt
 
     adopt(cfg)
     data = prepare_data(cfg)
 
-    from experiments import preflight, training  # NeMo: ten seconds, not spent on data that is not there
+    from experiments.data import preflight
+    from experiments.training import fit  # NeMo: ten seconds, not spent on data that is not there
 
-    model, trainer = training.build(cfg, data)
+    model, trainer = fit.build(cfg, data)
     preflight.check_run(cfg, model, data)
-    training.fit(cfg, model, trainer, data)
-    return training.finish(cfg, model, trainer, data)
+    fit.fit(cfg, model, trainer, data)
+    return fit.finish(cfg, model, trainer, data)
 
 
 if __name__ == "__main__":

@@ -56,12 +56,12 @@ print(loaded, first, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status"
 
 def drawn_bundles(folder: Path) -> dict[str, Path]:
     """Bundles of the project's encoders with drawn weights: what they cost does not depend on what they learned."""
+    from experiments.paths import CONF
     from hydra import compose, initialize_config_dir
 
-    from experiments.entry import CONF
+    from experiments.cli.log_levels import hush
     from experiments.export.bundle import ExportOptions, export_bundle
-    from experiments.hush import hush
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
 
     hush()
     from custom_modules.model import SpeechModel
@@ -138,8 +138,8 @@ def measure_peer(clip: np.ndarray, repeats: int) -> None:
 
 def compare_texts(bundles: dict[str, Path], manifest: Path) -> None:
     """Word error rates of the bundles and of PocketSphinx on the same recordings."""
-    from experiments.evaluation import evaluate_bundle
-    from experiments.report import Report, make_row
+    from experiments.evaluation.evaluate import evaluate_bundle
+    from experiments.evaluation.report import Report, make_row
     from heyjetson.audio import load
     from manifests import read_manifest
 

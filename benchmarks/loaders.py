@@ -48,16 +48,17 @@ class Run:
 
 def seconds_a_step(overrides: list[str]) -> float:
     """Seconds of sound in a batch of the training set, on average; makes the corpus where it is not there."""
+    from experiments.cli.guarded import quiet
+    from experiments.paths import CONF
     from hydra import compose, initialize_config_dir
 
-    from experiments.data import prepare_data
-    from experiments.entry import CONF, quiet
-    from experiments.hush import hush
+    from experiments.cli.log_levels import hush
+    from experiments.data.preparation import prepare_data
     from manifests import read_manifest
 
     quiet()
     hush()
-    from experiments.loading import batch_durations, train_loader
+    from experiments.data.loading import batch_durations, train_loader
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", ["experiment=digits", *overrides])

@@ -21,10 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from experiments.cli.overrides import check_overrides
+from experiments.errors import ConfigError  # noqa: E402
+from experiments.paths import CONF
 from omegaconf import DictConfig  # noqa: E402
 
 from benchmarks.race_results import Training, figure, result, table, write  # noqa: E402
-from experiments.entry import CONF, ConfigError, check_overrides, entry  # noqa: E402
+from experiments.cli.entry import entry
 
 LADDER = CONF / "experiment" / "ladder"
 BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|steps)")

@@ -55,7 +55,7 @@ def runs_of(encoder: str, folder: Path, mean: float) -> dict[str, Callable[[], A
 
     from custom_modules.model import SpeechModel
     from experiments.export.bundle import ExportOptions, export_bundle
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
     from heyjetson import Bundle, Engine
 
     torch.manual_seed(0)
@@ -97,13 +97,13 @@ def main() -> None:
     given = parser.parse_args()
     if len(given.encoders) != 2 or given.rounds < 1:
         parser.error("name two encoders of conf/encoder, and at least one round")
-    from experiments.entry import quiet
+    from experiments.cli.guarded import quiet
 
     quiet()
     import torch
 
     import custom_modules  # noqa: F401
-    from experiments.hush import hush
+    from experiments.cli.log_levels import hush
 
     hush()
     torch.set_num_threads(1)

@@ -20,8 +20,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from experiments.report import word_errors  # noqa: E402
-from experiments.significance import Interval, wer_interval  # noqa: E402
+from experiments.evaluation.report import word_errors  # noqa: E402
+from experiments.evaluation.significance import Interval, wer_interval  # noqa: E402
 from heyjetson import Bundle, Engine  # noqa: E402
 from manifests import read_manifest  # noqa: E402
 from manifests.acoustics import coloured_noise  # noqa: E402

@@ -122,9 +122,8 @@ def batches(size: int, mean: float, device: str) -> list[Batch]:
 
 def compose(encoder: str, *overrides: str) -> DictConfig:
     """conf/train.yaml with an encoder."""
+    from experiments.cli.overrides import composing
     from hydra import compose as composed
-
-    from experiments.entry import composing
 
     with composing():
         return composed("train", [f"encoder={encoder}", "logger=none", "data.num_workers=0", *overrides])
@@ -152,8 +151,8 @@ def read_batches(model: Any, cfg: DictConfig, manifest: Path, device: str) -> It
     """Batches read by the project's loader, without end."""
     from omegaconf import OmegaConf
 
-    from experiments.data import Data
-    from experiments.loading import train_loader
+    from experiments.data.loading import train_loader
+    from experiments.data.preparation import Data
 
     model.setup_training_data(OmegaConf.create(train_loader(cfg, Data(manifest, manifest, {}))))
     while True:
@@ -207,7 +206,7 @@ def measure(
     from lightning.fabric import Fabric
 
     from custom_modules.model import SpeechModel
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
 
     class Step(torch.nn.Module):
         def __init__(self, model: SpeechModel):
@@ -324,12 +323,12 @@ def options() -> argparse.Namespace:
 def main() -> None:
     """Measure and print the tables."""
     given = options()
-    from experiments.entry import quiet
+    from experiments.cli.guarded import quiet
 
     quiet()
     import torch
 
-    from experiments.hush import hush
+    from experiments.cli.log_levels import hush
 
     hush()
     if given.threads:

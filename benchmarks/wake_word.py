@@ -56,7 +56,7 @@ def cost(folder: Path, minutes: float) -> Cost:
     """Feed noise with bursts in it to a stream; to be called in a process of its own, whose memory is its own."""
     from benchmarks.soak import resident
     from heyjetson import Bundle
-    from heyjetson.trigger import Trigger
+    from heyjetson.wakeword.trigger import Trigger
 
     bundle = Bundle(folder)
     stream = Trigger(bundle, threads=1).stream(RATE)
@@ -80,10 +80,9 @@ def cost(folder: Path, minutes: float) -> Cost:
 
 def configured(data: Path, model: Path, hours: float, negative_hours: float | None, peers: list[str]) -> Any:
     """conf/evaluate_trigger.yaml for one model."""
+    from experiments.paths import CONF
     from hydra import compose, initialize_config_dir
     from omegaconf import open_dict
-
-    from experiments.entry import CONF
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("evaluate_trigger")
@@ -137,7 +136,7 @@ def main() -> None:
     given = parser.parse_args()
     models = {name: Path(path or name) for name, _, path in (text.partition("=") for text in given.bundles)}
 
-    from experiments.entry import quiet
+    from experiments.cli.guarded import quiet
 
     quiet()
     from experiments.trigger.evaluation import recipe

@@ -18,8 +18,7 @@ from heyjetson import privacy as _privacy  # noqa: F401  (before onnxruntime is 
 
 if TYPE_CHECKING:
     from heyjetson.bundle import Bundle
-    from heyjetson.decode import Hypothesis, Result, Word
-    from heyjetson.detector import Detection
+    from heyjetson.decoding.hypothesis import Hypothesis, Result, Word
     from heyjetson.endpoint import EndpointRules
     from heyjetson.engine import Engine
     from heyjetson.errors import (
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
         StreamError,
     )
     from heyjetson.stream import Stream
-    from heyjetson.trigger import Trigger, TriggerRules, TriggerStream
+    from heyjetson.wakeword.detector import Detection
+    from heyjetson.wakeword.trigger import Trigger, TriggerRules, TriggerStream
 
 __version__ = "0.1.0"
 __all__ = [

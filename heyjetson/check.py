@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heyjetson.bundle import Bundle
-from heyjetson.decode import make_decoder
+from heyjetson.decoding.decoder import make_decoder
 from heyjetson.errors import BundleError, HeyJetsonError
 from heyjetson.frames import FrameStream
 
 if TYPE_CHECKING:
     from heyjetson.engine import Engine
-    from heyjetson.trigger import Trigger
+    from heyjetson.wakeword.trigger import Trigger
 
 FILE = "check.npz"
 REACH = 10.0  # largest number of a frame beyond which its differences are counted in proportion

@@ -11,7 +11,8 @@ import numpy as np
 
 from heyjetson import audio
 from heyjetson.bundle import Bundle
-from heyjetson.decode import Decoder, Hypothesis, Result, make_decoder
+from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
 from heyjetson.frames import FrameStream
@@ -20,8 +21,8 @@ from heyjetson.runtime import open_runtime
 from heyjetson.stream import Stream
 
 if TYPE_CHECKING:
-    from heyjetson.beam import BeamOptions
-    from heyjetson.scorer import Scorer
+    from heyjetson.decoding.beam import BeamOptions
+    from heyjetson.decoding.scorer import Scorer
 
 PIECE = 2.0  # seconds of a recording that a stream is fed at once
 
@@ -193,7 +194,7 @@ class Engine:
         """A scorer, opened once for all streams."""
         if where is None:
             return None
-        from heyjetson.scorer import Scorer
+        from heyjetson.decoding.scorer import Scorer
 
         path = self.bundle.folder / "scorer" if str(where) == "bundle" else where
         key = os.path.abspath(path)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
 
-from heyjetson.decode import Result, Word
+from heyjetson.decoding.hypothesis import Result, Word
 
 FORMATS = ("text", "json", "srt", "vtt")
 CAPTION_CHARACTERS = 42  # a line of a subtitle (BBC subtitle guidelines: about 37 to 42)

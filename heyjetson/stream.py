@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 
 from heyjetson.audio import to_mono
-from heyjetson.decode import Decoder, Hypothesis, Result
+from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
 from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules, EnergyGate
 from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream

@@ -185,7 +185,7 @@ def compose_config():
     """Compose conf/train.yaml with overrides."""
     from hydra import compose, initialize_config_dir
 
-    import experiments.entry  # noqa: F401  (registers the resolvers)
+    import experiments.cli.entry  # noqa: F401  (registers the resolvers)
 
     def composed(*overrides: str, name: str = "train"):
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -198,8 +198,8 @@ def drawn_model(config, seed: int):
     """A freshly drawn model in evaluation mode."""
     import torch
 
-    from experiments.hush import hush
-    from experiments.training import model_config
+    from experiments.cli.log_levels import hush
+    from experiments.training.fit import model_config
 
     hush()
     import custom_modules  # noqa: F401

@@ -34,8 +34,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 IMPORTS = (
-    "experiments.training", "experiments.preflight", "experiments.evaluation", "experiments.restore",
-    "experiments.export.bundle", "experiments.lineage", "wandb", "nemo.collections.asr",
+    "experiments.training.fit", "experiments.data.preflight", "experiments.evaluation.evaluate", "experiments.pretrained.restore",
+    "experiments.export.bundle", "experiments.tracking.lineage", "wandb", "nemo.collections.asr",
 )  # fmt: skip
 # Needs nothing but a few modules of the standard library, so that it starts at once.
 CLIENT = """import json, os, signal, socket, struct, sys
@@ -279,8 +279,9 @@ def end(task: Callable[[], None]) -> None:
 def serve(address: str, owner: int) -> None:
     """Import, then fork for each command until the owner has ended."""
     server = Server(address, owner)
-    from experiments.entry import quiet
-    from experiments.hush import hush
+    from experiments.cli.guarded import quiet
+
+    from experiments.cli.log_levels import hush
 
     quiet()
     hush()

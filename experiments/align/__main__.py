@@ -11,7 +11,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.entry import entry, require_keys
+from experiments.cli.entry import entry
+from experiments.cli.overrides import require_keys
 
 
 @entry("align")
@@ -33,7 +34,7 @@ def main(cfg: DictConfig) -> None:
     pairs, out = pair(Path(cfg.sound), Path(cfg.text)), Path(cfg.out)
 
     from experiments.align.acoustic import open_acoustic
-    from experiments.artifacts import local_model
+    from experiments.tracking.artifacts import local_model
 
     aligner = Aligner(open_acoustic(local_model(cfg.model), cfg.threads), options)
     results = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from heyjetson.bundle import MANIFEST
 from manifests.progress import progress
 
@@ -139,7 +139,7 @@ def _of_bundle(path: Path, threads: int) -> Acoustic:
 
 
 def _of_nemo(path: Path, threads: int) -> Acoustic:
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
 
     model = restore_model(path, trigger=None)
     import torch

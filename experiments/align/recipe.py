@@ -10,7 +10,7 @@ from experiments.align.acoustic import Acoustic
 from experiments.align.lattice import Costs
 from experiments.align.segments import Aligned, Segment, segment
 from experiments.align.texts import LONGEST, Transcript, normaliser_for, read_transcript
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from heyjetson.audio import is_recording, load
 from manifests.lines import Utterance, write_manifest
 

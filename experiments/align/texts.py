@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from manifests.lines import text_lines
 from manifests.text import Normaliser, TextOptions
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from experiments.compare.inputs import Place, below
 from experiments.compare.keys import flatten
-from experiments.compare.places import Place, below
 from experiments.compare.record import Deployed, Result, Run, known, number
 from experiments.compare.reports import read_report, with_reports
 from heyjetson.bundle import MANIFEST, file_hash

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.compare.figures import Figure, figures
-from experiments.compare.judge import Comparison
 from experiments.compare.keys import Differing, value_text
 from experiments.compare.record import DIED, DIVERGED, Run
-from experiments.significance import Difference, Interval
+from experiments.compare.statistics import Comparison
+from experiments.evaluation.significance import Difference, Interval
 
 UNKNOWN = "–"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from experiments.entry import ConfigError, guarded
+from experiments.cli.guarded import guarded
+from experiments.errors import ConfigError
 
 EXAMPLES = """examples:
   python compare.py runs/digits                      all runs below a folder
@@ -57,10 +58,10 @@ def main(arguments: list[str]) -> None:
     """
     options = parser().parse_args(arguments)
     from experiments.compare.columns import columns
-    from experiments.compare.judge import compare
     from experiments.compare.keys import differing
     from experiments.compare.online import load_project, require_key
     from experiments.compare.runs import load
+    from experiments.compare.statistics import compare
     from experiments.compare.table import show
 
     if options.workspace:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.compare.judge import Comparison
 from experiments.compare.record import Run
+from experiments.compare.statistics import Comparison
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from experiments.compare.keys import flatten
 from experiments.compare.record import DIED, DIVERGED, Run, number
 from experiments.compare.wandb_runs import NO_TRAINING, Logged, curve, leave_out_figures, metrics, totals, watt_hours
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from manifests.progress import progress
 
 TIMEOUT = 30  # seconds

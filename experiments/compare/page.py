@@ -11,12 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from experiments.compare.columns import Column
-from experiments.compare.judge import Comparison
 from experiments.compare.keys import Differing
 from experiments.compare.payload import payload
+from experiments.compare.statistics import Comparison
+from experiments.compare.summary import verdict
 from experiments.compare.table import faults
-from experiments.compare.verdict import verdict
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("core.js", "table.js", "curves.js", "parallel.js", "cost.js", "utterances.js")

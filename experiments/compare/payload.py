@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.compare import figures
-from experiments.compare.judge import Comparison, Judged
 from experiments.compare.keys import Differing, value_text
 from experiments.compare.record import Run
 from experiments.compare.sound import data_url
-from experiments.compare.words import CORRECT, operations
-from experiments.report import Row
+from experiments.compare.statistics import Comparison, Judged
+from experiments.compare.word_alignment import CORRECT, operations
+from experiments.evaluation.report import Row
 from manifests.progress import progress
 
 TEXTS_OF = 30  # runs whose every utterance goes into the page, the best first

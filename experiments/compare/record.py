@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experiments.report import Row
+from experiments.evaluation.report import Row
 
 Key = tuple[str, float, str, int]
 DIVERGED, DIED = "diverged", "died"  # what the notes of such runs begin with

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from experiments.compare.record import Result, known
-from experiments.report import Row
+from experiments.evaluation.report import Row
 from manifests import ManifestError
 from manifests import read_manifest as read_lines
 

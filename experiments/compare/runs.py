@@ -12,13 +12,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from experiments.compare import bundles
+from experiments.compare.inputs import Place, find, short_names
 from experiments.compare.keys import flatten
-from experiments.compare.places import Place, find, short_names
 from experiments.compare.record import DIED, DIVERGED, Result, Run, known, number
 from experiments.compare.reports import read_report, with_reports
 from experiments.compare.wandb_runs import load_offline, power_recorded, read_offline
-from experiments.curve import divergence, read_history
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
+from experiments.training.history_reader import divergence, read_history
 from manifests.progress import threaded
 
 MEASURES = ("val_wer", "val_cer", "val_miss", "val_loss")  # of validations, that are numbers in any run that is well

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.compare.columns import Column
-from experiments.compare.judge import Comparison
-from experiments.compare.verdict import verdict
+from experiments.compare.statistics import Comparison
+from experiments.compare.summary import verdict
 
 BORDER = 3  # of a column: a line and a space on each side
 FAULTS = 10  # lines at most

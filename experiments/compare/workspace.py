@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.compare.judge import Comparison
 from experiments.compare.keys import Differing
+from experiments.compare.statistics import Comparison
 
 PROJECT = "hey-jetson"  # of conf/logger/wandb.yaml
 NAME = "Comparison of runs"

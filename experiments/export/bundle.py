@@ -13,8 +13,8 @@ from typing import Any, cast
 import onnx
 from omegaconf import OmegaConf
 
-from experiments.entry import ConfigError
-from experiments.evaluation import evaluate_bundle
+from experiments.errors import ConfigError
+from experiments.evaluation.evaluate import evaluate_bundle
 from experiments.export.card import model_card
 from experiments.export.check import pack_check
 from experiments.export.graphs import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from heyjetson import Bundle, Engine, Trigger
 from heyjetson.audio import read, resample, to_mono
 from heyjetson.check import frames_of, write_check

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from nemo.core.classes.common import typecheck
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.export.graphs import ClipGraph, Model
 from heyjetson import Bundle, Engine, Trigger
 from heyjetson.check import largest_difference

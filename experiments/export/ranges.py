@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.export.difference import largest_difference
 from heyjetson.bundle import Bundle
 from manifests import read_manifest

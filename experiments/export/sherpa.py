@@ -22,7 +22,7 @@ from custom_modules.frontend import LOG_GUARD
 from custom_modules.model import SpeechModel
 from custom_modules.nemo_mel import NemoMel
 from custom_modules.trigger import TriggerModel
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.export.bundle import ExportOptions
 from experiments.export.graphs import ClipGraph, Model, kind_of, write_graph
 from experiments.export.precision import store

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.export.ranges import measure, on_gpu, recordings, require_range, to_keep
 from experiments.export.tensorrt_fold import fold
 from experiments.export.tensorrt_half import half, single

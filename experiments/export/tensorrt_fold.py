@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from heyjetson.check import largest_difference
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.export.tensorrt_fold import compare
 from experiments.export.tensorrt_operators import float_layers
 

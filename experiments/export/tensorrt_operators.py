@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 
 TABLE = Path(__file__).with_name("tensorrt_operators.tsv")
 JETPACK_6 = "10.3"  # JetPack 6.1 and 6.2

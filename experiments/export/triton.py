@@ -19,7 +19,7 @@ from typing import Any
 
 import onnx
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST
 from heyjetson.errors import HeyJetsonError

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.lm import LmError
 from experiments.lm.estimate import NEVER, Model
 from experiments.lm.texts import RESERVED, Source
-from heyjetson.scorer import ORDERS, SPACE
+from heyjetson.decoding.scorer import ORDERS, SPACE
 from manifests.progress import progress
 
 

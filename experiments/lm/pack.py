@@ -13,8 +13,8 @@ from experiments.lm.arpa import guess_unit, read_facts, read_vocabulary
 from experiments.lm.texts import RESERVED
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
-from heyjetson.ngram import Ngram
-from heyjetson.scorer import ORDERS, UNITS, Scorer, character_tokens, write_scorer
+from heyjetson.decoding.ngram import Ngram
+from heyjetson.decoding.scorer import ORDERS, UNITS, Scorer, character_tokens, write_scorer
 from manifests.lines import text_lines
 
 SCORER = "scorer"

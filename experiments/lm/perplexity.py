@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heyjetson.ngram import BEGIN, Ngram, NgramStates
+from heyjetson.decoding.ngram import BEGIN, Ngram, NgramStates
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments.lm import LmError
 from heyjetson.bundle import file_hash
-from heyjetson.scorer import SPACE
+from heyjetson.decoding.scorer import SPACE
 from manifests import read_manifest
 from manifests.lines import text_lines
 from manifests.progress import progress

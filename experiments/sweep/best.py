@@ -11,7 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 
-from experiments.entry import CONF, ConfigError, composing
+from experiments.cli.overrides import composing
+from experiments.errors import ConfigError
+from experiments.paths import CONF
 from experiments.sweep.claims import RUN, values_of
 from experiments.sweep.commands import configuration, overrides
 from experiments.sweep.definition import Definition

@@ -12,7 +12,9 @@ from typing import Any
 from hydra import compose
 from wandb.sdk.launch.sweeps.utils import DEFAULT_SWEEP_COMMAND, create_sweep_command, create_sweep_command_args
 
-from experiments.entry import CONF, ROOT, ConfigError, check_overrides, composing
+from experiments.cli.overrides import check_overrides, composing
+from experiments.errors import ConfigError
+from experiments.paths import CONF, ROOT
 from experiments.sweep.definition import Definition
 
 ARGS = ("args", "args_no_hyphens", "args_no_boolean_flags", "args_no_equals", "args_json")
@@ -104,7 +106,7 @@ def prepare(definition: Definition) -> None:
     """
     if configuration(definition) != "train":
         return
-    from experiments.data import prepare_data
+    from experiments.data.preparation import prepare_data
 
     with composing():
         config = compose("train", overrides(definition, corners(definition)[0]))

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.sweep.parameters import Parameter, parse_parameters
 
 KEYS = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 
 KEYS = ("value", "values", "probabilities", "distribution", "min", "max", "mu", "sigma", "q", "parameters")
 TAIL = 0.001  # of a normal distribution, cut off at both ends

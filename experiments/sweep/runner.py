@@ -18,7 +18,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 from rich.console import Console
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.sweep.claims import (
     OVERRIDES,
     Claim,

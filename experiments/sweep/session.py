@@ -12,7 +12,7 @@ from optuna.pruners import NopPruner
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.sweep.definition import Definition
 from experiments.sweep.hyperband import WandbHyperband
 from experiments.sweep.ranking import show_ranking

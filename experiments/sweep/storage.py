@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.sweep.definition import Definition
 from experiments.sweep.settling import lost
 

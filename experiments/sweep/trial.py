@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.curve import divergence, read_history
 from experiments.sweep.deaths import Death, explain, memory_kills
+from experiments.training.history_reader import divergence, read_history
 
 LOG = "trial.log"
 PR_SET_PDEATHSIG = 1

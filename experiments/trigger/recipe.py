@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
 from custom_modules.stream import guard_workers
 from custom_modules.trigger import TriggerModel
-from experiments.entry import ConfigError
-from experiments.preflight import run_dir
-from experiments.tracking import git_state, log_results, wandb_origin
-from experiments.training import (
+from experiments.data.preflight import run_dir
+from experiments.errors import ConfigError
+from experiments.tracking.loggers import git_state, log_results, wandb_origin
+from experiments.training.fit import (
     end,
     finishing,
     learn,

@@ -40,6 +40,6 @@ def nemo_scores(path: Path) -> NemoScorer:
     Raises:
         ConfigError: it is none.
     """
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
 
     return NemoScorer(restore_model(path, trigger=True))

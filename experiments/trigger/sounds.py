@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from manifests import synthetic
 from manifests.trigger.baking import Sources, gather
 from manifests.trigger.clips import Pools

@@ -140,7 +140,7 @@ def open_engine(options: argparse.Namespace) -> Any:
 def open_trigger(options: argparse.Namespace) -> Any:
     """The trigger that the options describe."""
     from heyjetson.bundle import Bundle
-    from heyjetson.trigger import Trigger
+    from heyjetson.wakeword.trigger import Trigger
 
     return Trigger(Bundle(options.bundle), _threads(options), options.provider)
 
@@ -155,7 +155,7 @@ def decoder_options(options: argparse.Namespace, n_best: int = 1) -> dict[str, A
     """Arguments of `Engine.decoder` and `Engine.stream` from the options."""
     chosen: dict[str, Any] = {"scorer": options.lm, "hot_words": options.hot_words, "n_best": n_best}
     if options.beam is not None:
-        from heyjetson.beam import BeamOptions
+        from heyjetson.decoding.beam import BeamOptions
 
         chosen["options"] = BeamOptions(beam_size=options.beam)
     return chosen

@@ -17,8 +17,8 @@ from heyjetson.commands import (
     open_trigger,
     status,
 )
-from heyjetson.commands.awake import add_trigger_options, as_line, rules_of
 from heyjetson.commands.transcribe import recordings
+from heyjetson.commands.two_stage import add_trigger_options, as_line, rules_of
 from heyjetson.errors import AudioError
 
 

@@ -104,7 +104,7 @@ def _bundle(folder: str, provider: str) -> tuple[bool, str]:
         from heyjetson.bundle import Bundle
         from heyjetson.check import report
         from heyjetson.engine import Engine
-        from heyjetson.trigger import Trigger
+        from heyjetson.wakeword.trigger import Trigger
 
         bundle = Bundle(folder)
         kind: Any = Trigger if bundle.is_trigger else Engine

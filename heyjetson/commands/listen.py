@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from heyjetson.commands import add_decoder_options, add_engine_options, command, decoder_options, open_engine
-from heyjetson.commands.awake import add_trigger_options
+from heyjetson.commands.two_stage import add_trigger_options
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
 
@@ -68,13 +68,13 @@ def run(options: argparse.Namespace) -> int:
     """Print each utterance as it ends, and what is understood so far below it."""
     from heyjetson import formats
     from heyjetson.bundle import Bundle
-    from heyjetson.commands import awake
+    from heyjetson.commands import two_stage
     from heyjetson.commands.live import LiveText
 
     bundle = Bundle(options.bundle)
     if bundle.is_trigger:
         rate = options.rate or bundle.sample_rate
-        return awake.listen(options, rate, sound(options, rate, options.channels), endpoint_rules(options))
+        return two_stage.listen(options, rate, sound(options, rate, options.channels), endpoint_rules(options))
     if options.then:
         raise OptionError(
             f"--then needs a trigger bundle first, {bundle.folder} transcribes: `heyjetson listen wake/ --then asr/`."

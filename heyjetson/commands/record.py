@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _recordings(chunks: Iterator[np.ndarray], options: argparse.Namespace) -> Iterator[np.ndarray]:
     """What lies between two silences [S], until the sound ends or the user says so."""
-    from heyjetson.takes import TakeSplitter
+    from heyjetson.wakeword.recordings import TakeSplitter
 
     splitter = TakeSplitter(options.rate, options.silence, options.longest)
     try:
@@ -87,7 +87,7 @@ def _recordings(chunks: Iterator[np.ndarray], options: argparse.Namespace) -> It
 def _keep(recording: np.ndarray, folder: Path, label: str, number: int, options: argparse.Namespace) -> bool:
     """Write a take if it can be used; whether it was."""
     from heyjetson.audio import resample
-    from heyjetson.takes import TakeError, take, trim
+    from heyjetson.wakeword.recordings import TakeError, take, trim
 
     try:
         # A take that fills all the time there is was cut off, not ended by a silence.

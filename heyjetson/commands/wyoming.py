@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     language = checked(options.language)
     from heyjetson.bundle import Bundle
     from heyjetson.engine import Engine
-    from heyjetson.trigger import Trigger
+    from heyjetson.wakeword.trigger import Trigger
     from heyjetson.wyoming.server import Address, Server
     from heyjetson.wyoming.services import Services
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import BaseModel, Field, ValidationError
 
 from heyjetson.server.children import RefusedError, limit, send
-from heyjetson.server.sentiment import Said, analyse, analyser, words_of
+from heyjetson.server.sentiment.analysis import Said, analyse, analyser, words_of
 
 WORDS = 50_000
 NICENESS = 10  # live streams come first

@@ -13,12 +13,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 import heyjetson
-from heyjetson.server.access import Access
-from heyjetson.server.body import BodyLimits
-from heyjetson.server.documented import PROBLEMS, add_keys
+from heyjetson.server.app_state import Platform
 from heyjetson.server.errors import add_handlers
-from heyjetson.server.headers import Surroundings
-from heyjetson.server.platform import Platform
+from heyjetson.server.http.access import Access
+from heyjetson.server.http.body import BodyLimits
+from heyjetson.server.http.headers import Surroundings
+from heyjetson.server.http.openapi import PROBLEMS, add_keys
 from heyjetson.server.routes import add_routes
 from heyjetson.server.settings import Settings
 

@@ -10,9 +10,9 @@ from fastapi import Depends, Form, Request
 from pydantic import BeforeValidator
 
 from heyjetson import languages
+from heyjetson.server.app_state import Platform, platform
 from heyjetson.server.errors import RequestError
-from heyjetson.server.options import PHRASE_CHARACTERS, PHRASES, hot_words_of, keywords_of
-from heyjetson.server.platform import Platform, platform
+from heyjetson.server.live.options import PHRASE_CHARACTERS, PHRASES, hot_words_of, keywords_of
 
 Format = Literal["json", "text", "verbose_json", "srt", "vtt", "diarized_json"]
 Granularity = Literal["word", "segment"]

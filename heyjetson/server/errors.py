@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from heyjetson.errors import AudioError, DecoderError, HeyJetsonError, OptionError, no_room
-from heyjetson.server.disks import Want, temporary
+from heyjetson.server.disk_space import Want, temporary
 
 log = logging.getLogger("heyjetson.server")
 FAULTS = 5  # of a body that are told

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from heyjetson.server.live import Event, LiveSession
-from heyjetson.server.options import ListenOptions, command_of
+from heyjetson.server.live.options import ListenOptions, command_of
+from heyjetson.server.live.session import Event, LiveSession
 
 if TYPE_CHECKING:
-    from heyjetson.server.platform import Platform
+    from heyjetson.server.app_state import Platform
 
 
 class Listening:

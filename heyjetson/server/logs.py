@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 
-from heyjetson.server import metrics
+from heyjetson.server import prometheus
 
 LOG = logging.getLogger("heyjetson.server")
 MINUTE = 60.0  # seconds
@@ -61,7 +61,7 @@ class Bound:
             self._count[grave] += 1
             written = self._count[grave] <= self.lines
             if not written:
-                metrics.LOG_LEFT_OUT.inc()
+                prometheus.LOG_LEFT_OUT.inc()
         if left_out:
             LOG.warning("%d lines of the log were left out: more than %d came in a minute.", left_out, self.lines)
         return written

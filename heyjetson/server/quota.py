@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from heyjetson.server.disks import Want, room_of
+from heyjetson.server.disk_space import Want, room_of
 from heyjetson.server.errors import FullError
 
 

@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from heyjetson import languages
-from heyjetson.decode import Word
+from heyjetson.decoding.hypothesis import Word
 from heyjetson.deltas import TextDeltas
 from heyjetson.errors import AudioError, OptionError
 from heyjetson.server.errors import RequestError
-from heyjetson.server.live import Event, LiveSession
-from heyjetson.server.options import ListenOptions, keywords_of
+from heyjetson.server.live.options import ListenOptions, keywords_of
+from heyjetson.server.live.session import Event, LiveSession
 from heyjetson.server.realtime_session import Choices
 from heyjetson.server.verbose import log_probs
 
 if TYPE_CHECKING:
-    from heyjetson.server.platform import Platform
+    from heyjetson.server.app_state import Platform
 
 APPEND = "input_audio_buffer.append"
 KINDS = ("session.update", APPEND, "input_audio_buffer.commit", "input_audio_buffer.clear")

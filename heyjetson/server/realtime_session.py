@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
-from heyjetson.server.options import HIGHEST_RATE, LOWEST_RATE, PHRASE_CHARACTERS, PHRASES, RULES
+from heyjetson.server.live.options import HIGHEST_RATE, LOWEST_RATE, PHRASE_CHARACTERS, PHRASES, RULES
 
 RATE = 24000  # hertz
 FOREVER = 1e6  # seconds: no rule ends an utterance that a client commits

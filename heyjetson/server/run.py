@@ -22,9 +22,9 @@ from fastapi import FastAPI
 from heyjetson.errors import OptionError
 from heyjetson.server import logs
 from heyjetson.server.app import create_app
-from heyjetson.server.gate import Complaints, Gate, Listener, room
+from heyjetson.server.http.connection_limits import Complaints, Gate, Listener, room
+from heyjetson.server.http.protocols import options_with
 from heyjetson.server.settings import Settings
-from heyjetson.server.sockets import options_with
 
 KEEP_ALIVE = 15  # seconds
 GRACE = 4.0  # seconds after which what does not end is abandoned

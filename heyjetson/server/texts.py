@@ -14,7 +14,7 @@ from typing import Any
 from heyjetson.server.children import Child, end, ended, receive, spawn
 from heyjetson.server.errors import BusyError, GoneError, MisfitError, RequestError
 from heyjetson.server.settings import Settings
-from heyjetson.server.work import Workers
+from heyjetson.server.workers import Workers
 
 LOG = logging.getLogger("heyjetson.server")
 MEMORY = 2**30  # bytes of address space of a process

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from heyjetson import formats
-from heyjetson.decode import Result, Word
+from heyjetson.decoding.hypothesis import Result, Word
 
 UNSURE = 1e-4  # the least that a word's confidence counts as: it is told in so many digits
 FRAME = 0.01  # seconds of `seek`

@@ -19,14 +19,14 @@ from wyoming.wake import Detect, Detection, NotDetected
 from heyjetson import languages
 from heyjetson.audio import to_mono
 from heyjetson.bundle import name_of
-from heyjetson.decode import Decoder
+from heyjetson.decoding.hotwords import KEYWORD_BOOST, spelled
+from heyjetson.decoding.hypothesis import Decoder
 from heyjetson.deltas import TextDeltas
-from heyjetson.detector import Detection as Raised
 from heyjetson.engine import Engine
 from heyjetson.errors import AudioError, OptionError
-from heyjetson.hotwords import KEYWORD_BOOST, spelled
-from heyjetson.server.options import PHRASE_CHARACTERS, PHRASES
-from heyjetson.trigger import Trigger
+from heyjetson.server.live.options import PHRASE_CHARACTERS, PHRASES
+from heyjetson.wakeword.detector import Detection as Raised
+from heyjetson.wakeword.trigger import Trigger
 
 LOG = logging.getLogger("heyjetson.wyoming")
 NAME = "heyjetson"  # of the programs, as Home Assistant shows them

@@ -8,7 +8,7 @@ import numpy as np
 from wyoming.audio import AudioFormat
 
 from heyjetson.errors import AudioError
-from heyjetson.server.options import HIGHEST_RATE, LOWEST_RATE
+from heyjetson.server.live.options import HIGHEST_RATE, LOWEST_RATE
 
 CHANNELS = 8
 

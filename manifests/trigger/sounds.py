@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from heyjetson.audio import AUDIO, is_recording, resample
-from heyjetson.takes import LONGEST, TakeError, take, trim
+from heyjetson.wakeword.recordings import LONGEST, TakeError, take, trim
 from manifests.convert import decode, files
 from manifests.lines import ManifestError, read_manifest
 from manifests.progress import threaded
@@ -251,7 +251,7 @@ def word_in(samples: np.ndarray, name: str, longest: float = LONGEST) -> Sound:
     """A recording [S] at 16 kHz, checked, trimmed to the word, and faded in and out.
 
     Raises:
-        heyjetson.takes.TakeError: it cannot be used.
+        heyjetson.wakeword.recordings.TakeError: it cannot be used.
     """
     found = trim(take(samples, SAMPLE_RATE, longest), MARGIN)
     return Sound(faded(found.samples, FADE), found.start, found.end, name)

@@ -138,8 +138,8 @@ def test_lhotse_gives_each_process_its_share(compose_config, corpus):
     )
     from omegaconf import OmegaConf
 
-    from experiments.data import Data
-    from experiments.loading import train_loader
+    from experiments.data.loading import train_loader
+    from experiments.data.preparation import Data
     from manifests.lines import read_manifest
 
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})

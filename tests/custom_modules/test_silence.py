@@ -147,8 +147,9 @@ def test_nonsense_is_refused_by_its_key(wrong):
 
 
 def test_a_folder_without_sound_is_named_before_the_first_step(tmp_path):
-    from experiments.entry import ConfigError
-    from experiments.training import read_noise
+    from experiments.errors import ConfigError
+
+    from experiments.training.fit import read_noise
 
     (tmp_path / "notes.txt").write_text("none")
     for part in (Silence(noise_recordings=str(tmp_path)), Silence(noise_recordings="/nowhere")):

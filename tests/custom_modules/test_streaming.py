@@ -106,7 +106,7 @@ def test_lookahead_begins_as_the_identity():
 def test_nemo_streams_it_too(compose_config, corpus, chunk):
     """NeMo's own cache-aware simulation, in batches of unequal lengths, writes the log-probabilities of the whole."""
     from custom_modules.model import SpeechModel
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
 
     torch.manual_seed(0)
     small = ["encoder.convolution.filters=16", "encoder.recurrent.hidden=16", "encoder.dense.units=[16]"]

@@ -69,14 +69,14 @@ def together(corpus_overrides, tmp_path_factory, python) -> tuple[Path, dict[str
 def test_the_weights_are_those_of_one_process_with_twice_the_batch(
     together, compose_config, corpus, tmp_path, monkeypatch
 ):
-    from experiments import training
-    from experiments.data import Data
+    from experiments.data.preparation import Data
+    from experiments.training import fit
 
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
-    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)
     cfg = compose_config(*EXACT, f"trainer.max_steps={STEPS}", "data.batch_size=8")
-    model, trainer = training.build(cfg, data)
-    training.fit(cfg, model, trainer, data)
+    model, trainer = fit.build(cfg, data)
+    fit.fit(cfg, model, trainer, data)
     run, _ = together
     found = torch.load(run / "checkpoints" / f"last-step={STEPS}.ckpt", weights_only=False)["state_dict"]
     alone = model.state_dict()
@@ -125,7 +125,7 @@ class Pair:
 
     def __init__(self, folder: Path, arguments: list[str], environments: list[dict[str, str]]):
         context = get_context("forkserver")
-        context.set_forkserver_preload(["experiments.training"])
+        context.set_forkserver_preload(["experiments.training.fit"])
         self.outs = [folder / f"{rank}.txt" for rank in range(2)]
         self.processes = [
             context.Process(target=train, args=(arguments, environment, str(out)))

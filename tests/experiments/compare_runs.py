@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from experiments.report import Report, make_row
+from experiments.evaluation.report import Report, make_row
 from manifests.lines import Utterance
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.entry import entry
-from experiments.ranks import is_main
+from experiments.cli.entry import entry
+from experiments.training.ranks import is_main
 
 
 @entry("train")

@@ -5,11 +5,11 @@ import itertools
 import lightning.pytorch as pl
 import pytest
 import torch
+from experiments.errors import ConfigError
 from lightning.pytorch.callbacks import Timer
 
-from experiments import callbacks, training
-from experiments.callbacks import LatestBest, ProcessorTimer
-from experiments.entry import ConfigError
+from experiments.training import fit, progress_bar
+from experiments.training.progress_bar import LatestBest, ProcessorTimer
 
 
 class Scripted(pl.LightningModule):
@@ -53,7 +53,7 @@ def test_of_equal_validations_the_later_is_kept(tmp_path):
 
 def test_the_budget_of_processor_time_is_spent_by_the_process(tmp_path, monkeypatch):
     spent = itertools.count(100.0, 0.05)  # a look at the clock costs a twentieth of a second
-    monkeypatch.setattr(callbacks.time, "process_time", lambda: next(spent))
+    monkeypatch.setattr(progress_bar.time, "process_time", lambda: next(spent))
     timer = ProcessorTimer("00:00:00:03")
     trainer = pl.Trainer(
         accelerator="cpu", callbacks=[timer], logger=False, enable_progress_bar=False, enable_model_summary=False,
@@ -68,10 +68,10 @@ def test_the_budget_of_processor_time_is_spent_by_the_process(tmp_path, monkeypa
 
 
 def test_either_clock_ends_a_run(compose_config, monkeypatch, tmp_path):
-    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)
     for clock, kind in (("wall", Timer), ("processor", ProcessorTimer)):
         cfg = compose_config("logger=none", f"clock={clock}", "trainer.max_time=00:00:00:07")
-        trainer = training.make_trainer(cfg, False, "val_wer", [])
+        trainer = fit.make_trainer(cfg, False, "val_wer", [])
         assert [(type(one), one._duration) for one in trainer.callbacks if isinstance(one, Timer)] == [(kind, 7.0)]
     with pytest.raises(ConfigError, match="clock must be one of wall, processor, found 'sun'"):
-        training.make_trainer(compose_config("clock=sun"), False, "val_wer", [])
+        fit.make_trainer(compose_config("clock=sun"), False, "val_wer", [])

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from experiments.errors import ConfigError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from experiments.checkpoints import (
+from experiments.training.checkpoints import (
     CheckpointError,
     ForeignError,
     WholeCheckpoints,
@@ -29,7 +30,6 @@ from experiments.checkpoints import (
     read_checkpoint,
     step_of,
 )
-from experiments.entry import ConfigError
 from manifests import whole
 from manifests.whole import NoRoomError, whole_file
 
@@ -234,8 +234,8 @@ def packed(source: Path, target: Path, change=None, weights=None) -> Path:
 
 @pytest.mark.parametrize("asked", ["${oc.env:HOME}", "${oc.${name}:HOME}", "a ${oc.decode:${oc.env:HOME,1}} b"])
 def test_the_configuration_of_a_file_learns_nothing_of_this_machine(nemo_file, tmp_path, asked):
-    from experiments.restore import restore_model
-    from experiments.sources import open_source
+    from experiments.pretrained.resolve_checkpoint import open_source
+    from experiments.pretrained.restore import restore_model
 
     def change(config):
         config.decoding.note = [{"deep": asked}]
@@ -255,8 +255,8 @@ def test_the_configuration_of_a_file_learns_nothing_of_this_machine(nemo_file, t
 
 
 def test_classes_and_weights_that_could_run_are_refused_in_a_sentence(nemo_file, tmp_path, capsys):
-    from experiments.restore import restore_model
-    from experiments.sources import open_source
+    from experiments.pretrained.resolve_checkpoint import open_source
+    from experiments.pretrained.restore import restore_model
 
     def change(config):
         config.encoder = {"_target_": "builtins.print"}
@@ -275,7 +275,7 @@ def test_classes_and_weights_that_could_run_are_refused_in_a_sentence(nemo_file,
 
 
 def test_an_archive_that_unpacks_to_far_more_is_refused(nemo_file, tmp_path, monkeypatch):
-    from experiments import restore
+    from experiments.pretrained import restore
 
     monkeypatch.setattr(restore, "SPARE", 1e6)
 
@@ -290,7 +290,7 @@ def test_an_archive_that_unpacks_to_far_more_is_refused(nemo_file, tmp_path, mon
 
 
 def test_a_nemo_is_written_beside_its_place_whole_or_not_at_all(small_model, tmp_path, monkeypatch):
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
 
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     path = tmp_path / "model.nemo"

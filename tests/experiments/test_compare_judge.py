@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments.errors import ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from experiments.compare.columns import columns
 from experiments.compare.command import main
-from experiments.compare.judge import compare
 from experiments.compare.keys import Differing, differing, short_keys
 from experiments.compare.record import Run
 from experiments.compare.runs import load
+from experiments.compare.statistics import compare
+from experiments.compare.summary import verdict
 from experiments.compare.table import fit, show
-from experiments.compare.verdict import verdict
-from experiments.entry import ConfigError
-from experiments.report import summarise
-from experiments.significance import difference, wer_interval
+from experiments.evaluation.report import summarise
+from experiments.evaluation.significance import difference, wer_interval
 from heyjetson.metrics import character_errors
 from tests.conftest import ROOT
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rewrite, rows_of

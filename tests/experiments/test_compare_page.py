@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from experiments.compare.columns import columns
-from experiments.compare.judge import compare
 from experiments.compare.keys import differing
 from experiments.compare.page import write_page
 from experiments.compare.runs import load
 from experiments.compare.sound import data_url
+from experiments.compare.statistics import compare
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rewrite, rows_of
 
 HOSTILE = "</script><img src=x onerror=window.harmed=1>"

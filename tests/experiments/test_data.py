@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from experiments.data import prepare_data
+from experiments.data.preparation import prepare_data
 from manifests import ManifestError, prepared, read_manifest
 from tests.conftest import ROOT
 from tests.manifests.test_datasets import libri_tree, sound, voice_tree, write
@@ -105,7 +105,7 @@ def test_what_goes_wrong_is_a_sentence_of_the_corpus(name, compose_config, tmp_p
 
 @pytest.mark.parametrize("name", CORPORA)
 def test_the_examples_of_each_choice_compose(name, compose_config):
-    from experiments.entry import check_overrides
+    from experiments.cli.overrides import check_overrides
 
     text = (ROOT / "conf" / "data" / f"{name}.yaml").read_text()
     commands = re.findall(r"^# python train.py (.*?)(?:  .*)?$", text, re.MULTILINE)
@@ -115,17 +115,17 @@ def test_the_examples_of_each_choice_compose(name, compose_config):
 
 
 def test_training_on_an4(recordings, compose_config, tmp_path, monkeypatch):
-    from experiments import training
-    from experiments.preflight import check_run
+    from experiments.data.preflight import check_run
+    from experiments.training import fit
     from tests.conftest import SMALL
 
     cfg = compose_config(
         *SMALL, "data=an4", f"data.source={recordings / 'an4'}", f"data.out={tmp_path / 'an4'}",
         "trainer.max_time=null", "trainer.max_steps=1", "+trainer.enable_progress_bar=false", "statistics_utterances=4",
     )  # fmt: skip
-    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)
     data = prepare_data(cfg)
-    model, trainer = training.build(cfg, data)
+    model, trainer = fit.build(cfg, data)
     check_run(cfg, model, data, tmp_path)
-    training.fit(cfg, model, trainer, data)
+    fit.fit(cfg, model, trainer, data)
     assert trainer.global_step == 1

@@ -7,10 +7,10 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from experiments.callbacks import LatestBest
-from experiments.diverged import STATUS, DivergedError
-from experiments.divergence import Divergence, spoilt_weight
-from experiments.history import RunHistory
+from experiments.training.diverged import STATUS, DivergedError
+from experiments.training.divergence import Divergence, spoilt_weight
+from experiments.training.history import RunHistory
+from experiments.training.progress_bar import LatestBest
 from tests.conftest import SMALL
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_goes_on_is_none_that_diverged(tmp_path):
 
 
 def test_the_command_ends_with_a_status_of_its_own(capsys):
-    from experiments.entry import guarded
+    from experiments.cli.guarded import guarded
 
     def diverge():
         raise DivergedError("Training diverged at step 3: the loss is nan.", 3, {})
@@ -174,8 +174,8 @@ def test_the_command_ends_with_a_status_of_its_own(capsys):
 def run(compose_config, corpus, tmp_path, monkeypatch):
     """Trains a small model whose loss is no number from a step on; returns what ended it, and its folder."""
     from custom_modules.model import SpeechModel
-    from experiments import outcome, training
-    from experiments.data import Data
+    from experiments.data.preparation import Data
+    from experiments.training import fit, outcome
 
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {"test": corpus / "test.jsonl"})
     step = SpeechModel.training_step
@@ -191,10 +191,10 @@ def run(compose_config, corpus, tmp_path, monkeypatch):
         cfg = compose_config(
             *SMALL, "trainer.max_time=null", "trainer.max_epochs=3", "statistics_utterances=4", *overrides
         )
-        model, trainer = training.build(cfg, data)
-        training.fit(cfg, model, trainer, data)
+        model, trainer = fit.build(cfg, data)
+        fit.fit(cfg, model, trainer, data)
         with pytest.raises(DivergedError) as caught:
-            training.finish(cfg, model, trainer, data)
+            fit.finish(cfg, model, trainer, data)
         return caught.value, tmp_path
 
     return trained
@@ -202,7 +202,7 @@ def run(compose_config, corpus, tmp_path, monkeypatch):
 
 def test_a_real_run_keeps_the_best_weights_from_before_and_names_what_it_heard(run, corpus):
     from experiments.compare.runs import load_run
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
 
     error, folder = run(4)
     assert "Training diverged at step 5: the loss is nan. It was at learning rate " in str(error)

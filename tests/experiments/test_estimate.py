@@ -7,8 +7,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Timer
 
-from experiments.estimate import Estimate, estimate, sentence
-from experiments.resumption import random_states
+from experiments.training.estimate import Estimate, estimate, sentence
+from experiments.training.resumption import random_states
 from tests.conftest import SMALL, drawn_model
 
 BATCHES = [[1.0, 1.2], [0.5], [0.8, 0.9, 0.7]]

@@ -19,8 +19,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_step(case, compose_config, corpus, nemo_file, tmp_path, monkeypatch):
-    from experiments import training
-    from experiments.data import Data
+    from experiments.data.preparation import Data
+    from experiments.training import fit
 
     as_it_is = case.startswith("encoder-") or "nemo_" in case
     overrides = [override for override in SMALL if not (as_it_is and override.startswith("encoder."))]
@@ -36,29 +36,29 @@ def test_one_step(case, compose_config, corpus, nemo_file, tmp_path, monkeypatch
         "+trainer.enable_progress_bar=false",
         "statistics_utterances=4",
     )
-    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {"test": corpus / "test.jsonl"})
-    model, trainer = training.build(cfg, data)
+    model, trainer = fit.build(cfg, data)
     before = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
-    training.fit(cfg, model, trainer, data)
+    fit.fit(cfg, model, trainer, data)
     assert trainer.global_step == 1
     assert any(not torch.equal(before[name], value) for name, value in model.named_parameters() if name in before)
-    metrics = training.finish(cfg, model, trainer, data)
+    metrics = fit.finish(cfg, model, trainer, data)
     assert math.isfinite(metrics["test"]["test"]["wer"])
 
 
 def test_the_same_seed_gives_the_same_weights(compose_config, corpus, tmp_path, monkeypatch):
-    from experiments import training
-    from experiments.data import Data
+    from experiments.data.preparation import Data
+    from experiments.training import fit
 
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
     weights = []
     for attempt in ("a", "b"):
         cfg = compose_config(*SMALL, "trainer.max_time=null", "trainer.max_steps=3", "statistics_utterances=4")
         (tmp_path / attempt).mkdir()
-        monkeypatch.setattr(training, "run_dir", lambda attempt=attempt: tmp_path / attempt)
-        model, trainer = training.build(cfg, data)
-        training.fit(cfg, model, trainer, data)
+        monkeypatch.setattr(fit, "run_dir", lambda attempt=attempt: tmp_path / attempt)
+        model, trainer = fit.build(cfg, data)
+        fit.fit(cfg, model, trainer, data)
         weights.append({name: value.clone() for name, value in model.state_dict().items()})
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), name
@@ -68,7 +68,7 @@ def test_validation_pools_words(small_model, corpus):
     """The model's own validation and the evaluation report the same WER and CER."""
     from omegaconf import OmegaConf
 
-    from experiments.evaluation import evaluate_nemo
+    from experiments.evaluation.evaluate import evaluate_nemo
 
     manifest = corpus / "validation.jsonl"
     loader = {"manifest_filepath": str(manifest), "sample_rate": 16000, "labels": small_model.labels}
@@ -84,11 +84,12 @@ def test_validation_pools_words(small_model, corpus):
 
 @pytest.mark.parametrize("override", ["trainer.precision=17-mixed", "trainer.devices=0", "logger.mode=sometimes"])
 def test_what_the_trainer_refuses_is_a_sentence(compose_config, corpus, tmp_path, monkeypatch, override):
-    from experiments import training
-    from experiments.data import Data
-    from experiments.entry import ConfigError
+    from experiments.errors import ConfigError
 
-    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    from experiments.data.preparation import Data
+    from experiments.training import fit
+
+    monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
     with pytest.raises(ConfigError, match=r"cannot be built|must be auto"):
-        training.build(compose_config("logger.table_rows=0", override), data)
+        fit.build(compose_config("logger.table_rows=0", override), data)

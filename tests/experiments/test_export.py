@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from experiments.errors import ConfigError
 
-from experiments.entry import ConfigError
 from experiments.export import bundle as writing
 from experiments.export.bundle import ExportOptions, export_bundle
 from experiments.export.graphs import ClipGraph
 from experiments.export.parity import Parity, check_parity, rounding
-from experiments.restore import restore_model
+from experiments.pretrained.restore import restore_model
 from heyjetson import Bundle, BundleError, Engine
 from heyjetson.check import largest_difference
 
@@ -25,7 +25,7 @@ def test_parity_of_the_written_bundle(small_model, bundle):
 @pytest.mark.parametrize("override", ["frontend=log_spectrogram", "frontend=mfcc", "frontend=learned"])
 def test_every_frontend_exports(compose_config, nemo_file, tmp_path, override):
     from custom_modules.model import SpeechModel
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
     from tests.conftest import SMALL
 
     model = SpeechModel(model_config(compose_config(*SMALL, override))).eval()
@@ -49,7 +49,7 @@ def test_every_frontend_exports(compose_config, nemo_file, tmp_path, override):
 )
 def test_every_encoder_exports(compose_config, nemo_file, tmp_path, overrides):
     from custom_modules.model import SpeechModel
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
 
     model = SpeechModel(model_config(compose_config("logger=none", *overrides))).eval()
     assert export_bundle(model, nemo_file, tmp_path / "b", ExportOptions(seconds=[0.4, 1.7])).difference < 1e-4
@@ -78,7 +78,7 @@ def test_a_graph_that_fits_short_clips_alone_is_refused(compose_config, nemo_fil
     """NeMo's masks come from a table as long as what was seen before the export: 9.6 s here, and clips are longer."""
     import experiments.export.bundle as export
     from custom_modules.model import SpeechModel
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
 
     trace = export.trace_clip
     monkeypatch.setattr(export, "trace_clip", lambda model, path, opset, longest: trace(model, path, opset, 1.0))

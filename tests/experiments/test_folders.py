@@ -8,8 +8,8 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from experiments import folders
-from experiments.folders import LOCK, hold, new_folder, release
+from experiments.training import run_folders
+from experiments.training.run_folders import LOCK, hold, new_folder, release
 from tests.conftest import ROOT
 from tests.experiments import folders_program
 from tests.experiments.folders_program import main
@@ -154,6 +154,6 @@ def test_where_there_are_no_locks_it_is_said(tmp_path, monkeypatch, capsys):
     def refuse(path: Path) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(folders, "lock", refuse)
+    monkeypatch.setattr(run_folders, "lock", refuse)
     hold(tmp_path)
     assert "cannot be locked (No locks available)" in capsys.readouterr().out

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from experiments.errors import ConfigError
 from hydra.core.hydra_config import HydraConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
-from experiments.adoption import adopt
-from experiments.entry import ConfigError
-from experiments.sources import Source, open_source, origin
+from experiments.pretrained.inherit_config import adopt
+from experiments.pretrained.resolve_checkpoint import Source, open_source, origin
 from tests.conftest import SMALL, drawn_model
 
 LOUD = torch.sin(torch.arange(16000) / 7.0)[None] * 0.3
@@ -29,7 +29,7 @@ def heard(model, samples=LOUD):
 
 def started(cfg, seed: int = 5):
     """A model of the configuration with what `init_from` gives it, and the report."""
-    from experiments import initialise
+    from experiments.pretrained import initialise
 
     adopt(cfg)
     model = drawn_model(cfg, seed)
@@ -78,7 +78,7 @@ def test_only_characters_that_are_new_start_anew(trained, compose_config, capsys
 def test_rows_follow_their_characters_in_any_order(before, after):
     from nemo.collections.asr.modules import ConvASRDecoder
 
-    from experiments.initialise import _load_decoder
+    from experiments.pretrained.initialise import _load_decoder
 
     old, new = (
         ConvASRDecoder(feat_in=3, num_classes=len(labels), vocabulary=list(labels)) for labels in (before, after)
@@ -202,7 +202,7 @@ def test_what_is_not_there_or_no_model_is_refused_in_a_sentence(tmp_path, monkey
 
 def nemo_config(compose_config, *overrides, **preprocessor):
     """The configuration of a model as NeMo itself has it."""
-    from experiments.training import model_config
+    from experiments.training.fit import model_config
 
     config = model_config(compose_config("augment=none", *overrides))
     config.preprocessor = {
@@ -231,7 +231,7 @@ def stock(compose_config, tmp_path_factory):
     """A small QuartzNet of NeMo's own class, and its file."""
     from nemo.collections.asr.models import EncDecCTCModel
 
-    from experiments.hush import hush
+    from experiments.cli.log_levels import hush
 
     hush()
     torch.manual_seed(4)

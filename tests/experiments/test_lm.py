@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from heyjetson.decoding.greedy import GreedyDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,8 +22,8 @@ from experiments.lm.perplexity import perplexity
 from experiments.lm.tune import Emissions, Output, Recorder, decode, emissions, tune
 from heyjetson import Bundle, Engine
 from heyjetson.bundle import write_manifest
-from heyjetson.decode import GreedyDecoder, make_decoder
-from heyjetson.scorer import Scorer
+from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.scorer import Scorer
 from manifests import read_manifest
 from manifests.text import LABELS
 from tests.heyjetson.kenlm_reference import KenLMReference

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 import torch
+from experiments.errors import ConfigError
 from omegaconf import OmegaConf
 
-from experiments.data import Data, prepare_data
-from experiments.entry import ConfigError
+from experiments.data.preparation import Data, prepare_data
 from manifests.check import Requirements
 from manifests.lines import ManifestError, read_manifest
 from manifests.shard import read_index, shard
@@ -42,13 +42,13 @@ def heard(model, epochs: int) -> Counter:
 
 
 def loaded(compose_config, data, tmp_path, *overrides):
-    from experiments import training
+    from experiments.training import fit
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "run_dir", lambda: tmp_path)
+        patch.setattr(fit, "run_dir", lambda: tmp_path)
         cfg = compose_config(*SMALL, *ONE_STEP, *overrides)
-        model, trainer = training.build(cfg, data)
-        training.set_up_data(cfg, model, trainer, data)
+        model, trainer = fit.build(cfg, data)
+        fit.set_up_data(cfg, model, trainer, data)
     return model
 
 
@@ -76,27 +76,27 @@ def test_shards_hold_what_the_manifest_holds(compose_config, data, shards, tmp_p
 
 
 def test_training_on_shards(compose_config, data, shards, tmp_path, monkeypatch):
-    from experiments import training
+    from experiments.training import fit
 
     cfg = compose_config(
         *SMALL, *ONE_STEP, "trainer.max_steps=2", "data=manifests", f"data.shards={shards}", "data.loader=lhotse",
         "data.batch_duration=12", "data.buckets=2", f"data.validation={data.validation}",
         f"data.test.test={data.test['test']}",
     )  # fmt: skip
-    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)
     prepared = prepare_data(cfg)
     assert prepared.shards == shards
-    model, trainer = training.build(cfg, prepared)
-    from experiments.preflight import check_run
+    model, trainer = fit.build(cfg, prepared)
+    from experiments.data.preflight import check_run
 
     check_run(cfg, model, prepared, tmp_path)
-    training.fit(cfg, model, trainer, prepared)
+    fit.fit(cfg, model, trainer, prepared)
     assert trainer.global_step == 2
     assert torch.isfinite(model.preprocessor.mean).all() and model.preprocessor.mean.abs().sum() > 0
 
 
 def test_padding_is_at_least_halved_on_digits(compose_config, recordings, tmp_path):
-    from experiments.loading import batch_durations, padding, train_loader
+    from experiments.data.loading import batch_durations, padding, train_loader
     from manifests import fsdd
 
     options = fsdd.DigitOptions(train=400, validation=4, test_seen=4, test_unseen=4)
@@ -113,7 +113,7 @@ def test_padding_is_at_least_halved_on_digits(compose_config, recordings, tmp_pa
     [("data.loader=fast", "must be one of plain, lhotse"), ("data.loader=plain", "add data.loader=lhotse")],
 )
 def test_what_does_not_fit_is_said(compose_config, data, shards, override, message):
-    from experiments.loading import train_loader
+    from experiments.data.loading import train_loader
 
     sharded = Data(shards / "index.json", data.validation, data.test, shards)
     with pytest.raises(ConfigError, match=message):
@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_said(compose_config, data, shards, override, messa
 
 
 def test_shards_that_do_not_fit_are_refused_before_training(shards, corpus, tmp_path):
-    from experiments.preflight import check_shards
+    from experiments.data.preflight import check_shards
 
     check_shards(shards, Requirements(LABELS), 16000)
     with pytest.raises(ConfigError, match="outside the labels"):

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from experiments.errors import ConfigError
 from omegaconf import OmegaConf
 
-from experiments.data import Data, prepare_data
-from experiments.entry import ConfigError
-from experiments.heard import heard_in_training
+from experiments.data.preparation import Data, prepare_data
+from experiments.evaluation.training_overlap import heard_in_training
 from heyjetson.bundle import file_hash
 from manifests import read_manifest, write_manifest
 from manifests.check import Requirements
@@ -30,7 +30,7 @@ def sets(corpus, tmp_path) -> dict[str, Path]:
 @pytest.fixture
 def checked(compose_config, small_model, tmp_path):
     """The preflight of data=manifests."""
-    from experiments.preflight import check_run
+    from experiments.data.preflight import check_run
 
     def run(*overrides: str) -> Data:
         cfg = OmegaConf.create(OmegaConf.to_container(compose_config(*SMALL, "data=manifests", *overrides)))

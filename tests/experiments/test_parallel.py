@@ -4,11 +4,11 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from experiments.errors import ConfigError
 from lightning.pytorch.strategies import DDPStrategy
 
-from experiments import parallel, training
-from experiments.data import Data
-from experiments.entry import ConfigError
+from experiments.data.preparation import Data
+from experiments.training import distributed, fit
 from tests.conftest import SMALL
 
 TWO = [*SMALL, "trainer.accelerator=cpu", "trainer.devices=2"]
@@ -17,23 +17,23 @@ TWO = [*SMALL, "trainer.accelerator=cpu", "trainer.devices=2"]
 @pytest.fixture
 def built(compose_config, corpus, tmp_path, monkeypatch):
     """Build a run from overrides."""
-    monkeypatch.setattr(training, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
 
     def build(*overrides: str):
         cfg = compose_config(*overrides)
-        return cfg, *training.build(cfg, data), data
+        return cfg, *fit.build(cfg, data), data
 
     return build
 
 
 def test_processes_that_hang_are_given_up_on(compose_config):
-    strategy = parallel.strategy(compose_config(*TWO, "rank_timeout=45"))
+    strategy = distributed.strategy(compose_config(*TWO, "rank_timeout=45"))
     assert isinstance(strategy, DDPStrategy)
     assert strategy._timeout == timedelta(seconds=45)
     assert strategy.process_group_backend == "gloo"
-    assert parallel.strategy(compose_config("trainer.accelerator=cpu")) == "auto"
-    assert parallel.strategy(compose_config(*TWO, "trainer.strategy=fsdp")) == "fsdp"
+    assert distributed.strategy(compose_config("trainer.accelerator=cpu")) == "auto"
+    assert distributed.strategy(compose_config(*TWO, "trainer.strategy=fsdp")) == "fsdp"
 
 
 def test_batch_normalisation_spans_the_processes_where_that_is_asked_for(built):
@@ -51,11 +51,11 @@ def test_batch_normalisation_spans_the_processes_where_that_is_asked_for(built):
 def test_a_validation_set_smaller_than_the_run_is_refused(built):
     cfg, model, trainer, data = built(*SMALL, "trainer.accelerator=cpu", "trainer.devices=5")
     with pytest.raises(ConfigError, match="4 utterances, fewer than the 5 processes"):
-        training.set_up_data(cfg, model, trainer, data)
+        fit.set_up_data(cfg, model, trainer, data)
 
 
 def test_runs_of_several_processes_need_a_launcher_that_starts_them(built, monkeypatch):
-    hydra = SimpleNamespace(initialized=lambda: True, get=lambda: SimpleNamespace(mode=parallel.RunMode.MULTIRUN))
-    monkeypatch.setattr(parallel, "HydraConfig", hydra)
+    hydra = SimpleNamespace(initialized=lambda: True, get=lambda: SimpleNamespace(mode=distributed.RunMode.MULTIRUN))
+    monkeypatch.setattr(distributed, "HydraConfig", hydra)
     with pytest.raises(ConfigError, match="Add launcher=local_parallel or launcher=slurm"):
         built(*TWO)

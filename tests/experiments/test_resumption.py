@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import Callback
 
 from custom_modules.sampler import LengthBatches
 from custom_modules.stream import EpochLoader
-from experiments.checkpoints import read_checkpoint
-from experiments.data import Data
+from experiments.data.preparation import Data
+from experiments.training.checkpoints import read_checkpoint
 from tests.conftest import SMALL
 
 RUN = [
@@ -58,7 +58,7 @@ class Stop(Callback):
 def train(corpus, compose_config, tmp_path_factory):
     """Train, or go on from a checkpoint that is copied into a folder of its own."""
     from custom_modules import utterances
-    from experiments import training
+    from experiments.training import fit
 
     heard: list[list[int]] = []
 
@@ -70,11 +70,11 @@ def train(corpus, compose_config, tmp_path_factory):
         heard.clear()
         cfg = compose_config(*RUN, *overrides)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(training, "run_dir", lambda: folder)
+            patch.setattr(fit, "run_dir", lambda: folder)
             data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
-            model, trainer = training.build(cfg, data)
+            model, trainer = fit.build(cfg, data)
             trainer.callbacks.extend(callbacks)
-            training.fit(cfg, model, trainer, data)
+            fit.fit(cfg, model, trainer, data)
         history = folder / "history.jsonl"
         lines = history.read_text().splitlines() if history.exists() else []
         points = [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
@@ -225,7 +225,7 @@ def test_every_schedule_by_name_goes_on_as_if_it_had_been_longer_from_the_start(
     """NeMo's keep the number of steps that they were made for: a rate of zero to the end of a longer run."""
     from nemo.core.optim.lr_scheduler import AVAILABLE_SCHEDULERS, prepare_lr_scheduler
 
-    from experiments.resumption import _rates
+    from experiments.training.resumption import _rates
 
     def made(name: str, steps: int) -> SimpleNamespace:
         parts = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from experiments.cli.overrides import check_overrides
+from experiments.errors import ConfigError
 
 import sweep as entry_point
-from experiments.entry import ConfigError, check_overrides
 from tests.conftest import ROOT
 
 PROGRAM = "tests/experiments/sweep_program.py"

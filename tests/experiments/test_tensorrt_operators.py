@@ -3,9 +3,9 @@
 import numpy as np
 import onnx
 import pytest
+from experiments.errors import ConfigError
 from onnx import TensorProto, helper, numpy_helper
 
-from experiments.entry import ConfigError
 from experiments.export.tensorrt_fold import compare, feeds, fold, show
 from experiments.export.tensorrt_half import half
 from experiments.export.tensorrt_operators import (
@@ -45,7 +45,7 @@ def graphs(compose_config, tmp_path_factory):
         if not path.exists():
             from custom_modules.model import SpeechModel
             from experiments.export.graphs import StreamGeometry, trace_clip, trace_stream
-            from experiments.training import model_config
+            from experiments.training.fit import model_config
 
             model = SpeechModel(model_config(compose_config("logger=none", *GRAPHS[name]))).eval()
             if name == "streaming":

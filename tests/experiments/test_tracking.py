@@ -25,19 +25,19 @@ TINY = [
 @pytest.fixture(scope="module")
 def trained(compose_config, corpus, tmp_path_factory):
     """Trains in a folder with the given overrides; returns the metrics."""
-    from experiments import training
-    from experiments.data import Data
+    from experiments.data.preparation import Data
+    from experiments.training import fit
 
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {"test": corpus / "test.jsonl"})
 
     def train(folder: Path, *overrides: str) -> dict:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(training, "run_dir", lambda: folder)
+            patch.setattr(fit, "run_dir", lambda: folder)
             patch.setenv("WANDB_DATA_DIR", str(folder / "wandb"))
             cfg = compose_config(*TINY, *overrides)
-            model, trainer = training.build(cfg, data)
-            training.fit(cfg, model, trainer, data)
-            return training.finish(cfg, model, trainer, data)
+            model, trainer = fit.build(cfg, data)
+            fit.fit(cfg, model, trainer, data)
+            return fit.finish(cfg, model, trainer, data)
 
     return train
 
@@ -104,7 +104,7 @@ def test_each_validation_has_a_table_of_predictions_with_playable_sound(records)
 
 
 def test_histograms_are_there_on_request(records, run):
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
 
     drawn = [item for item in history(records) if any(key.startswith("gradients/") for key in item)]
     assert [item["trainer/global_step"] for item in drawn] == [0, 2, 4]
@@ -147,8 +147,8 @@ def test_config_and_summary_name_data_and_results(records, corpus):
 
 def test_a_bundle_follows_from_its_model_and_is_queued(run, tmp_path, monkeypatch, capsys):
     from experiments.export.bundle import ExportOptions, export_bundle
-    from experiments.lineage import log_bundle
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
+    from experiments.tracking.lineage import log_bundle
 
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb"))
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -173,7 +173,7 @@ def test_a_bundle_follows_from_its_model_and_is_queued(run, tmp_path, monkeypatc
 
 
 def test_a_model_without_a_wandb_run_is_said(bundle, capsys):
-    from experiments.lineage import log_bundle
+    from experiments.tracking.lineage import log_bundle
 
     log_bundle(bundle, True)
     assert "names no W&B run" in capsys.readouterr().out
@@ -204,9 +204,9 @@ def test_nothing_that_wandb_raises_ends_a_training(trained, tmp_path, monkeypatc
 
 
 def test_where_wandb_cannot_be_reached_the_run_is_kept_offline(tmp_path, monkeypatch, capsys):
-    from experiments import tracking
+    from experiments.tracking import loggers
 
-    monkeypatch.setattr(tracking, "INIT_TIMEOUT", 2.0)
+    monkeypatch.setattr(loggers, "INIT_TIMEOUT", 2.0)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://localhost:9")
     monkeypatch.setenv("WANDB_MODE", "online")
@@ -214,10 +214,10 @@ def test_where_wandb_cannot_be_reached_the_run_is_kept_offline(tmp_path, monkeyp
     import wandb
 
     wandb.teardown()
-    logger = tracking.wandb_logger(tmp_path, name="a", project="p", group="g")
+    logger = loggers.wandb_logger(tmp_path, name="a", project="p", group="g")
     logger.log_metrics({"loss": 1.5}, step=1)
     assert logger.experiment.offline
-    tracking.close()
+    loggers.close()
     assert "W&B cannot be reached" in capsys.readouterr().out
     monkeypatch.undo()
     wandb.teardown()
@@ -227,7 +227,7 @@ def test_where_wandb_cannot_be_reached_the_run_is_kept_offline(tmp_path, monkeyp
 def test_where_not_even_files_can_be_written_nothing_is_kept_and_nothing_ends(tmp_path, monkeypatch, capsys):
     import wandb
 
-    from experiments import tracking
+    from experiments.tracking import loggers
 
     def init(**options):
         if options.get("mode") == "disabled":
@@ -236,17 +236,17 @@ def test_where_not_even_files_can_be_written_nothing_is_kept_and_nothing_ends(tm
 
     begin = wandb.init
     monkeypatch.setattr(wandb, "init", init)
-    logger = tracking.wandb_logger(tmp_path, name="a", project="p", mode="offline")
+    logger = loggers.wandb_logger(tmp_path, name="a", project="p", mode="offline")
     logger.log_metrics({"loss": 1.5}, step=1)
     logger.log_hyperparams({"seed": 1})
-    tracking.close()
+    loggers.close()
     assert capsys.readouterr().out.count("W&B cannot keep a run (Read-only file system)") == 1
 
 
 def test_a_recording_that_vanished_costs_its_sound_alone(corpus, tmp_path, capsys):
     from dataclasses import replace
 
-    from experiments.tables import PREDICTIONS, PredictionTable
+    from experiments.tracking.tables import PREDICTIONS, PredictionTable
     from manifests import read_manifest
 
     first, second, *_ = read_manifest(corpus / "validation.jsonl")
@@ -282,7 +282,7 @@ def test_tensorboard_shows_predictions_and_plays_them(trained, tmp_path):
 def test_sound_is_compressed_at_any_rate(rate, tmp_path):
     import soundfile
 
-    from experiments.tables import compressed
+    from experiments.tracking.tables import compressed
 
     samples = 0.3 * np.sin(np.arange(rate) * 2 * np.pi * 300 / rate).astype(np.float32)
     path = compressed(samples, rate, tmp_path / "a")
@@ -296,21 +296,22 @@ def test_sound_is_compressed_at_any_rate(rate, tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"watch": "sometimes"}, {"watch_every": 0}])
 def test_choices_that_do_not_exist_are_refused(wrong):
-    from experiments.entry import ConfigError
-    from experiments.tracking import Content
+    from experiments.errors import ConfigError
+
+    from experiments.tracking.loggers import Content
 
     with pytest.raises(ConfigError, match=f"logger.{next(iter(wrong))} must be"):
         Content(**wrong)
 
 
 def test_two_runs_in_one_process_stage_their_media_apart(tmp_path, monkeypatch):
-    from experiments import tracking
+    from experiments.tracking import loggers
 
     monkeypatch.delenv("WANDB_DATA_DIR", raising=False)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        tracking.wandb_logger(tmp_path / name, name=name, project="p")
+        loggers.wandb_logger(tmp_path / name, name=name, project="p")
         assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / name / "wandb")
     monkeypatch.setenv("WANDB_DATA_DIR", "/elsewhere")
-    tracking.wandb_logger(tmp_path / "a", name="a", project="p")
+    loggers.wandb_logger(tmp_path / "a", name="a", project="p")
     assert os.environ["WANDB_DATA_DIR"] == "/elsewhere"

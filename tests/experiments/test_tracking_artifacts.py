@@ -5,14 +5,14 @@ import types
 from pathlib import Path
 
 import pytest
+from experiments.errors import ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import artifacts, lineage
-from experiments.artifacts import Reference, fetch_model, is_reference, local_model
-from experiments.data import Data
-from experiments.entry import ConfigError
-from experiments.forgive import Forgiving
+from experiments.data.preparation import Data
+from experiments.tracking import artifacts, lineage
+from experiments.tracking.artifacts import Reference, fetch_model, is_reference, local_model
+from experiments.training.best_effort import Forgiving
 from heyjetson.tensorrt.cache import user_cache
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
+from experiments.cli.guarded import guarded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback
 
-from experiments.artifacts import main
-from experiments.entry import guarded
-from experiments.wandb_parts import BEGIN, BLOCK, FIRST, FULL, HEADER, LAST, MIDDLE, parts, whole_length
+from experiments.tracking.artifacts import main
+from experiments.tracking.offline_parts import BEGIN, BLOCK, FIRST, FULL, HEADER, LAST, MIDDLE, parts, whole_length
 from tests.conftest import SMALL
 from tests.experiments.wandb_server import Server
 
@@ -57,8 +57,9 @@ class Kill(Callback):
 @pytest.fixture
 def train(compose_config, corpus, tmp_path, monkeypatch):
     """Trains in a folder until a step, or from there to the end."""
-    from experiments import outcome, tracking, training
-    from experiments.data import Data
+    from experiments.data.preparation import Data
+    from experiments.tracking import loggers
+    from experiments.training import fit, outcome
 
     for module in (training, outcome):
         monkeypatch.setattr(module, "run_dir", lambda: tmp_path)
@@ -67,13 +68,13 @@ def train(compose_config, corpus, tmp_path, monkeypatch):
 
     def trained(killed_at: int | None) -> None:
         cfg = compose_config(*OVERRIDES, *([] if killed_at else [f"resume={tmp_path}"]))
-        model, trainer = training.build(cfg, data)
+        model, trainer = fit.build(cfg, data)
         trainer.callbacks.insert(0, Kill(killed_at))
         try:
-            training.fit(cfg, model, trainer, data)
-            training.finish(cfg, model, trainer, data)
+            fit.fit(cfg, model, trainer, data)
+            fit.finish(cfg, model, trainer, data)
         except KilledError:
-            tracking.close()
+            loggers.close()
             (part,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
             os.truncate(part, part.stat().st_size // BLOCK * BLOCK)  # W&B writes block by block
 

@@ -17,7 +17,7 @@ from experiments.trigger.evaluation.curve import (
     smooth,
 )
 from experiments.trigger.evaluation.events import Label, judge, judge_frames, latencies
-from heyjetson.detector import Detector
+from heyjetson.wakeword.detector import Detector
 
 FRAME = 0.04
 WORDS = ("alexa", "jarvis")

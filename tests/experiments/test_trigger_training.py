@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from experiments.cli.overrides import chosen_config
+from experiments.errors import ConfigError
 
-from experiments.entry import ConfigError, chosen_config
 from tests.conftest import ROOT, TINY
 
 
@@ -52,7 +53,7 @@ def test_a_run_writes_what_a_user_needs(run):
 
 def test_the_bundle_hears_what_the_model_hears(run, tmp_path):
     from experiments.export.bundle import export_bundle
-    from experiments.restore import restore_model
+    from experiments.pretrained.restore import restore_model
     from heyjetson import Bundle, Trigger
 
     model = restore_model(run / "model.nemo", trigger=True)
@@ -74,8 +75,8 @@ def test_the_bundle_hears_what_the_model_hears(run, tmp_path):
 def test_targets_begin_when_the_word_has_been_heard(compose_config):
     import custom_modules  # noqa: F401
     from custom_modules.trigger import TriggerModel
-    from experiments.hush import hush
-    from experiments.training import model_config
+    from experiments.cli.log_levels import hush
+    from experiments.training.fit import model_config
     from experiments.trigger.dataset import Targets
     from manifests.trigger.clips import Clip, Placed
 
@@ -140,8 +141,8 @@ def test_encoders_of_the_course_fit_their_sizes(compose_config):
     """The small one below 1 MB in float32, the course's below 2.2."""
     import custom_modules  # noqa: F401
     from custom_modules.trigger import TriggerModel
-    from experiments.hush import hush
-    from experiments.training import model_config
+    from experiments.cli.log_levels import hush
+    from experiments.training.fit import model_config
 
     hush()
     for encoder, most in (("trigger", 1e6), ("trigger_course", 2.2e6)):
@@ -150,7 +151,7 @@ def test_encoders_of_the_course_fit_their_sizes(compose_config):
 
 
 def test_a_trigger_is_no_start_for_a_model_that_transcribes(run):
-    from experiments.sources import open_source
+    from experiments.pretrained.resolve_checkpoint import open_source
 
     with pytest.raises(ConfigError, match="is a trigger"):
         open_source(str(run / "model.nemo"))

@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from experiments.errors import ConfigError
 from lightning.pytorch.callbacks import Callback
 
 from custom_modules.left_out import LEFT_OUT, LeftOut
-from experiments.checkpoints import newest_checkpoint, step_of
-from experiments.data import Data
-from experiments.entry import ConfigError
-from experiments.unreadable import UnreadableError, said_by
+from experiments.data.preparation import Data
+from experiments.data.unreadable import UnreadableError, said_by
+from experiments.training.checkpoints import newest_checkpoint, step_of
 from heyjetson.errors import AudioError
 from manifests import read_manifest
 from tests.conftest import SMALL
@@ -43,7 +43,7 @@ class Break(Callback):
 @pytest.fixture
 def train(corpus, compose_config, tmp_path, monkeypatch):
     """Train on a copy of the corpus of which some recordings break; the folder of the run, and what is learned from."""
-    from experiments import outcome, training
+    from experiments.training import fit, outcome
 
     shutil.copytree(corpus, tmp_path / "data")
     folder = tmp_path / "run"
@@ -55,10 +55,10 @@ def train(corpus, compose_config, tmp_path, monkeypatch):
     def train(broken: list[Path], *overrides: str, test: Path | None = None):
         cfg = compose_config(*RUN, *overrides)
         data.test = {"test": test} if test else {}
-        model, trainer = training.build(cfg, data)
+        model, trainer = fit.build(cfg, data)
         trainer.callbacks.append(Break(broken))
-        training.fit(cfg, model, trainer, data)
-        return training.finish(cfg, model, trainer, data)
+        fit.fit(cfg, model, trainer, data)
+        return fit.finish(cfg, model, trainer, data)
 
     train.folder, train.data = folder, data
     return train
@@ -123,7 +123,7 @@ def test_nor_is_a_test(train):
 
 
 def test_a_full_disk_says_how_the_run_goes_on(train, monkeypatch):
-    from experiments import checkpoints
+    from experiments.training import checkpoints
     from manifests.whole import NoRoomError
 
     def full(*_, **__):

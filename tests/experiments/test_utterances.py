@@ -10,7 +10,7 @@ import soundfile
 import torch
 from omegaconf import OmegaConf
 
-from experiments.data import Data
+from experiments.data.preparation import Data
 from heyjetson.audio import load
 from heyjetson.errors import AudioError
 from manifests.check import Requirements, check
@@ -86,7 +86,7 @@ def given(small_model, arguments) -> dict[str, torch.Tensor]:
     ],
 )
 def test_the_model_is_given_what_was_checked(compose_config, small_model, lines, tmp_path, kind, workers, channels):
-    from experiments.loading import train_loader
+    from experiments.data.loading import train_loader
 
     choice = "plain" if kind == "plain" else "lhotse"
     cfg = compose_config(
@@ -112,7 +112,7 @@ def test_the_model_is_given_what_was_checked(compose_config, small_model, lines,
 
 
 def test_validation_and_statistics_hear_the_same(compose_config, small_model, lines):
-    from experiments.loading import drawn_sound, validation_loader
+    from experiments.data.loading import drawn_sound, validation_loader
 
     data = Data(lines, lines, {}, channels="second")
     lone = lines.with_name("stereo.jsonl")
@@ -129,7 +129,7 @@ def test_validation_and_statistics_hear_the_same(compose_config, small_model, li
 
 def test_a_recording_that_is_cut_is_not_trained_as_whole(compose_config, small_model, tmp_path):
     """Where the preflight trusted the manifest (data.check=fast)."""
-    from experiments.loading import validation_loader
+    from experiments.data.loading import validation_loader
 
     soundfile.write(tmp_path / "a.wav", noise(0, 2.0, RATE), RATE)
     whole = (tmp_path / "a.wav").read_bytes()

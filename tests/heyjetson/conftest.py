@@ -10,7 +10,7 @@ from experiments.lm.arpa import write_arpa
 from experiments.lm.estimate import estimate
 from experiments.lm.pack import open_model, pack
 from experiments.lm.texts import tokens
-from heyjetson.scorer import Scorer
+from heyjetson.decoding.scorer import Scorer
 
 SENTENCES = ["a b", "ab a", "a b b", "ab", "b a ab", "a b ab", "b", "a a b", "b ab"]
 

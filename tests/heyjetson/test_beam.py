@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heyjetson.decoding.greedy import GreedyDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import heyjetson.beam
-from heyjetson.beam import BeamDecoder, BeamOptions
-from heyjetson.decode import GreedyDecoder, make_decoder
+import heyjetson.decoding.beam
+from heyjetson.decoding.beam import BeamDecoder, BeamOptions
+from heyjetson.decoding.decoder import make_decoder
 from heyjetson.errors import DecoderError
 from tests.heyjetson.kenlm_reference import KenLMReference
 
@@ -152,7 +153,7 @@ def test_settling_changes_nothing(seed):
     results = []
     for every in (1, 10, 10**9):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(heyjetson.beam, "COMMIT_EVERY", every)
+            patch.setattr(heyjetson.decoding.beam, "COMMIT_EVERY", every)
             decoder = make_decoder(LABELS, BLANK, 0.04, n_best=5, hot_words=HOT, options=BeamOptions(beam_size=16))
             decoder.feed(log_probs)
             results.append((decoder.words(), decoder.finish()))
@@ -224,7 +225,7 @@ def test_an_unfinished_word_is_left_out(make_scorer):
 @pytest.mark.parametrize("unit", [None, "word", "character"])
 @pytest.mark.parametrize("sharpness", [0.0, 0.5, 3.0])
 def test_memory_is_bounded(make_scorer, unit, sharpness, monkeypatch):
-    monkeypatch.setattr("heyjetson.guide.LIMIT", 500)
+    monkeypatch.setattr("heyjetson.decoding.fusion.LIMIT", 500)
     decoder = make_decoder(
         LABELS, BLANK, 0.04, scorer=make_scorer(unit, LABELS) if unit else None, hot_words=HOT,
         options=BeamOptions(beam_size=8, longest_open=64),
@@ -248,7 +249,7 @@ def test_the_table_may_be_forgotten_at_any_time(make_scorer, monkeypatch):
     scorer = make_scorer("word", LABELS)
     results = []
     for limit in (0, 10**9):
-        monkeypatch.setattr("heyjetson.guide.LIMIT", limit)
+        monkeypatch.setattr("heyjetson.decoding.fusion.LIMIT", limit)
         decoder = make_decoder(LABELS, BLANK, 0.04, scorer=scorer, hot_words=HOT, n_best=3)
         decoder.feed(outputs(200, 5))
         results.append(decoder.finish())
@@ -279,7 +280,7 @@ def test_hot_words_and_n_best_need_no_library():
     import subprocess
 
     code = (
-        "import sys\nfrom heyjetson.decode import make_decoder\n"
+        "import sys\nfrom heyjetson.decoding.decoder import make_decoder\n"
         "make_decoder(list(' ab'), 3, 0.04, hot_words={'a': 1.0}, n_best=2)\n"
         "assert not {'flashlight', 'kenlm', 'torch', 'optuna'} & set(sys.modules)"
     )

@@ -80,7 +80,7 @@ def test_damaged_manifests_never_crash(copy, bundle, position, junk):
 
 
 # Rooms of the device that the workstation uses too.
-SHARED_ROOMS = ("heyjetson.takes", "heyjetson.audio", "heyjetson.errors")
+SHARED_ROOMS = ("heyjetson.wakeword.recordings", "heyjetson.audio", "heyjetson.errors")
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats() | st.text(max_size=5),

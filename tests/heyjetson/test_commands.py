@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 from heyjetson import Bundle, Engine, Result, Word
-from heyjetson.beam import BeamOptions
 from heyjetson.cli import main, parser
 from heyjetson.commands import decoder_options
+from heyjetson.decoding.beam import BeamOptions
 from heyjetson.formats import captions, clock, subtitles
 from tests.conftest import ROOT
 

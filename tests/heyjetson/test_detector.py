@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heyjetson import Detection, OptionError
-from heyjetson.detector import Detector
+from heyjetson.wakeword.detector import Detector
 
 FRAME = 0.04
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heyjetson.decoding.hotwords import HotWords
 from heyjetson.errors import DecoderError
-from heyjetson.hotwords import HotWords
 
 LABELS = list(" abc'")
 

@@ -12,7 +12,7 @@ import soxr
 
 from heyjetson import AudioError, OptionError, microphone
 from heyjetson.commands import record
-from heyjetson.takes import take
+from heyjetson.wakeword.recordings import take
 from manifests.espeak import speak
 
 RATE = 16000

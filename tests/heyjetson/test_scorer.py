@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.lm.pack import open_model, pack
+from heyjetson.decoding.scorer import RECORD, Scorer, write_scorer
 from heyjetson.errors import DecoderError, ScorerError
-from heyjetson.scorer import RECORD, Scorer, write_scorer
 
 LABELS = list(" ab")
 

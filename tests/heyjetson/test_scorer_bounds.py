@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
+from heyjetson.decoding.scorer import LEXICON, RECORD, Scorer
 from heyjetson.errors import ScorerError
-from heyjetson.scorer import LEXICON, RECORD, Scorer
 from tests.heyjetson.test_scorer import LABELS, cache, change, scorer  # noqa: F401  (fixtures)
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heyjetson import AudioError, Bundle, EndpointRules, Engine, OptionError, Trigger, microphone
-from heyjetson.awake import Awake
 from heyjetson.cli import main
-from heyjetson.detector import Detection
+from heyjetson.wakeword.detector import Detection
+from heyjetson.wakeword.two_stage import Awake
 from tests.heyjetson.tensorrt_fake import make_bundle
 from tests.heyjetson.trigger_fake import CHUNK, RATE, SHIFT, make_speech, make_trigger, quiet, say, tone
 

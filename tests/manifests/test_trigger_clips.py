@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyjetson.takes import find_word
+from heyjetson.wakeword.recordings import find_word
 from manifests import ManifestError
 from manifests.trigger.clips import ClipOptions, Clips, Pools, _loudness
 from manifests.trigger.sounds import Backgrounds, Sound

@@ -1,6 +1,6 @@
 """Runs commands one after the other, each in a fork of this process, where NeMo is imported: that takes longest of all.
 
-python tests/privacy/several.py '["train.py", "resume=last"]' '["-m", "experiments.preview", "out=preview"]'
+python tests/privacy/several.py '["train.py", "resume=last"]' '["-m", "experiments.cli.preview", "out=preview"]'
 """
 
 import json

@@ -184,7 +184,7 @@ def test_a_sweep_its_training_the_export_the_comparison_and_a_trigger(corpus, co
     folders = [f"data.cache={sounds}", f"data.backgrounds=[{corpus / 'wavs'}]", f"runs={triggers}"]
     commands = [
         ["export.py", f"model={nemo}", f"out={bundles}/made"],
-        ["-m", "experiments.preview", f"manifest={corpus}/test.jsonl", f"out={heard}", "count=1"],
+        ["-m", "experiments.cli.preview", f"manifest={corpus}/test.jsonl", f"out={heard}", "count=1"],
         ["train.py", "--config-name", "trigger", *tiny, *folders, "mining.clips=0", "trainer.max_epochs=1"],
     ]
     words = ["tests/privacy/several.py", *map(json.dumps, commands)]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import beta, chi2
 
 from experiments.trigger.evaluation.events import Judge, Judged, Label, judge
-from heyjetson.detector import Detector
+from heyjetson.wakeword.detector import Detector
 
 CONFIDENCE = 0.95
 POINTS = 200  # thresholds tried for each word

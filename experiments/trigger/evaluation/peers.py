@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.trigger.evaluation.curve import Curve, curve
 from experiments.trigger.evaluation.events import Judge, Label
 from experiments.trigger.evaluation.sources import RATE

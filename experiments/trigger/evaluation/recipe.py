@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.artifacts import is_reference, local_model
-from experiments.entry import ConfigError, require_keys
+from experiments.cli.overrides import require_keys
+from experiments.errors import ConfigError
+from experiments.tracking.artifacts import is_reference, local_model
 from experiments.trigger.evaluation import picovoice, strict
 from experiments.trigger.evaluation.curve import NEVER, Curve, model_curves
 from experiments.trigger.evaluation.events import Judge, judge, judge_frames
@@ -39,7 +40,7 @@ class BundleScorer:
 
     def __post_init__(self) -> None:
         from heyjetson import Bundle
-        from heyjetson.trigger import Trigger
+        from heyjetson.wakeword.trigger import Trigger
 
         bundle = Bundle(self.folder)
         self._trigger = Trigger(bundle)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from heyjetson.audio import AUDIO, is_recording, load, measure
 from heyjetson.errors import AudioError
-from heyjetson.takes import take
+from heyjetson.wakeword.recordings import take
 from manifests import read_manifest
 from manifests.acoustics import coloured_noise
 from manifests.convert import files

@@ -15,7 +15,7 @@ from heyjetson.server.engines.local import BundleEngine
 
 if TYPE_CHECKING:
     from heyjetson.server.settings import Settings
-    from heyjetson.server.work import Workers
+    from heyjetson.server.workers import Workers
 
 MODEL = "model"  # name of the served bundle among the engines
 FORMS = "name=bundles/other, name=openai:https://host/v1#model or name=azure:region"

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from heyjetson.errors import OptionError
+from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.engines.base import EngineError, Heard
 from heyjetson.server.engines.remote import SECONDS, RemoteEngine, key_of
-from heyjetson.server.sound import Clip
 
 KEY = "AZURE_SPEECH_KEY"
 LONGEST = 60.0  # seconds; the interface takes no more

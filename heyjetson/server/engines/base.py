@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.errors import ToldError
-from heyjetson.server.sound import Clip
 
 
 class EngineError(ToldError):

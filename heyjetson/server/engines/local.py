@@ -6,11 +6,11 @@ import threading
 
 from heyjetson.engine import Engine as Model
 from heyjetson.formats import word_records
+from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.engines.base import Heard, mean_confidence
-from heyjetson.server.growing import Growing
 from heyjetson.server.settings import SOUND_SHARE
-from heyjetson.server.sound import Clip
-from heyjetson.server.work import Workers
+from heyjetson.server.transcribe.transcription_job import Growing
+from heyjetson.server.workers import Workers
 
 
 class BundleEngine:

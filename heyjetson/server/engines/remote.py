@@ -17,9 +17,9 @@ import numpy as np
 
 from heyjetson.audio import resample
 from heyjetson.errors import OptionError
+from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.engines.base import EngineError, Heard
 from heyjetson.server.errors import BusyError
-from heyjetson.server.sound import Clip
 
 if TYPE_CHECKING:
     import httpx

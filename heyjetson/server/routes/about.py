@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from heyjetson.server.about import about
-from heyjetson.server.documented import unchecked
-from heyjetson.server.platform import Platform, platform
+from heyjetson.server.about.facts import about
+from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.http.openapi import unchecked
 
 router = APIRouter(prefix="/v1/about", tags=["about"])
 

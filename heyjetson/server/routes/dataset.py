@@ -10,9 +10,9 @@ import soundfile
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel
 
-from heyjetson.server.dataset import Dataset, Utterance
+from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.audio.datasets import Dataset, Utterance
 from heyjetson.server.errors import RequestError
-from heyjetson.server.platform import Platform, platform
 
 router = APIRouter(prefix="/v1/dataset", tags=["data sets"])
 LARGEST_PAGE = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from heyjetson.server.platform import platform_of
+from heyjetson.server.app_state import platform_of
 from heyjetson.server.routes.pages import PAGES, Page, templates
 
 router = APIRouter(include_in_schema=False)

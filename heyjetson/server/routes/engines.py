@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from pydantic import BaseModel, Field
 
-from heyjetson.server import accuracy
+from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.engines import MODEL
 from heyjetson.server.engines.base import Engine, Heard
 from heyjetson.server.errors import RequestError, told
-from heyjetson.server.platform import Platform, platform
-from heyjetson.server.sound import Clip, read_clip
-from heyjetson.server.work import unless_gone
+from heyjetson.server.performance import accuracy
+from heyjetson.server.workers import unless_gone
 
 router = APIRouter(prefix="/v1", tags=["engines"])
 LONGEST_REFERENCE = 20_000

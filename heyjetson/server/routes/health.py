@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
+from heyjetson.server.app_state import Platform, platform
 from heyjetson.server.errors import BusyError, RequestError
-from heyjetson.server.platform import Platform, platform
 
 router = APIRouter(prefix="/health", tags=["health"])
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, WebSocket
 
-from heyjetson.server import metrics
-from heyjetson.server.access import client_of
-from heyjetson.server.connection import Connection, Talk
+from heyjetson.server import prometheus
+from heyjetson.server.app_state import platform_of
 from heyjetson.server.errors import RequestError, problem
+from heyjetson.server.http.access import client_of
 from heyjetson.server.listening import Listening
-from heyjetson.server.platform import platform_of
+from heyjetson.server.live.connection import Connection, Talk
 
 PROTOCOL = "heyjetson"
 RETRY = 5  # seconds after which a refused client may come again
@@ -49,7 +49,7 @@ async def serve_stream(websocket: WebSocket, kind: type[Talk], protocol: str) ->
         told = f"You have {here.connections.share} live streams open, as many as one client may have: close one first."
         refusal = RequestError(429, told, "too_many_streams", retry)
     if refusal:
-        metrics.REFUSED.labels(refusal.code).inc()
+        prometheus.REFUSED.labels(refusal.code).inc()
         await websocket.send_denial_response(problem(refusal.status, str(refusal), refusal.code, refusal.headers))
         return
     connection = Connection(websocket, here, client, kind)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from heyjetson.server import metrics
-from heyjetson.server.platform import Platform, platform
+from heyjetson.server import prometheus
+from heyjetson.server.app_state import Platform, platform
 
 router = APIRouter(tags=["health"])
 KIND = "text/plain; version=0.0.4; charset=utf-8"
@@ -17,4 +17,4 @@ KIND = "text/plain; version=0.0.4; charset=utf-8"
 async def read(here: Annotated[Platform, Depends(platform)]) -> Response:
     """Requests, latency, real-time factor, streams and queue, in Prometheus' text format."""
     waiting = here.files.waiting
-    return Response(metrics.text(waiting, here.files.held - waiting), media_type=KIND)
+    return Response(prometheus.text(waiting, here.files.held - waiting), media_type=KIND)

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from heyjetson.engine import Engine
+from heyjetson.server.app_state import Platform, is_any, name_of, platform
 from heyjetson.server.errors import RequestError
-from heyjetson.server.platform import Platform, is_any, name_of, platform
-from heyjetson.trigger import Trigger
+from heyjetson.wakeword.trigger import Trigger
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 Here = Annotated[Platform, Depends(platform)]

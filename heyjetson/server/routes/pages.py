@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
-from heyjetson.server.platform import platform_of
+from heyjetson.server.app_state import platform_of
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(Path(__file__).parent.parent / "pages")

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from heyjetson.server import accuracy, figures
+from heyjetson.server.app_state import Platform, platform
 from heyjetson.server.engines import MODEL
 from heyjetson.server.errors import RequestError
-from heyjetson.server.jobs import LONGEST
-from heyjetson.server.platform import Platform, platform
+from heyjetson.server.performance import accuracy, intervals
+from heyjetson.server.performance.jobs import LONGEST
 from heyjetson.server.routes.dataset import chosen
 from heyjetson.server.routes.engines import chosen_engines
 
@@ -158,16 +158,16 @@ def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], l
     columns = {name: here.jobs.results.columns(summary["id"], name) for name in names}
     by_name = {
         name: {
-            **figures.accuracy(columns[name]),
-            **figures.speed(columns[name]),
-            "distributions": figures.distributions(columns[name]),
+            **intervals.accuracy(columns[name]),
+            **intervals.speed(columns[name]),
+            "distributions": intervals.distributions(columns[name]),
         }
         for name in names
     }
     differences = [
         {"first": first, "second": second, **found}
         for first, second in combinations(names, 2)
-        if (found := figures.difference(columns[first], columns[second]))
+        if (found := intervals.difference(columns[first], columns[second]))
     ]
     while len(_cache) >= CACHED:
         _cache.pop(next(iter(_cache)), None)

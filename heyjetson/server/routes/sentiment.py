@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from starlette.requests import ClientDisconnect
 
 from heyjetson.server.analyst import schema
-from heyjetson.server.conversation import heard
+from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.errors import LeftError, MisfitError
-from heyjetson.server.platform import Platform, platform
+from heyjetson.server.sentiment.conversation import heard
 from heyjetson.server.settings import SOUND_SHARE
-from heyjetson.server.sound import Clip, read_clip
 from heyjetson.server.texts import Errand
-from heyjetson.server.work import unless_gone
+from heyjetson.server.workers import unless_gone
 
 router = APIRouter(prefix="/v1/sentiment", tags=["sentiment"])
 Here = Annotated[Platform, Depends(platform)]

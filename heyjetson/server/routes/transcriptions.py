@@ -12,15 +12,15 @@ from fastapi import APIRouter, Depends, File, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from heyjetson import formats, languages
-from heyjetson.decode import Result
+from heyjetson.decoding.hypothesis import Result
+from heyjetson.server.app_state import Platform, platform
 from heyjetson.server.asked import Asked, asked
+from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.errors import GoneError, RequestError, told
-from heyjetson.server.growing import Deltas, Growing, joined
-from heyjetson.server.platform import Platform, platform
 from heyjetson.server.settings import SOUND_SHARE
-from heyjetson.server.sound import Clip, read_clip
+from heyjetson.server.transcribe.transcription_job import Deltas, Growing, joined
 from heyjetson.server.verbose import log_probs, verbose
-from heyjetson.server.work import unless_gone
+from heyjetson.server.workers import unless_gone
 
 CONTENTS: dict[str, Any] = {
     "application/json": {

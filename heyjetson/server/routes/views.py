@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Request, UploadFile
 
-from heyjetson.server.accuracy import align, score
-from heyjetson.server.dataset import Dataset
-from heyjetson.server.documented import unchecked
-from heyjetson.server.platform import Platform, platform
+from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.audio.datasets import Dataset
+from heyjetson.server.audio.uploads import read_clip
+from heyjetson.server.explore.views import LONGEST_SECONDS, views
+from heyjetson.server.http.openapi import unchecked
+from heyjetson.server.performance.accuracy import align, score
 from heyjetson.server.routes.dataset import Chosen
 from heyjetson.server.settings import SOUND_SHARE
-from heyjetson.server.sound import read_clip
-from heyjetson.server.views import LONGEST_SECONDS, views
-from heyjetson.server.work import unless_gone
+from heyjetson.server.workers import unless_gone
 
 router = APIRouter(prefix="/v1", tags=["views"])
 Here = Annotated[Platform, Depends(platform)]

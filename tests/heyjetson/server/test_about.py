@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 import heyjetson
-from heyjetson.server.graph import layers
+from heyjetson.server.about.graph import layers
 from tests.heyjetson import trigger_fake
 
 

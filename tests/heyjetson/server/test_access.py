@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from heyjetson.server.access import Access, accepted, check
 from heyjetson.server.errors import RequestError
+from heyjetson.server.http.access import Access, accepted, check
 from heyjetson.server.logs import JsonFormatter, is_news
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server.running import served

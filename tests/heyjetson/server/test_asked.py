@@ -5,6 +5,7 @@ import math
 import httpx
 import openai
 import pytest
+from heyjetson.decoding.hypothesis import Result, Word
 from openai.types.audio import (
     Transcription,
     TranscriptionTextDeltaEvent,
@@ -12,12 +13,11 @@ from openai.types.audio import (
     TranscriptionVerbose,
 )
 
-from heyjetson.decode import Result, Word
+from heyjetson.decoding.hotwords import spelled
 from heyjetson.errors import OptionError
-from heyjetson.hotwords import spelled
 from heyjetson.languages import checked, require
 from heyjetson.server.asked import FIELDS, NESTED
-from heyjetson.server.options import keywords_of
+from heyjetson.server.live.options import keywords_of
 from heyjetson.server.verbose import log_probs, verbose
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from heyjetson.server.dataset import Dataset, DatasetError, open_datasets
+from heyjetson.server.audio.datasets import Dataset, DatasetError, open_datasets
 from heyjetson.server.errors import RequestError
 from heyjetson.server.settings import Settings
 from tests.heyjetson import trigger_fake

@@ -91,7 +91,7 @@ def test_a_stream_of_text_that_stops_growing_ends_with_a_sentence(site, spoken, 
 
 
 def test_results_that_take_too_long_to_read_are_told(site, stuck, monkeypatch):
-    monkeypatch.setattr("heyjetson.server.results.Results.runs", stuck)
+    monkeypatch.setattr("heyjetson.server.performance.results.Results.runs", stuck)
     answer = httpx.get(f"{site}/v1/performance", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "deadline")
     assert httpx.get(f"{site}/health/ready").status_code == 200  # there are two threads for them

@@ -16,11 +16,11 @@ import pytest
 from heyjetson.cli import main
 from heyjetson.errors import OptionError
 from heyjetson.server import logs, quota
+from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.errors import FullError
-from heyjetson.server.keep import Keeper
-from heyjetson.server.results import Outcome, Results
+from heyjetson.server.performance.results import Outcome, Results
 from heyjetson.server.settings import Settings
-from heyjetson.server.sound import Clip
+from heyjetson.server.transcribe.recording_store import Keeper
 from tests.heyjetson.server.running import served
 from tests.heyjetson.server.test_performance import awaited, begin
 from tests.heyjetson.server.tones import write_tones

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from heyjetson.errors import BundleError, OptionError
+from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.engines import open_engines
 from heyjetson.server.engines.azure import AzureEngine
 from heyjetson.server.engines.base import EngineError
 from heyjetson.server.engines.openai import OpenAIEngine
 from heyjetson.server.settings import Settings
-from heyjetson.server.sound import Clip
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.engines_fake import KEY
 from tests.heyjetson.server.running import PATIENCE, complaints, served

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from heyjetson.server import features
+from heyjetson.server.explore import features
 
 RATE = 16000
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from heyjetson.server import gate, sockets
-from heyjetson.server.gate import Accepted, Complaints, Gate, Listener
+from heyjetson.server.http import connection_limits, protocols
+from heyjetson.server.http.connection_limits import Accepted, Complaints, Gate, Listener
 from heyjetson.server.settings import Settings
 from tests.conftest import ROOT
 from tests.heyjetson.server.running import served
@@ -83,13 +83,13 @@ def test_when_all_are_taken_the_client_with_most_makes_room(line):
 def test_a_client_that_comes_again_and_again_is_refused_and_another_is_not(line, monkeypatch):
     """Closing an idle connection for the next one is work, of which a client may not ask without end."""
     now = [100.0]
-    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
-    let_in = [line.enter("192.0.2.1") is not None for _ in range(gate.ROOM + 10)]
-    assert let_in == [True] * (gate.ROOM + line.gate.each) + [False] * (10 - line.gate.each)
+    monkeypatch.setattr(connection_limits.time, "monotonic", lambda: now[0])
+    let_in = [line.enter("192.0.2.1") is not None for _ in range(connection_limits.ROOM + 10)]
+    assert let_in == [True] * (connection_limits.ROOM + line.gate.each) + [False] * (10 - line.gate.each)
     assert all(line.enter(f"192.0.2.{number}") for number in range(2, 8))
-    now[0] += 2 * gate.ROOM_SECONDS
+    now[0] += 2 * connection_limits.ROOM_SECONDS
     assert [line.enter("192.0.2.1") is not None for _ in range(3)] == [True, True, False]
-    for _ in range(2 * gate.ROOM):
+    for _ in range(2 * connection_limits.ROOM):
         assert line.enter("10.0.0.7")  # a proxy has many behind it
 
 
@@ -101,12 +101,12 @@ def test_few_are_refused_before_the_loop_does_something_else(monkeypatch):
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)  # of asyncio; those that wait are more
         listener.setblocking(False)
-        for _ in range(2 * gate.ROUND):
+        for _ in range(2 * connection_limits.ROUND):
             stack.enter_context(socket.create_connection(listener.getsockname(), 10))
         for count in (1, 2, 2):
             with pytest.raises(BlockingIOError):
                 listener.accept()
-            assert len(seen) == count * gate.ROUND
+            assert len(seen) == count * connection_limits.ROUND
 
 
 def test_what_is_closed_counts_no_more(line):
@@ -116,9 +116,9 @@ def test_what_is_closed_counts_no_more(line):
 
 
 def test_a_network_of_version_6_is_one_client():
-    assert gate.address_of("2001:db8::1") == gate.address_of("2001:db8::ffff")
-    assert gate.address_of("2001:db8:0:1::1") != gate.address_of("2001:db8::1")
-    assert gate.address_of("::ffff:192.0.2.1") == gate.address_of("192.0.2.1")
+    assert connection_limits.address_of("2001:db8::1") == connection_limits.address_of("2001:db8::ffff")
+    assert connection_limits.address_of("2001:db8:0:1::1") != connection_limits.address_of("2001:db8::1")
+    assert connection_limits.address_of("::ffff:192.0.2.1") == connection_limits.address_of("192.0.2.1")
 
 
 def test_idle_sockets_shut_nobody_out(speech_folder, tmp_path):
@@ -160,14 +160,14 @@ def test_the_limit_of_files_is_raised(monkeypatch):
     given = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.append(limits))
-    assert gate.room(2000) == 2000
-    assert given == [(2000 + gate.RESERVE, 4096)]
-    assert gate.room(8000) == 4096 - gate.RESERVE
+    assert connection_limits.room(2000) == 2000
+    assert given == [(2000 + connection_limits.RESERVE, 4096)]
+    assert connection_limits.room(8000) == 4096 - connection_limits.RESERVE
 
 
 def test_a_failure_to_accept_is_said_once_a_minute(caplog, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(connection_limits.time, "monotonic", lambda: now[0])
     context = {"message": "socket.accept() out of system resource", "exception": OSError(errno.EMFILE, "Too many")}
     loop, complaints = asyncio.new_event_loop(), Complaints()
     try:
@@ -201,7 +201,7 @@ def test_a_failure_to_accept_ends_the_round(monkeypatch):
 @pytest.mark.parametrize("drips", [False, True])
 def test_an_answer_before_its_body_was_read_ends_the_connection(site, monkeypatch, drips):
     """A byte that drips ends uvicorn's own timer."""
-    monkeypatch.setattr(sockets, "LEFT_SECONDS", 0.2)
+    monkeypatch.setattr(protocols, "LEFT_SECONDS", 0.2)
     host, port = site.removeprefix("http://").split(":")
     head = f"POST /v1/none HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 100000\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -231,7 +231,7 @@ def test_a_body_that_comes_after_its_answer_keeps_the_connection(site):
 
 def test_a_live_stream_outlasts_the_limits_of_requests(speech_folder, tmp_path, monkeypatch):
     for name in ("HEAD_SECONDS", "LEFT_SECONDS"):
-        monkeypatch.setattr(sockets, name, 0.1)
+        monkeypatch.setattr(protocols, name, 0.1)
     with served(Settings(speech_folder, connections=16, state=tmp_path)) as address, ExitStack() as stack:
         host, port = address.removeprefix("http://").split(":")
         with connect(f"ws://{host}:{port}/v1/listen?rate=16000") as stream:

@@ -8,7 +8,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from heyjetson.server.results import Outcome, Results
+from heyjetson.server.performance.results import Outcome, Results
 from heyjetson.server.routes import performance
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server.engines_fake import named

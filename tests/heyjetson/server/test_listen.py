@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from heyjetson import Bundle, EndpointRules, Engine
+from heyjetson.server.http.protocols import SocketProtocol
 from heyjetson.server.settings import Settings
-from heyjetson.server.sockets import SocketProtocol
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.running import served
 
@@ -427,7 +427,7 @@ def test_one_client_has_its_share_of_the_streams(speech_folder, tmp_path):
 
 def test_work_of_a_stream_that_takes_too_long_is_told(speech_folder, tmp_path, monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr("heyjetson.server.live.LiveSession.hear", lambda *_: go_on.wait(30))
+    monkeypatch.setattr("heyjetson.server.live.session.LiveSession.hear", lambda *_: go_on.wait(30))
     settings = Settings(speech_folder, work_seconds=1.0, workers=2, state=tmp_path)
     with served(settings) as site, listening(site) as client:
         client.send(bytes(320))
@@ -438,10 +438,10 @@ def test_work_of_a_stream_that_takes_too_long_is_told(speech_folder, tmp_path, m
 
 def test_a_client_that_never_reads_is_given_up(speech_folder, tmp_path, monkeypatch):
     """Its answers are made long here, so that they fill what the system keeps for it sooner."""
-    monkeypatch.setattr("heyjetson.server.connection.SEND_SECONDS", 0.3)
+    monkeypatch.setattr("heyjetson.server.live.connection.SEND_SECONDS", 0.3)
     long = [{"type": "reset", "filler": "x" * 2**18}]
-    monkeypatch.setattr("heyjetson.server.live.LiveSession.reset", lambda _: [dict(event) for event in long])
-    monkeypatch.setattr("heyjetson.server.sockets.LINGER", 0.2)
+    monkeypatch.setattr("heyjetson.server.live.session.LiveSession.reset", lambda _: [dict(event) for event in long])
+    monkeypatch.setattr("heyjetson.server.http.protocols.LINGER", 0.2)
     with served(Settings(speech_folder, streams=1, state=tmp_path), ws=SocketProtocol) as site:
         raw = handshake(site)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

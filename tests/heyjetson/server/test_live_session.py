@@ -8,18 +8,18 @@ import threading
 
 import numpy as np
 import pytest
+from heyjetson.decoding.hypothesis import Result, Word
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from heyjetson import Bundle, EndpointRules, Engine, OptionError, StreamError
-from heyjetson.decode import Result, Word
 from heyjetson.server.app import create_app
-from heyjetson.server.inbox import WAITING_BYTES, Ending, Inbox
-from heyjetson.server.live import ChangingDecoder, LiveSession
-from heyjetson.server.options import ListenOptions, changed_rules, hot_words_of
+from heyjetson.server.live.inbox import WAITING_BYTES, Ending, Inbox
+from heyjetson.server.live.options import ListenOptions, changed_rules, hot_words_of
+from heyjetson.server.live.pseudo_streaming import WholeStream
+from heyjetson.server.live.session import ChangingDecoder, LiveSession
 from heyjetson.server.run import Server, bind, configuration
 from heyjetson.server.settings import Settings
-from heyjetson.server.whole import WholeStream
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.test_listen import pcm
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from heyjetson.metrics import character_errors
-from heyjetson.server.accuracy import score
-from heyjetson.server.results import Outcome, Results
+from heyjetson.server.performance.accuracy import score
+from heyjetson.server.performance.results import Outcome, Results
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server.engines_fake import fake_engines, named
 from tests.heyjetson.server.running import PATIENCE, served

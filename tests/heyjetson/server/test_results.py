@@ -7,10 +7,10 @@ import sqlite3
 import numpy as np
 import pytest
 
-from heyjetson.server import figures
-from heyjetson.server.accuracy import align, comparable, plain, score
 from heyjetson.server.errors import RequestError
-from heyjetson.server.results import Outcome, Results
+from heyjetson.server.performance import intervals
+from heyjetson.server.performance.accuracy import align, comparable, plain, score
+from heyjetson.server.performance.results import Outcome, Results
 
 
 def test_results_that_cannot_be_kept(tmp_path):
@@ -54,12 +54,12 @@ def test_differences_that_are_no_chance_are_found():
     ones = np.ones(200)
     good = {"number": numbers, "words": 5 * ones, "word_errors": np.where(numbers % 10 == 0, 1.0, 0.0)}
     bad = {"number": numbers[50:], "words": 5 * ones[50:], "word_errors": np.where(numbers[50:] % 2 == 0, 1.0, 0.0)}
-    found = figures.difference(good, bad)
+    found = intervals.difference(good, bad)
     assert found["utterances"] == 150
     assert found["wer"]["value"] == pytest.approx(15 / 750 - 75 / 750)
     assert found["wer"]["low"] < found["wer"]["value"] < found["wer"]["high"] < 0
     assert not found["chance"] and (found["better"], found["worse"], found["equal"]) == (60, 0, 90)
-    assert figures.difference(good, {name: column[:0] for name, column in bad.items()}) is None
+    assert intervals.difference(good, {name: column[:0] for name, column in bad.items()}) is None
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
@@ -68,7 +68,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     for _ in range(60):
         errors = generator.binomial(8, 0.1, 120).astype(float)
         table = {"word_errors": errors, "words": np.full(120, 8.0), "cosine": 1 - errors / 8}
-        wer = figures.accuracy(table | {"character_errors": errors, "characters": np.full(120, 40.0)})["wer"]
+        wer = intervals.accuracy(table | {"character_errors": errors, "characters": np.full(120, 40.0)})["wer"]
         hits += wer["low"] <= 0.1 <= wer["high"]
     assert 52 <= hits <= 60
 
@@ -76,8 +76,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 def test_nothing_is_nothing():
     columns = {name: np.zeros(0) for name in ("number", "seconds", "taken", "words", "word_errors")}
     columns |= {name: np.zeros(0) for name in ("characters", "character_errors", "cosine")}
-    assert figures.accuracy(columns) == figures.speed(columns) == {}
-    assert figures.distributions(columns)["points"] == []
+    assert intervals.accuracy(columns) == intervals.speed(columns) == {}
+    assert intervals.distributions(columns)["points"] == []
 
 
 def test_words_are_aligned_and_texts_made_plain():

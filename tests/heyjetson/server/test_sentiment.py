@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from heyjetson import Bundle, Engine
-from heyjetson.server import sentiment
-from heyjetson.server.conversation import alike, heard
-from heyjetson.server.sentiment import SCORES, Said, analyse, sentences, words_of
-from heyjetson.server.sound import Clip
+from heyjetson.server.audio.uploads import Clip
+from heyjetson.server.sentiment import analysis
+from heyjetson.server.sentiment.analysis import SCORES, Said, analyse, sentences, words_of
+from heyjetson.server.sentiment.conversation import alike, heard
 from tests.heyjetson import trigger_fake
 
 RATE = trigger_fake.RATE
@@ -57,7 +57,7 @@ def test_long_sentences_are_cut_at_their_longest_pause():
 )
 def test_what_vader_is_given_is_bounded(monkeypatch, text):
     """Its time grows with the square of that."""
-    analyser = sentiment.analyser()
+    analyser = analysis.analyser()
     given = []
 
     def scores(sentence: str) -> dict[str, float]:
@@ -170,7 +170,7 @@ def test_each_channel_is_heard_by_itself(speech_folder, two_speakers):
 def test_requests_is_not_needed():
     """vaderSentiment names it, but only its own demonstration uses it."""
     code = (
-        "import sys; sys.modules['requests'] = None; from heyjetson.server.sentiment import Said, analyse;"
+        "import sys; sys.modules['requests'] = None; from heyjetson.server.sentiment.analysis import Said, analyse;"
         "print(analyse([Said('good')])['overall']['label'])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heyjetson.server import children, sound
+from heyjetson.server import children
+from heyjetson.server.audio import uploads
+from heyjetson.server.audio.uploads import Clip, Decoders
 from heyjetson.server.errors import BusyError, RequestError
 from heyjetson.server.settings import Settings
-from heyjetson.server.sound import Clip, Decoders
 from tests.conftest import ROOT
 from tests.heyjetson.server.hostile import sound as noise
 from tests.heyjetson.server.hostile import written
@@ -81,12 +82,12 @@ def test_a_wav_from_a_pipe_has_no_length(decoders):
 
 def kill_when_asked(monkeypatch) -> None:
     """Let the process that decodes die in the middle of it."""
-    real = sound.json.dumps
+    real = uploads.json.dumps
 
     def dumps(task):
         return real({key: value for key, value in task.items() if key != "seconds"})  # which the process needs
 
-    monkeypatch.setattr(sound.json, "dumps", dumps)
+    monkeypatch.setattr(uploads.json, "dumps", dumps)
 
 
 def test_a_process_that_dies_takes_one_request_with_it(decoders, monkeypatch):
@@ -133,7 +134,7 @@ def test_a_process_that_cannot_be_started_is_not_the_files_fault(tmp_path, monke
 
 
 def test_a_process_that_was_killed_while_idle_is_replaced(decoders):
-    for _ in range(sound.PROCESSES + 1):
+    for _ in range(uploads.PROCESSES + 1):
         decode(decoders, written(noise()))  # there is one that is idle
         idle = [decoders._idle.get() for _ in range(decoders._idle.qsize())]
         for child in idle:
@@ -174,7 +175,7 @@ def test_a_process_that_hangs_is_ended(tmp_path):
 
 
 def test_processor_time_is_limited():
-    endless = "from heyjetson.server.decoder import allow_seconds\nallow_seconds(0)\nwhile True: pass"
+    endless = "from heyjetson.server.audio.decode_process import allow_seconds\nallow_seconds(0)\nwhile True: pass"
     assert subprocess.run([sys.executable, "-c", endless], cwd=ROOT).returncode == -signal.SIGXCPU
 
 
@@ -183,7 +184,7 @@ def test_memory_is_limited(decoders, monkeypatch):
         asyncio.run(decoders.decode(io.BytesIO(b""), 10**13))
     assert error.value.status == 413
     with monkeypatch.context() as small:
-        small.setattr(sound, "SHARE", 2**14)
+        small.setattr(uploads, "SHARE", 2**14)
         with pytest.raises(RequestError, match="too much memory: make it mono") as error:
             decode(decoders, written(noise(3)))
     assert error.value.status == 413

@@ -14,10 +14,10 @@ import soundfile
 from heyjetson import Engine, Result, Word
 from heyjetson.bundle import Bundle
 from heyjetson.errors import BundleError
-from heyjetson.server import keep
-from heyjetson.server.growing import Deltas, GoneError, Growing, joined
+from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.settings import Settings
-from heyjetson.server.sound import Clip
+from heyjetson.server.transcribe import recording_store
+from heyjetson.server.transcribe.transcription_job import Deltas, GoneError, Growing, joined
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.running import served
 
@@ -220,7 +220,7 @@ def test_recordings_of_users_who_agree_are_kept(speech_folder, spoken, tmp_path)
 def test_a_recording_that_cannot_be_kept_is_transcribed(speech_folder, spoken, tmp_path, monkeypatch):
     folder = tmp_path / "kept"
     folder.mkdir(mode=0o755)
-    real = keep.soundfile.write
+    real = recording_store.soundfile.write
 
     def full(path, *given, **options):
         real(path, *given, **options)
@@ -228,7 +228,7 @@ def test_a_recording_that_cannot_be_kept_is_transcribed(speech_folder, spoken, t
 
     with served(Settings(speech_folder, keep=folder, state=tmp_path)) as site:
         with monkeypatch.context() as disk:
-            disk.setattr(keep.soundfile, "write", full)
+            disk.setattr(recording_store.soundfile, "write", full)
             for stream in ("false", "true"):
                 assert "ab ba" in ask(site, spoken, consent="true", stream=stream).text
         assert [path.name for path in folder.iterdir()] == ["manifest.jsonl"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from heyjetson.server import body, sockets
-from heyjetson.server.body import BodyLimits
+from heyjetson.server.http import body, protocols
+from heyjetson.server.http.body import BodyLimits
 from heyjetson.server.settings import Settings
 from tests.heyjetson.server import hostile
 from tests.heyjetson.server.running import served
@@ -184,7 +184,7 @@ def test_forms_that_are_none(strict, spoken):
 
 
 def test_a_fault_of_ours_is_told_apart_and_harms_nothing(strict, spoken, monkeypatch, caplog):
-    monkeypatch.setattr("heyjetson.server.sound.Decoders.decode", lambda *_: 1 / 0)
+    monkeypatch.setattr("heyjetson.server.audio.uploads.Decoders.decode", lambda *_: 1 / 0)
     answer = httpx.post(strict + PATH, files={"file": ("a.wav", b"secret")})
     monkeypatch.undo()
     assert answer.status_code == 500
@@ -233,7 +233,7 @@ def test_bodies_together_are_bounded(tmp_path):
 
 
 def test_a_head_that_does_not_end_is_cut(speech_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sockets, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
     with served(Settings(speech_folder, state=tmp_path), timeout_keep_alive=1) as site:
         host, port = site.removeprefix("http://").split(":")
         asked = f"GET /health/live HTTP/1.1\r\nHost: {host}\r\n".encode()
@@ -249,7 +249,7 @@ def test_a_head_that_does_not_end_is_cut(speech_folder, tmp_path, monkeypatch):
 
 
 def test_an_answer_that_nobody_reads_is_cut(speech_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sockets, "UNREAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocols, "UNREAD_SECONDS", 0.2)
     with served(Settings(speech_folder, state=tmp_path)) as site:
         host, port = site.removeprefix("http://").split(":")
         with socket.socket() as connection:

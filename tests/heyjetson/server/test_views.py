@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from heyjetson import AudioError, Bundle, Engine
-from heyjetson.server import views as module
+from heyjetson.server.audio.uploads import Clip
+from heyjetson.server.explore import views as module
+from heyjetson.server.explore.views import pack, pooled, views
 from heyjetson.server.settings import Settings
-from heyjetson.server.sound import Clip
-from heyjetson.server.views import pack, pooled, views
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.running import served
 

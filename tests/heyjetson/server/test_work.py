@@ -8,9 +8,8 @@ import weakref
 
 import pytest
 
-from heyjetson.server import work
 from heyjetson.server.errors import DeadlineError, RequestError, StuckError
-from heyjetson.server.work import Workers, unless_gone
+from heyjetson.server.workers import Workers, unless_gone
 
 
 class Client:
@@ -109,8 +108,8 @@ def test_a_queue_that_does_not_move_is_trouble(stubborn, monkeypatch):
     assert workers.trouble() is None
     workers.submit(max, 1, 2)
     assert workers.trouble() is None
-    now = work.time.monotonic()
-    monkeypatch.setattr(work.time, "monotonic", lambda: now + 61)
+    now = workers.time.monotonic()
+    monkeypatch.setattr(workers.time, "monotonic", lambda: now + 61)
     assert "none has begun for 61 s" in (workers.trouble() or "")
 
 

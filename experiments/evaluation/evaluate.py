@@ -1,0 +1,89 @@
+"""Transcribe a manifest with a `.nemo` model or with a bundle, and report how good it was."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.evaluation.report import Report, make_row
+from heyjetson import Bundle, Engine
+from manifests import read_manifest
+from manifests.convert import sound_of
+from manifests.notes import Notes
+from manifests.progress import progress
+
+if TYPE_CHECKING:
+    from custom_modules.model import SpeechModel
+
+
+def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, channels: str = "mix") -> Report:
+    """Transcribe a manifest with a NeMo model.
+
+    Args:
+        model: in evaluation mode.
+        manifest: JSON lines.
+        batch_size: utterances at once; like lengths share a batch.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
+
+    Raises:
+        ManifestError: the manifest cannot be read, or a recording of it.
+    """
+    import torch
+
+    utterances = read_manifest(manifest)
+    order = sorted(range(len(utterances)), key=lambda index: utterances[index].duration)
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    hypotheses, notes = [""] * len(utterances), Notes()
+    spent = 0.0
+    device = next(model.parameters()).device
+    for batch in progress(batches, f"testing on {manifest.name}", len(batches)):
+        rate = model.preprocessor._sample_rate
+        clips = [torch.from_numpy(sound_of(utterances[index], rate, channels, notes)) for index in batch]
+        started = time.perf_counter()
+        with torch.inference_mode():
+            length = torch.tensor([len(clip) for clip in clips], device=device)
+            signal = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True).to(device)
+            log_probs, frames, _ = model.forward(input_signal=signal, input_signal_length=length)
+            texts = model.greedy_texts(log_probs, frames)
+        spent += time.perf_counter() - started
+        for index, text in zip(batch, texts, strict=True):
+            hypotheses[index] = text
+    _say(notes)
+    rows = [make_row(utterance, text) for utterance, text in zip(utterances, hypotheses, strict=True)]
+    return Report(str(manifest), type(model).__name__, rows, spent)
+
+
+def evaluate_bundle(
+    folder: Path, manifest: Path, threads: int = 1, scorer: str | None = None, channels: str = "mix"
+) -> Report:
+    """Transcribe a manifest with a bundle, one utterance at a time, as the device does.
+
+    Args:
+        folder: of the bundle.
+        manifest: JSON lines.
+        threads: of onnxruntime.
+        scorer: language model: a scorer file, `bundle` for the one in the bundle, None for none.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
+
+    Raises:
+        ManifestError: the manifest cannot be read, or a recording of it.
+    """
+    engine = Engine(Bundle(folder), threads)
+    decoder = engine.decoder(scorer)
+    rows, notes, spent = [], Notes(), 0.0
+    utterances = read_manifest(manifest)
+    for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
+        samples = sound_of(utterance, engine.bundle.sample_rate, channels, notes)
+        started = time.perf_counter()
+        result = engine.transcribe(samples, engine.bundle.sample_rate, decoder)
+        spent += time.perf_counter() - started
+        rows.append(make_row(utterance, result.text))
+    _say(notes)
+    return Report(str(manifest), str(folder), rows, spent)
+
+
+def _say(notes: Notes) -> None:
+    for line in notes.lines():
+        print(f"sound: {line}", file=sys.stderr)

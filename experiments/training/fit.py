@@ -1,0 +1,384 @@
+"""Build, fit, finish: what train.py reads as a recipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
+
+import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
+from custom_modules.fine_tuning import Freezing
+from custom_modules.left_out import LEFT_OUT
+from custom_modules.model import SpeechModel
+from custom_modules.sampler import fingerprint
+from experiments.cli.log_levels import hush
+from experiments.data.loading import (
+    batch_durations,
+    describe,
+    drawn_sound,
+    other_shards,
+    train_loader,
+    validation_loader,
+)
+from experiments.data.preflight import checkpoint_bytes, run_dir
+from experiments.data.preparation import Data
+from experiments.data.unreadable import FAULTS, Unreadable, UnreadableError, ending
+from experiments.errors import ConfigError
+from experiments.evaluation.evaluate import evaluate_nemo
+from experiments.evaluation.report import summarise
+from experiments.pretrained import initialise
+from experiments.pretrained.resolve_checkpoint import origin
+from experiments.tracking.loggers import close, git_state, log_results, tracking_callbacks, wandb_origin
+from experiments.training import distributed
+from experiments.training.checkpoints import WholeCheckpoints, damage, newest_checkpoint, read_checkpoint, step_of
+from experiments.training.diverged import DivergedError
+from experiments.training.divergence import Divergence
+from experiments.training.estimate import estimate, sentence
+from experiments.training.history import RunHistory
+from experiments.training.loops import make_resumable
+from experiments.training.outcome import best_weights, end, finishing, shown, so_far, write_metrics
+from experiments.training.preemption import Preemption, StoppedError, leave
+from experiments.training.progress_bar import BarWithErrors, LatestBest, PlainProgress, ProcessorTimer
+from experiments.training.ranks import from_main, is_main
+from experiments.training.resumption import Resumption
+from heyjetson.bundle import file_hash
+
+BEST = "best"
+LAST = "last"
+CLOCKS = {"wall": time.monotonic, "processor": time.process_time}
+
+
+def model_config(cfg: DictConfig) -> DictConfig:
+    """The `model` section alone, resolved: what a `.nemo` keeps."""
+    return DictConfig(OmegaConf.to_container(cfg.model, resolve=True))
+
+
+def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
+    """Seed everything, build trainer and model.
+
+    Raises:
+        ConfigError: parts do not fit together.
+    """
+    settle(cfg)
+    logger = make_logger(cfg)
+    callbacks: list[pl.Callback] = [Freezing(cfg.freeze, cfg.unfreeze_at)] if cfg.freeze else []
+    callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
+    trainer = make_trainer(cfg, logger, "val_wer", callbacks, data.train)
+    model = make_model(SpeechModel, cfg, trainer)
+    distributed.check(cfg, model, trainer)
+    if cfg.init_from and not cfg.resume and is_main():  # the others get their weights from this process
+        initialise.load(cfg, model)
+    return model, trainer
+
+
+def settle(cfg: DictConfig) -> None:
+    """Quiet libraries, threads and seeds: what stands before any model is drawn."""
+    hush()
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+
+
+def make_model(kind: Any, cfg: DictConfig, trainer: pl.Trainer | None = None) -> Any:
+    """A model of a class from its section.
+
+    Raises:
+        ConfigError: its parts do not fit together.
+    """
+    try:
+        return kind(model_config(cfg), trainer)
+    except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error
+
+
+def make_logger(cfg: DictConfig) -> Any:
+    """The run's logger, in the first process of a run; False in the others."""
+    folder = run_dir()
+    return is_main() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
+
+
+def make_trainer(
+    cfg: DictConfig, logger: Any, monitor: str, more: list[pl.Callback], manifest: Path | None = None
+) -> pl.Trainer:
+    """Lightning's trainer with what every run has: best and last weights, a history, an end on a signal, progress.
+
+    Args:
+        cfg: the whole configuration.
+        logger: from `make_logger`.
+        monitor: what the best weights have least of.
+        more: further callbacks.
+        manifest: of the training utterances, where batches hold whole ones.
+    """
+    folder, terminal = run_dir(), Console().is_terminal
+    if (clock := cfg.get("clock", "wall")) not in CLOCKS:
+        raise ConfigError(f"clock must be one of {', '.join(CLOCKS)}, found {clock!r}.")
+    callbacks: list[pl.Callback] = [
+        LatestBest(
+            dirpath=folder / "checkpoints",
+            filename=f"{BEST}-{{step}}-{{{monitor}:.4f}}",
+            monitor=monitor,
+            mode="min",
+            save_top_k=1,
+            save_on_train_epoch_end=False,  # but at each validation
+        ),
+        # Two, since a kill while the newer one is written leaves the older.
+        ModelCheckpoint(
+            dirpath=folder / "checkpoints",
+            filename=LAST + "-{step}",
+            monitor="step",
+            mode="max",
+            save_top_k=2,
+            every_n_train_steps=cfg.checkpoint.every_n_steps,
+        ),
+        Resumption(),
+        RunHistory(folder, CLOCKS[clock]),
+        Divergence(folder, cfg.divergence.tolerate, manifest),
+        Unreadable(folder, cfg.data.get("max_unreadable", 0)),
+        Preemption(folder),
+        BarWithErrors() if terminal else PlainProgress(),
+    ]
+    if cfg.early_stopping.patience is not None:
+        callbacks.append(
+            EarlyStopping(
+                monitor,
+                min_delta=cfg.early_stopping.min_delta,
+                patience=cfg.early_stopping.patience,
+                check_on_train_epoch_end=False,
+            )
+        )
+    budget = {}
+    if clock == "processor" and cfg.trainer.max_time:
+        callbacks.append(ProcessorTimer(cfg.trainer.max_time))
+        budget = {"max_time": None}
+    trainer = _built(
+        "trainer",
+        cfg.trainer,
+        logger=logger,
+        callbacks=callbacks + more,
+        plugins=WholeCheckpoints(),
+        enable_checkpointing=True,
+        enable_model_summary=False,
+        enable_progress_bar=terminal,
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+        strategy=distributed.strategy(cfg),
+        **budget,
+    )
+    make_resumable(trainer)
+    return trainer
+
+
+def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
+    """Instantiate a section of the configuration; what its maker says against it becomes a sentence."""
+    try:
+        return instantiate(cfg, **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        raise ConfigError(f"The {section} cannot be built from this configuration: {cause or error}") from error
+
+
+def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
+    """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
+    read_noise(model)
+    checkpoint = start_from(cfg)
+    done = step_of(checkpoint) if checkpoint else 0
+    batches = set_up_data(cfg, model, trainer, data, done)
+    if cfg.init_from and cfg.resume and is_main():
+        if checkpoint is None:
+            initialise.load(cfg, model)
+        else:
+            print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
+    if checkpoint is None and is_main() and not model.preprocessor.fitted:
+        fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
+    if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
+        found = estimate(model, trainer, batches, cfg.timed_steps)
+        print(sentence(found, trainer, len(batches), run_dir(), checkpoint_bytes(model), done))
+    learn(cfg, model, trainer, checkpoint)
+
+
+def read_noise(model: SpeechModel) -> None:
+    """Read the recorded noise of training, before anything that takes long.
+
+    Raises:
+        ConfigError: there is none where it was said to be.
+    """
+    try:
+        for part in (model.perturb, model.silence):
+            if part is not None:
+                part.load_recordings()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def start_from(cfg: DictConfig) -> Path | None:
+    """The newest readable checkpoint of the run's folder; a job that is requeued has one without asking for it."""
+    folder = run_dir()
+    found = from_main("checkpoint", lambda: str(newest_checkpoint(folder) or ""))
+    if cfg.resume and not found:
+        print(f"No checkpoint below {folder}: training starts from the beginning.")
+    return Path(found) if found else None
+
+
+def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | None, **loaders: Any) -> None:
+    """Train, and say what a run needs to be known by.
+
+    Args:
+        cfg: the whole configuration.
+        model: to train.
+        trainer: from `make_trainer`.
+        checkpoint: to continue from.
+        loaders: of `Trainer.fit`, for a model that has none of its own.
+    """
+    folder = run_dir()
+    model.setup_optimization(model.cfg.optim)
+    resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    if is_main():
+        OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
+    if trainer.logger:
+        trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
+    print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
+    if checkpoint:
+        print(f"Continuing from {checkpoint.name}.")
+    resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
+    resumption.follow(loaders.get("train_dataloaders", model._train_dl))
+    if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
+        pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
+    if is_main():
+        next(one for one in trainer.callbacks if isinstance(one, Unreadable)).begin()
+    try:
+        trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **loaders)
+    except StoppedError as stopped:
+        leave(stopped, folder)
+    except DivergedError:  # `finish` saves what there is of it
+        if not is_main():  # Lightning ends the first process as soon as one that it started fails
+            sys.exit(0)
+        distributed.part(wait=False)
+        return
+    except (UnreadableError, *FAULTS) as error:
+        if isinstance(error, UnreadableError) and not is_main():  # the first process says it
+            sys.exit(0)
+        close(1)
+        raise ending(error, trainer, shown(folder)) from error
+    except RuntimeError as error:
+        if distributed.lost(error):
+            raise ConfigError(
+                f"Another process of the run ended, or did not answer for {cfg.rank_timeout} s; what it wrote says "
+                f"why. Continue with: python train.py resume={shown(folder)}"
+            ) from error
+        raise
+    distributed.part()
+
+
+def set_up_data(
+    cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data, step: int = 0
+) -> list[list[float]]:
+    """Give the model its loaders, for a run that begins or goes on at a step, and say how much of the batches is
+    padding.
+
+    Returns:
+        seconds of the utterances in each batch of an epoch.
+    """
+    arguments = train_loader(cfg, data)
+    if arguments.get("use_lhotse"):
+        batches = batch_durations(arguments, trainer.world_size)
+        arguments["order"] = fingerprint(None if data.shards else batches)
+        if data.shards and step:
+            arguments = other_shards(arguments, step)
+        steps = -(-len(batches) // trainer.accumulate_grad_batches)
+        arguments |= {"batches": len(batches), "left_out": str(run_dir() / LEFT_OUT)}
+        with open_dict(model.cfg):  # NeMo would count the samples of the loader, and there are none to count
+            model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else steps * trainer.max_epochs
+        model.setup_training_data(OmegaConf.create(arguments))
+    else:
+        arguments["left_out"] = str(run_dir() / LEFT_OUT)
+        model.setup_training_data(OmegaConf.create(arguments))
+        batches = batch_durations(arguments, trainer.world_size, model._train_dl.dataset.durations)
+    print(describe(batches, trainer.world_size))
+    try:
+        model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return batches
+
+
+def fit_statistics(model: SpeechModel, data: Data, utterances: int, seed: int) -> None:
+    """Set the front-end's mean and deviation from a drawn part of the training set."""
+    frontend = model.preprocessor
+
+    def batches():
+        for samples in islice(drawn_sound(data, frontend._sample_rate, seed), utterances):
+            yield torch.from_numpy(samples)[None], torch.tensor([len(samples)])
+
+    frontend.fit_statistics(batches())
+
+
+@finishing
+def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> dict[str, Any]:
+    """Restore the best weights, write `model.nemo`, test, write `metrics.json`, log the results."""
+    if not trainer.is_global_zero:
+        return {}
+    folder = run_dir()
+    metrics = so_far(model, trainer)
+    metrics["best_step"], metrics["validation_wer"] = restore_best(model, trainer)
+    model.eval()
+    with open_dict(model.cfg):
+        for section in ("train_ds", "validation_ds", "test_ds"):  # paths of this machine
+            model.cfg.pop(section, None)
+        model.cfg.run = {
+            "name": cfg.name,
+            "folder": folder.name,
+            "longest": cfg.data.longest,
+            "data": {name: file_hash(path) for name, path in data.named().items()},
+            "git": git_state(),
+            "init_from": origin(str(cfg.init_from)) if cfg.init_from else None,
+            "wandb": wandb_origin(trainer.logger, cfg.name),
+            **{key: value for key, value in metrics.items() if key not in ("test", "diverged")},
+        }
+    nemo = folder / "model.nemo"
+    model.save_to(str(nemo))
+    for name, manifest in data.test.items():
+        report = evaluate_nemo(model, manifest, cfg.data.batch_size, data.channels)
+        report.heard = data.heard.get(name)
+        report.write(folder / f"test_{name}.json")
+        metrics["test"][name] = report.totals()
+    write_metrics(folder, metrics)
+    record = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run))
+    log_results(trainer.logger, folder, cfg.name, metrics, record)
+    summarise(metrics["test"])
+    print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")
+    end(trainer, metrics["best_step"])
+    return metrics
+
+
+def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[int, float | None]:
+    """Put the weights of the best validation into the model.
+
+    Returns:
+        the step they are of, and their validation WER, or what else is `called`; the last step and None when no
+        validation finished.
+    """
+    path = best_weights(trainer)
+    if path is None:
+        print("No validation finished: the last weights are kept, not the best.")
+        return trainer.global_step, None
+    if fault := damage(path):
+        print(f"The best weights, {path}, are damaged ({fault}): the last are kept.")
+        return trainer.global_step, None
+    state = read_checkpoint(path)
+    model.load_state_dict(state["state_dict"])
+    best = float(trainer.checkpoint_callbacks[0].best_model_score)
+    print(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
+    return int(state["global_step"]), best

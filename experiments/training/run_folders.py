@@ -1,0 +1,140 @@
+"""One run in one folder: made for it alone, and held as long as its process lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from experiments.cli.guarded import guarded
+from experiments.errors import ConfigError
+from experiments.locks import lock, unlock
+from experiments.sweep.relaunch import trial_folder
+from experiments.training import ranks
+
+LOCK = "run.lock"
+TRACES = ("checkpoints", "history.jsonl", "config.yaml")  # of a run that began
+ENDS = ("metrics.json", "model.nemo")  # of one that ended
+PATIENCE = 60.0  # seconds that a job which was put back into the queue waits for the one before it to be gone
+
+_holding: dict[Path, int] = {}
+
+
+class OneRunEach(Callback):
+    """Hydra's callback around a run: before anything is written it has a folder that no other run is in."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Take the folder; what Hydra's callbacks raise is a warning, so this ends the process by itself."""
+        guarded(_take)(config)
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **_: Any) -> None:
+        """Let go of the folder: this process may have another run to do."""
+        release(Path(config.hydra.runtime.output_dir))
+
+
+def _take(config: DictConfig) -> None:
+    HydraConfig.instance().set_config(config)
+    folder = ranks.from_main("folder", lambda: str(take(config)))
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.run.dir = folder
+
+
+def take(config: DictConfig) -> Path:
+    """The folder of a run, held by this process.
+
+    A folder named by the clock is made, under another name where it is there already. One that was asked for, by
+    `resume`, a sweep or `hydra.run.dir`, may be there.
+
+    Args:
+        config: composed, with Hydra's own.
+
+    Raises:
+        ConfigError: another process is in it, or what it holds is not to be continued.
+    """
+    asked = Path(str(config.hydra.run.dir))
+    text = str(OmegaConf.to_container(config.hydra.run, resolve=False)["dir"])  # type: ignore[index,call-overload]
+    continued = bool(config.resume or trial_folder(config.runs))
+    if text.startswith("${run_folder:") and not continued:
+        folder = new_folder(asked)
+        hold(folder)
+        return folder
+    asked.mkdir(parents=True, exist_ok=True)
+    hold(asked)
+    if not continued:
+        try:
+            _require_the_same(asked, list(config.hydra.overrides.task))
+        except ConfigError:
+            release(asked)
+            raise
+    return asked
+
+
+def new_folder(wanted: Path) -> Path:
+    """Make a folder that was not there: as it is wanted, else with -2, -3, … behind its name."""
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+    raise AssertionError("there is always a next number")
+
+
+def _require_the_same(folder: Path, overrides: list[str]) -> None:
+    """Of a folder that is given as hydra.run.dir: a job that is started again continues, another run does not."""
+    if any((folder / name).exists() for name in ENDS):
+        raise ConfigError(
+            f"{folder} holds a finished run. Continue it with resume={folder}, or give another hydra.run.dir."
+        )
+    saved = folder / ".hydra" / "overrides.yaml"
+    before = [str(one) for one in OmegaConf.load(saved)] if saved.is_file() else []
+    if any((folder / name).exists() for name in TRACES) and before != [str(one) for one in overrides]:
+        raise ConfigError(
+            f"{folder} holds a run that was started with {' '.join(before) or 'other settings'}. Continue that one "
+            f"with resume={folder}, or give another hydra.run.dir."
+        )
+
+
+def hold(folder: Path, patience: float = 0.0) -> None:
+    """Have a folder for this process alone until it ends or releases it.
+
+    Args:
+        folder: of the run.
+        patience: seconds to wait for another process to leave.
+
+    Raises:
+        ConfigError: another process is in it.
+    """
+    path = folder.resolve()
+    if path in _holding:
+        return
+    until = time.monotonic() + patience
+    try:
+        while (handle := lock(folder / LOCK)) is None and time.monotonic() < until:
+            time.sleep(0.5)
+    except OSError as error:
+        print(f"{folder} cannot be locked ({error.strerror}): see that no other run is started in it.")
+        return
+    if handle is None:
+        raise ConfigError(
+            f"{folder} is in use by a run: {(folder / LOCK).read_text() or 'a process that has just begun'}. Wait "
+            "until it has ended, or stop it, and continue it with resume; a run beside it needs a folder of its own."
+        )
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    _holding[path] = handle
+
+
+def release(folder: Path) -> None:
+    """Let go of a folder, where this process holds it."""
+    if (handle := _holding.pop(folder.resolve(), None)) is not None:
+        unlock(handle)

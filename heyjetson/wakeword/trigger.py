@@ -1,0 +1,341 @@
+"""Single words, listened for always: a trigger bundle on sound as it comes, and the events that it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import soxr
+
+from heyjetson.audio import to_mono
+from heyjetson.bundle import Bundle
+from heyjetson.endpoint import EnergyGate
+from heyjetson.errors import AudioError, BundleError, OptionError, StreamError
+from heyjetson.frames import FrameStream
+from heyjetson.runtime import open_runtime
+from heyjetson.wakeword.detector import Detection, Detector
+
+Mix = Literal["best", "mean"]
+FALSE_ALARMS = 0.5  # an hour, where nothing else is asked for
+UNCALIBRATED = 0.5  # threshold of a word that was not calibrated
+BLOCK = 10.0  # seconds that are computed at once at most: memory does not grow with what is fed
+TAIL = 0.4  # seconds of silence after a recording: a word is raised just after its end
+
+
+@dataclass(frozen=True)
+class TriggerRules:
+    """When a score becomes an event. None takes what the bundle says.
+
+    Args:
+        threshold: of the smoothed score, for all words or by word.
+        false_alarms_per_hour: take the calibrated threshold with the lowest miss rate that raises no more.
+        smoothing: seconds that scores are averaged over.
+        refractory: seconds after an event in which the same word is not raised again.
+        release: share of the threshold below which the smoothed score must fall before that.
+
+    Raises:
+        OptionError: a value that cannot work.
+    """
+
+    threshold: float | Mapping[str, float] | None = None
+    false_alarms_per_hour: float | None = None
+    smoothing: float | None = None
+    refractory: float | None = None
+    release: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.false_alarms_per_hour is None:
+            return
+        if self.threshold is not None and not isinstance(self.threshold, Mapping):
+            raise OptionError("A threshold and a number of false alarms an hour exclude each other: choose one.")
+        if not self.false_alarms_per_hour > 0:
+            raise OptionError(f"False alarms an hour must be above 0, found {self.false_alarms_per_hour}.")
+
+    def thresholds(self, bundle: Bundle) -> np.ndarray:
+        """Thresholds [W] of a trigger bundle's words.
+
+        Raises:
+            OptionError: a word is not the bundle's, or was not calibrated for so few false alarms.
+        """
+        words = bundle.labels
+        given = self.threshold if isinstance(self.threshold, Mapping) else dict.fromkeys(words, self.threshold)
+        if unknown := sorted(set(given) - set(words)):
+            raise OptionError(f"{bundle.folder} does not hear {unknown[0]!r}; its words are {', '.join(words)}.")
+        chosen = [given.get(word) for word in words]
+        return np.array(
+            [
+                self._calibrated(bundle, word) if value is None else value
+                for word, value in zip(words, chosen, strict=True)
+            ],
+            np.float64,
+        )
+
+    def _calibrated(self, bundle: Bundle, word: str) -> float:
+        table: list[dict[str, float]] = bundle.manifest["trigger"].get("calibration", {}).get(word, [])
+        asked = self.false_alarms_per_hour
+        if not table:
+            if asked is not None:
+                raise OptionError(
+                    f"{bundle.folder} was exported without a calibration of {word!r}: give a threshold instead."
+                )
+            return UNCALIBRATED
+        good = [entry for entry in table if entry["false_alarms_per_hour"] <= (asked or FALSE_ALARMS)]
+        if good:
+            return min(good, key=lambda entry: (entry["miss_rate"], -entry["threshold"]))["threshold"]
+        fewest = min(table, key=lambda entry: (entry["false_alarms_per_hour"], -entry["threshold"]))
+        if asked is not None:
+            raise OptionError(
+                f"{bundle.folder} was calibrated for {fewest['false_alarms_per_hour']:g} false alarms an hour of "
+                f"{word!r} or more, not for {asked:g}. Ask for more, give a threshold, or calibrate on more hours."
+            )
+        return fewest["threshold"]
+
+    def detector(self, bundle: Bundle) -> Detector:
+        """What raises the events of a stream.
+
+        Raises:
+            OptionError: a value cannot work with this bundle.
+        """
+        own = bundle.manifest["trigger"]
+        return Detector(
+            bundle.labels,
+            bundle.frame_seconds,
+            self.thresholds(bundle),
+            own["smoothing"] if self.smoothing is None else self.smoothing,
+            own["refractory"] if self.refractory is None else self.refractory,
+            self.release,
+        )
+
+
+class Trigger:
+    """A trigger bundle's graph, loaded once and shared by any number of streams and threads.
+
+    Args:
+        bundle: what to run.
+        threads: within an operator on the CPU.
+        provider: `cpu`, `cuda` or `tensorrt`. `auto` is the CPU: steps are small, and the GPU is free for others.
+
+    Attributes:
+        words: W of them, in the order of the scores.
+        provider: what runs the graph.
+
+    Raises:
+        ProviderError: the provider is not on this device.
+        BundleError: the bundle is no trigger, or its graph cannot be loaded.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "auto"):
+        if not bundle.is_trigger:
+            raise BundleError(
+                f"{bundle.folder} is not a trigger but transcribes (kind {bundle.manifest['kind']}): use `heyjetson "
+                "transcribe`, or export a model trained with `python train.py --config-name trigger`."
+            )
+        self.bundle = bundle
+        runtime = open_runtime(bundle, threads, "cpu" if provider == "auto" else provider)
+        self.session, self.provider = runtime.session, runtime.name
+        self.words = bundle.labels
+
+    def stream(
+        self,
+        sample_rate: int | None = None,
+        channels: int = 1,
+        mix: Mix = "best",
+        rules: TriggerRules | None = None,
+    ) -> TriggerStream:
+        """A new stream, independent of all others.
+
+        Args:
+            sample_rate: hertz of what will be fed; the bundle's own when None.
+            channels: of what will be fed.
+            mix: `best` hears each channel by itself, at the cost of one stream each, and the best score counts;
+                `mean` hears the mean of all channels.
+            rules: when a score becomes an event; the bundle's own when None.
+
+        Raises:
+            AudioError: a sample rate or a number of channels that cannot be.
+            OptionError: a rule that cannot work.
+        """
+        rate = self.bundle.sample_rate if sample_rate is None else sample_rate
+        return TriggerStream(self, rate, channels, mix, rules)
+
+    def scores(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        """Scores [T, W] in 0..1 of a whole recording, the very ones that a stream hears.
+
+        Args:
+            samples: [S] or [S, channels], int16 or float; channels are averaged.
+            sample_rate: hertz.
+
+        Raises:
+            AudioError: wrong shape, or values that are not numbers.
+        """
+        stream = self.stream(sample_rate)
+        given = [*stream.feed_scores(to_mono(samples)), *stream.finish_scores()]
+        return np.concatenate([np.zeros((0, len(self.words)), np.float32), *given])
+
+    def detect(self, samples: np.ndarray, sample_rate: int, rules: TriggerRules | None = None) -> list[Detection]:
+        """The events of a whole recording, as if silence followed: a word at its very end is raised, too.
+
+        Args:
+            samples: [S] or [S, channels], int16 or float; channels are averaged.
+            sample_rate: hertz.
+            rules: when a score becomes an event; the bundle's own when None.
+
+        Raises:
+            AudioError: wrong shape, or values that are not numbers.
+            OptionError: a rule that cannot work.
+        """
+        stream = self.stream(sample_rate, rules=rules)
+        found = stream.feed(to_mono(samples))
+        found += stream.feed(np.zeros(round(TAIL * sample_rate), np.float32))
+        return found + stream.finish()
+
+
+class TriggerStream:
+    """Sound of one place, listened to without an end. Made by `Trigger.stream`.
+
+    Everything is computed, silence as well: no time is ever dropped, and the events do not depend on how the sound is
+    cut. An event is raised by the very `feed` that completes its frame; nothing waits in a queue. Memory is bounded.
+    Not to be fed from two threads at once.
+
+    Args:
+        trigger: whose graph runs.
+        sample_rate: hertz of what will be fed.
+        channels: of what will be fed.
+        mix: `best` or `mean`, see `Trigger.stream`.
+        rules: when a score becomes an event; the bundle's own when None.
+    """
+
+    def __init__(
+        self,
+        trigger: Trigger,
+        sample_rate: int,
+        channels: int = 1,
+        mix: Mix = "best",
+        rules: TriggerRules | None = None,
+    ):
+        if sample_rate <= 0:
+            raise AudioError(f"The sample rate must be positive, found {sample_rate}.")
+        if channels < 1:
+            raise AudioError(f"There must be at least one channel, found {channels}.")
+        if mix not in ("best", "mean"):
+            raise OptionError(f"Channels are mixed by best or mean, not by {mix!r}.")
+        bundle = trigger.bundle
+        self.rate = bundle.sample_rate
+        self.input_rate = sample_rate
+        self.channels = channels
+        self.detector = (rules or TriggerRules()).detector(bundle)
+        self._heard = channels if mix == "best" else 1
+        self._frames = [FrameStream(bundle, trigger.session) for _ in range(self._heard)]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that was fed."""
+        self._resampler = (
+            None
+            if self.input_rate == self.rate
+            else soxr.ResampleStream(self.input_rate, self.rate, self._heard, "float32")
+        )
+        for frames in self._frames:
+            frames.reset()
+        self.detector.reset()
+        self._ambience = [EnergyGate(0.0, frames.shift / self.rate) for frames in self._frames]
+        self._fed = 0
+        self._finished = False
+
+    @property
+    def seconds(self) -> float:
+        """How much has been fed."""
+        return self._fed / self.input_rate
+
+    @property
+    def level(self) -> float:
+        """The quietest level of late, decibels of full scale, of the loudest channel: what the place sounds like.
+
+        It follows a quieter place at once and a louder one by a decibel a second, so that speech does not raise it.
+        """
+        return max(EnergyGate.FLOOR if gate.background is None else gate.background for gate in self._ambience)
+
+    def feed(self, samples: np.ndarray) -> list[Detection]:
+        """Take the next samples, any number of them.
+
+        Args:
+            samples: [S] or [S, channels], int16 or float within [-1, 1].
+
+        Returns:
+            the words that these samples raise, by time.
+
+        Raises:
+            AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
+            StreamError: the stream is finished.
+        """
+        return self._detect(self.feed_scores(samples))
+
+    def finish(self) -> list[Detection]:
+        """End the stream: compute what is left. Only `reset` may follow.
+
+        Returns:
+            the words that it raises.
+
+        Raises:
+            StreamError: it is finished already.
+        """
+        return self._detect(self.finish_scores())
+
+    def _detect(self, scores: list[np.ndarray]) -> list[Detection]:
+        return self.detector.feed(np.concatenate(scores)) if scores else []
+
+    def feed_scores(self, samples: np.ndarray) -> list[np.ndarray]:
+        """As `feed`, but gives the scores [T, W] of each step and raises nothing."""
+        if self._finished:
+            raise StreamError("The stream is finished: call reset() before feeding it again.")
+        heard = self._separate(np.asarray(samples))
+        self._fed += len(heard)
+        given: list[np.ndarray] = []
+        block = max(round(BLOCK * self.input_rate), 1)
+        for start in range(0, len(heard), block):
+            piece = heard[start : start + block]
+            given += self._push(self._resampler.resample_chunk(piece) if self._resampler else piece)
+        return given
+
+    def finish_scores(self) -> list[np.ndarray]:
+        """As `finish`, but gives the scores [T, W] of each step and raises nothing."""
+        if self._finished:
+            raise StreamError("The stream is finished already: call reset() before using it again.")
+        given: list[np.ndarray] = []
+        if self._resampler:
+            given = self._push(self._resampler.resample_chunk(np.zeros((0, self._heard), np.float32), last=True))
+        self._finished = True
+        return given + _best([frames.finish() for frames in self._frames])
+
+    def _separate(self, samples: np.ndarray) -> np.ndarray:
+        """Samples → [S, channels that are heard] float32."""
+        if samples.ndim == 1 and self.channels == 1:
+            return to_mono(samples)[:, None]
+        if samples.ndim != 2 or samples.shape[1] != self.channels:
+            wanted = "[S]" if self.channels == 1 else f"[S, {self.channels}]"
+            raise AudioError(
+                f"Samples must be {wanted}, found shape {samples.shape}: give the number of channels when the stream "
+                "is made."
+            )
+        if self._heard == 1:
+            return to_mono(samples)[:, None]
+        return np.stack([to_mono(channel) for channel in samples.T], axis=1)
+
+    def _push(self, samples: np.ndarray) -> list[np.ndarray]:
+        """Run the steps that samples [S, channels] complete."""
+        given: list[list[np.ndarray]] = []
+        for frames, ambience, channel in zip(self._frames, self._ambience, samples.T, strict=True):
+            frames.push(channel)
+            steps: list[np.ndarray] = []
+            while (waiting := frames.waiting()) is not None and (scores := frames.step()) is not None:
+                ambience.is_open(waiting)
+                steps.append(scores)
+            given.append(steps)
+        return _best(given)
+
+
+def _best(given: list[list[np.ndarray]]) -> list[np.ndarray]:
+    """The best of the channels, step by step."""
+    return [np.max(step, axis=0) if len(step) > 1 else step[0] for step in zip(*given, strict=True)]

@@ -1,0 +1,109 @@
+"""Two stages: a trigger that always listens, and speech that is written down after its word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from heyjetson.audio import to_mono
+from heyjetson.decoding.hypothesis import Result
+from heyjetson.errors import OptionError
+from heyjetson.stream import Stream
+from heyjetson.wakeword.detector import Detection
+from heyjetson.wakeword.trigger import TriggerStream
+
+HISTORY = 3.0  # seconds of sound that are kept for a word's end to lie in
+PIECE = 0.04  # seconds after which it is looked whether a word was raised or an utterance ended
+
+
+class Awake:
+    """Two streams on one sound: a trigger that always listens, and speech that begins where a word has ended.
+
+    The trigger hears everything, so its time is the sound's; words that it raises while speech is written down are
+    part of that speech. Speech gets every sample from `lead` before the event on, whether it came with the event's
+    samples or before them. It ends by its endpoint rules, or when nothing is understood for `patience`. Memory is
+    bounded.
+
+    Args:
+        trigger: waits for the word.
+        speech: with endpoint rules, fed at the same sample rate.
+        lead: seconds before the event at which speech begins; a word's end lies a little before its event.
+        patience: seconds to wait for something to be said.
+
+    Raises:
+        OptionError: a value that cannot work.
+    """
+
+    def __init__(self, trigger: TriggerStream, speech: Stream, lead: float = 0.1, patience: float = 5.0):
+        if not 0 <= lead <= HISTORY / 2:
+            raise OptionError(f"The lead must lie between 0 and {HISTORY / 2} s, found {lead}.")
+        if not patience > 0:
+            raise OptionError(f"The patience must be above 0 seconds, found {patience}.")
+        if speech.rules is None or speech.input_rate != trigger.input_rate:
+            raise OptionError("Speech after a word needs endpoint rules and the trigger's sample rate.")
+        self.trigger, self.speech = trigger, speech
+        self.lead, self.patience = lead, patience
+        self.rate = trigger.input_rate
+        self.word: Detection | None = None  # what woke it
+        self._began = 0  # sample that the speech began at
+        self._position = 0  # samples heard
+        self._past = np.zeros(0, np.float32)  # the last of them
+
+    def feed(self, samples: np.ndarray) -> list[Detection | Result]:
+        """Take the next samples [S] or [S, channels].
+
+        Returns:
+            each word that wakes it, and what was said then; times are those of the sound.
+        """
+        # In small pieces: a word that follows an utterance is waited for at once, though both came together.
+        piece = max(round(PIECE * self.rate), 1)
+        found: list[Detection | Result] = []
+        start = 0
+        while start < len(samples):
+            end = start + piece - self._position % piece
+            found += self._hear(samples[start:end])
+            start = end
+        return found
+
+    def _hear(self, samples: np.ndarray) -> list[Detection | Result]:
+        events = self.trigger.feed(samples)
+        mono = to_mono(samples)
+        self._position += len(mono)
+        self._past = np.concatenate([self._past, mono])[-round(HISTORY * self.rate) :]
+        if self.word:
+            return self._write(mono)
+        return self._wake(events[0]) if events else []
+
+    def _wake(self, event: Detection) -> list[Detection | Result]:
+        self.word = event
+        past = min(max(self._position - round((event.time - self.lead) * self.rate), 0), len(self._past))
+        self._began = self._position - past
+        self.speech.reset()
+        return [event, *self._write(self._past[len(self._past) - past :])]
+
+    def _write(self, mono: np.ndarray) -> list[Detection | Result]:
+        said = [result for result in self.speech.feed(mono) if result.text]
+        if said or (self.speech.seconds >= self.patience and not self.speech.partial().text):
+            self.word = None
+        return [self._timed(result) for result in said]
+
+    def _timed(self, result: Result) -> Result:
+        """With the times of the sound."""
+        begun = self._began / self.rate
+        words = [replace(word, start=word.start + begun, end=word.end + begun) for word in result.words]
+        return replace(result, words=words, seconds=result.seconds + begun)
+
+    def partial(self) -> str:
+        """What is understood so far; nothing while it waits for a word."""
+        return self.speech.partial().text if self.word else ""
+
+    def finish(self) -> list[Detection | Result]:
+        """The sound has ended: what is left. Nothing may follow."""
+        events = self.trigger.finish()
+        found = self._wake(events[0]) if events and not self.word else []
+        if self.word:
+            self.word = None
+            result = self.speech.finish()
+            found += [self._timed(result)] if result.text else []
+        return found
