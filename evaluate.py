@@ -9,10 +9,10 @@ python evaluate.py --help
 
 from pathlib import Path
 
-from experiments.cli.overrides import require_keys
 from omegaconf import DictConfig
 
 from experiments.cli.entry import entry
+from experiments.cli.overrides import require_keys
 
 
 @entry("evaluate", trigger="evaluate_trigger")

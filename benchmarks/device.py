@@ -56,11 +56,11 @@ print(loaded, first, int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status"
 
 def drawn_bundles(folder: Path) -> dict[str, Path]:
     """Bundles of the project's encoders with drawn weights: what they cost does not depend on what they learned."""
-    from experiments.paths import CONF
     from hydra import compose, initialize_config_dir
 
     from experiments.cli.log_levels import hush
     from experiments.export.bundle import ExportOptions, export_bundle
+    from experiments.paths import CONF
     from experiments.training.fit import model_config
 
     hush()

@@ -48,12 +48,12 @@ class Run:
 
 def seconds_a_step(overrides: list[str]) -> float:
     """Seconds of sound in a batch of the training set, on average; makes the corpus where it is not there."""
-    from experiments.cli.guarded import quiet
-    from experiments.paths import CONF
     from hydra import compose, initialize_config_dir
 
+    from experiments.cli.guarded import quiet
     from experiments.cli.log_levels import hush
     from experiments.data.preparation import prepare_data
+    from experiments.paths import CONF
     from manifests import read_manifest
 
     quiet()

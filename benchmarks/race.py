@@ -21,13 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from experiments.cli.overrides import check_overrides
-from experiments.errors import ConfigError  # noqa: E402
-from experiments.paths import CONF
 from omegaconf import DictConfig  # noqa: E402
 
 from benchmarks.race_results import Training, figure, result, table, write  # noqa: E402
-from experiments.cli.entry import entry
+from experiments.cli.entry import entry  # noqa: E402
+from experiments.cli.overrides import check_overrides  # noqa: E402
+from experiments.errors import ConfigError  # noqa: E402
+from experiments.paths import CONF  # noqa: E402
 
 LADDER = CONF / "experiment" / "ladder"
 BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|steps)")

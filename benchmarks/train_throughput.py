@@ -122,8 +122,9 @@ def batches(size: int, mean: float, device: str) -> list[Batch]:
 
 def compose(encoder: str, *overrides: str) -> DictConfig:
     """conf/train.yaml with an encoder."""
-    from experiments.cli.overrides import composing
     from hydra import compose as composed
+
+    from experiments.cli.overrides import composing
 
     with composing():
         return composed("train", [f"encoder={encoder}", "logger=none", "data.num_workers=0", *overrides])

@@ -80,9 +80,10 @@ def cost(folder: Path, minutes: float) -> Cost:
 
 def configured(data: Path, model: Path, hours: float, negative_hours: float | None, peers: list[str]) -> Any:
     """conf/evaluate_trigger.yaml for one model."""
-    from experiments.paths import CONF
     from hydra import compose, initialize_config_dir
     from omegaconf import open_dict
+
+    from experiments.paths import CONF
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("evaluate_trigger")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from nemo.core.classes import typecheck
@@ -94,7 +95,7 @@ class HeyJetsonEncoder(SpectrogramEncoder):
         self.stem = SpectralStem(feat_in * stack, **stem) if stem else None
         self.convolution = ConvolutionStack(self.stem.feat_out if self.stem else feat_in * stack, **convolution)
         self.recurrent = RecurrentStack(self.convolution.feat_out, **recurrent)
-        options = {"kind": "none", "heads": 4, "residual": False, "dropout": 0.0} | dict(attention)
+        options: dict[str, Any] = {"kind": "none", "heads": 4, "residual": False, "dropout": 0.0} | dict(attention)
         self.attention = make_attention(features=self.recurrent.feat_out, **options)
         self.dense = TimeDistributedDense(self.recurrent.feat_out, **dense)
         self.subsampling_factor = self.convolution.subsampling_factor * stack

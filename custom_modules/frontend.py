@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-import librosa
 import numpy as np
 import torch
+from librosa.filters import mel
 from nemo.core.classes import NeuralModule, typecheck
 from nemo.core.neural_types import AudioSignal, LengthsType, NeuralType, SpectrogramType
 from torch import Tensor, nn
@@ -222,7 +222,7 @@ class LogMel(Frontend):
         **options,
     ):
         super().__init__(features, sample_rate, window_size, n_fft=n_fft, learned=learned, **options)
-        bank = librosa.filters.mel(sr=sample_rate, n_fft=n_fft or self.window, n_mels=features, fmin=low, fmax=high)
+        bank = mel(sr=sample_rate, n_fft=n_fft or self.window, n_mels=features, fmin=low, fmax=high)
         self.bank = nn.Parameter(torch.tensor(bank[:, :, None], dtype=torch.float32), requires_grad=learned)
 
     def raw_features(self, samples: Tensor) -> Tensor:

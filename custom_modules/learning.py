@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.plugins import MixedPrecision
 from omegaconf import open_dict
@@ -12,8 +12,13 @@ from custom_modules.fine_tuning import parameter_groups
 from custom_modules.nemo_file import NemoFile
 from custom_modules.schedule import BudgetAnnealing
 
+if TYPE_CHECKING:
+    from nemo.core.classes import ModelPT as Beside
+else:
+    Beside = object
 
-class Learning:
+
+class Learning(Beside):
     """Beside a NeMo model: `optim.layer_decay`, `optim.lr_scales`, and a budget of steps or of `trainer.max_time`."""
 
     _rates: dict[str, Any] = {"lr": 0.0}

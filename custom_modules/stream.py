@@ -69,7 +69,7 @@ class EpochLoader:
     def _endless(self, passes: int, skip: int) -> Iterator[Any]:
         while True:
             sampler = getattr(self.loader, "sampler", None)
-            if hasattr(sampler, "set_epoch"):
+            if sampler is not None and hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(passes)  # another order on each pass
             if isinstance(sampler, Onward):
                 sampler.skip = skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from heyjetson import audio
 from heyjetson.bundle import Bundle
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
@@ -227,7 +227,7 @@ class Engine:
         """
         self._streaming()
         decoder = self.decoder(scorer, hot_words, n_best, options)
-        return Stream(self, decoder, sample_rate or self.bundle.sample_rate, rules)
+        return Stream(self.bundle, self.session, decoder, sample_rate or self.bundle.sample_rate, rules)
 
     def transcribe(self, samples: np.ndarray, sample_rate: int, decoder: Decoder | None = None) -> Result:
         """Transcribe a recording of any length. A bundle that streams does it as one stream.
@@ -263,7 +263,7 @@ class Engine:
             )
         decoder = decoder or self.decoder()
         if self.bundle.streams:
-            stream = Stream(self, decoder, sample_rate)
+            stream = Stream(self.bundle, self.session, decoder, sample_rate)
             size = max(round(PIECE * sample_rate), 1)
             for start in range(0, len(mono), size):
                 stream.feed(mono[start : start + size])

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import soxr
 
 from heyjetson.audio import to_mono
+from heyjetson.bundle import Bundle
 from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
 from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules, EnergyGate
 from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.loudness import Loudness
-
-if TYPE_CHECKING:
-    from heyjetson.engine import Engine
 
 
 class Stream:
@@ -26,14 +24,16 @@ class Stream:
     word. With them `feed` returns each utterance as it ends. Not to be fed from two threads at once.
 
     Args:
-        engine: whose model runs.
+        bundle: whose model runs.
+        session: of its graph, with onnxruntime's `run(outputs, feed)`.
         decoder: of this stream alone.
         sample_rate: hertz of what will be fed.
         rules: end utterances by themselves; None never does.
     """
 
-    def __init__(self, engine: Engine, decoder: Decoder, sample_rate: int, rules: EndpointRules | None = None):
-        bundle = engine.bundle
+    def __init__(
+        self, bundle: Bundle, session: Any, decoder: Decoder, sample_rate: int, rules: EndpointRules | None = None
+    ):
         if sample_rate <= 0:
             raise AudioError(f"The sample rate must be positive, found {sample_rate}.")
         self.rate = bundle.sample_rate
@@ -46,7 +46,7 @@ class Stream:
         self._onset = round(rules.onset * self.rate) if rules else 0
         # After an utterance the model begins anew in the past: what its last step saw beyond the end is heard again.
         late = (bundle.manifest["chunk_frames"] + self._lookahead) * self._frame
-        self._frames = FrameStream(bundle, engine.session, history=self._onset + late)
+        self._frames = FrameStream(bundle, session, history=self._onset + late)
         self._sound = Loudness(self.rate, bundle.ahead)
         self._calibration = bundle.calibration
         space = [index for index, label in enumerate(bundle.labels) if label == " "]

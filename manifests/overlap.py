@@ -161,7 +161,7 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """A line for each set and pair with something to know."""
-        return [note for one in (*self.repeats, *self.shared) if (note := one.note())]
+        return [note for one in [*map(Repeats.note, self.repeats), *map(Shared.note, self.shared)] if (note := one)]
 
 
 def compare(sets: Sequence[Set], pairs: Iterable[tuple[int, int]] | None = None) -> Comparison:

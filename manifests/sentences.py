@@ -86,12 +86,13 @@ def _command(rng: random.Random) -> list[str]:
 
 
 # AN4's speakers gave their names, addresses, telephone numbers and birthdays, and spelled them: so do these.
-AN4 = {_letters: 3, _code: 3, _digits: 6, _date: 5, _name: 2, _spelled_name: 3, _address: 4, _command: 4}
+Mix = Mapping[Callable[[random.Random], list[str]], int]  # kinds of sentence → how often each comes
+AN4: Mix = {_letters: 3, _code: 3, _digits: 6, _date: 5, _name: 2, _spelled_name: 3, _address: 4, _command: 4}
 # Training hears less of what it would hear hundreds of times, digits, and more of the words that are rare.
-RARE_WORDS = {_letters: 2, _code: 2, _digits: 3, _date: 4, _name: 4, _spelled_name: 4, _address: 5, _command: 6}
+RARE_WORDS: Mix = {_letters: 2, _code: 2, _digits: 3, _date: 4, _name: 4, _spelled_name: 4, _address: 5, _command: 6}
 
 
-def draw_sentence(rng: random.Random, mix: Mapping[Callable[[random.Random], list[str]], int]) -> tuple[str, str]:
+def draw_sentence(rng: random.Random, mix: Mix) -> tuple[str, str]:
     """Draw one sentence.
 
     Args:

@@ -34,9 +34,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 IMPORTS = (
-    "experiments.training.fit", "experiments.data.preflight", "experiments.evaluation.evaluate", "experiments.pretrained.restore",
-    "experiments.export.bundle", "experiments.tracking.lineage", "wandb", "nemo.collections.asr",
-)  # fmt: skip
+    "experiments.training.fit",
+    "experiments.data.preflight",
+    "experiments.evaluation.evaluate",
+    "experiments.pretrained.restore",
+    "experiments.export.bundle",
+    "experiments.tracking.lineage",
+    "wandb",
+    "nemo.collections.asr",
+)
 # Needs nothing but a few modules of the standard library, so that it starts at once.
 CLIENT = """import json, os, signal, socket, struct, sys
 given, python, address = sys.argv[1:], {python!r}, {address!r}
@@ -280,7 +286,6 @@ def serve(address: str, owner: int) -> None:
     """Import, then fork for each command until the owner has ended."""
     server = Server(address, owner)
     from experiments.cli.guarded import quiet
-
     from experiments.cli.log_levels import hush
 
     quiet()

@@ -1,1 +1,1 @@
-"""evaluation"""
+"""A model on test sets: its transcripts, its figures, and how sure they are."""

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from heyjetson.decoding.greedy import GreedyDecoder
-from heyjetson.decoding.hypothesis import Decoder
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +20,9 @@ from experiments.lm import LmError
 from experiments.lm.pack import open_model, pack
 from experiments.lm.tune import Emissions, rates
 from heyjetson.decoding.beam import BeamOptions
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.greedy import GreedyDecoder
+from heyjetson.decoding.hypothesis import Decoder
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError, read_manifest
 from manifests.text import LABELS

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from heyjetson.decoding.greedy import GreedyDecoder
-from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Word
 
 from experiments.lm import LmError
 from heyjetson import Engine
 from heyjetson.decoding.beam import BeamOptions
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.greedy import GreedyDecoder
+from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Word
 from heyjetson.decoding.scorer import Scorer
 from heyjetson.loudness import Loudness
 from heyjetson.metrics import Errors, character_errors, pooled, word_errors

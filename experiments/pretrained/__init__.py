@@ -1,1 +1,1 @@
-"""pretrained"""
+"""A model to begin with: its checkpoint found, its configuration inherited, its weights loaded."""

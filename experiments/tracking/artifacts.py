@@ -5,17 +5,14 @@ The alias is a version (`v3`), `latest`, `best` or `run-ID`. experiments/trackin
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.cli.guarded import guarded
 from experiments.errors import ConfigError
 from experiments.training.best_effort import first_line
 from heyjetson.bundle import MANIFEST
@@ -175,41 +172,3 @@ def _model_in(folder: Path, reference: str) -> Path:
             return found[0]
     held = ", ".join(sorted(path.name for path in folder.rglob("*") if path.is_file())[:8]) or "nothing"
     raise ConfigError(f"{reference} is no model: it holds {held}. Name an artifact of type model or bundle.")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command `python -m experiments.tracking.artifacts`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.tracking.artifacts",
-        description="Models in W&B: fetch one, or mark the best of an experiment; upload a run that was kept offline.",
-        epilog="  python -m experiments.tracking.artifacts fetch wandb:me/hey-jetson/synthetic:v3\n"
-        "  python -m experiments.tracking.artifacts best me/hey-jetson/synthetic\n"
-        "  python -m experiments.tracking.artifacts sync runs/synthetic/2026-01-31_12-00-00",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("fetch", help="download a model and print its path")
-    one.add_argument("address", metavar="wandb:ENTITY/PROJECT/NAME:ALIAS")
-    one = commands.add_parser("best", help="give `best` to the version with the lowest validation WER")
-    one.add_argument("address", metavar="ENTITY/PROJECT/NAME")
-    one = commands.add_parser("sync", help="upload a run that was kept offline, all its parts where it was continued")
-    one.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")
-    given, further = parser.parse_known_args(arguments)
-    if further and given.command != "sync":
-        parser.error(f"unrecognized arguments: {' '.join(further)}")
-    if given.command == "sync":
-        from experiments.tracking.offline_parts import sync
-
-        sys.exit(sync(given.folder, further))
-    if given.command == "fetch":
-        print(fetch_model(given.address))
-        return
-    from experiments.tracking.lineage import mark_best
-
-    wanted = Reference.parse(f"{PREFIX}{given.address}:best")
-    best = mark_best(given.address, connect(f"{wanted.address} cannot be marked"))
-    print(f"{given.address}:{best.version} is the best: validation WER {best.metadata['validation_wer']:.2%}")
-
-
-if __name__ == "__main__":
-    guarded(main)()

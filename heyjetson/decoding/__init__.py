@@ -1,1 +1,1 @@
-"""decoding"""
+"""From log-probabilities to text: greedy and beam search, language model, hot words."""

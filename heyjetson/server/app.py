@@ -1,4 +1,4 @@
-"""The application: one platform, its routes, what stands before them."""
+"""The application: its state, its routes, what stands before them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 import heyjetson
-from heyjetson.server.app_state import Platform
+from heyjetson.server.app_state import AppState
 from heyjetson.server.errors import add_handlers
 from heyjetson.server.http.access import Access
 from heyjetson.server.http.body import BodyLimits
@@ -36,17 +36,17 @@ def create_app(settings: Settings) -> FastAPI:
         BundleError: a bundle cannot be loaded.
         ProviderError: what shall run it is not on this device.
     """
-    platform = Platform.open(settings)
+    app_state = AppState.open(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        starting = asyncio.get_running_loop().call_later(DECODERS_AFTER, platform.decoders.start)
+        starting = asyncio.get_running_loop().call_later(DECODERS_AFTER, app_state.decoders.start)
         yield
         starting.cancel()
-        await platform.jobs.close()
-        for engine in platform.engines.values():
+        await app_state.jobs.close()
+        for engine in app_state.engines.values():
             await engine.close()
-        platform.close()
+        app_state.close()
 
     app = FastAPI(
         title="Hey, Jetson!",
@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     if settings.keys:
         add_keys(app)
-    app.state.platform = platform
+    app.state.app_state = app_state
     add_handlers(app)
     add_routes(app)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")

@@ -9,14 +9,13 @@ from typing import Any
 from fastapi import Request
 from starlette.requests import HTTPConnection
 
-from heyjetson.bundle import Bundle, name_of
+from heyjetson.bundle import Bundle
 from heyjetson.engine import Engine
-from heyjetson.server.audio.datasets import Dataset, open_datasets
+from heyjetson.server.audio.datasets import open_datasets
 from heyjetson.server.audio.uploads import Decoders
 from heyjetson.server.engines import open_engines
-from heyjetson.server.engines.base import Engine as EngineLike
-from heyjetson.server.errors import RequestError
 from heyjetson.server.live.connection import Connections
+from heyjetson.server.models import Models
 from heyjetson.server.performance.jobs import Jobs
 from heyjetson.server.settings import Settings
 from heyjetson.server.texts import Analysts
@@ -24,38 +23,22 @@ from heyjetson.server.transcribe.recording_store import Keeper
 from heyjetson.server.workers import Workers
 from heyjetson.wakeword.trigger import Trigger
 
-OPENAI = re.compile(r"(whisper|gpt|chatgpt)-[\w.:-]+", re.ASCII)  # its models of today, and of later
-
 
 @dataclass
-class Platform:
-    """The running server, as `request.app.state.platform`.
+class AppState(Models):
+    """The running server, as `request.app.state.app_state`: the models, and what works with them.
 
     Args:
-        settings: the operator's choices.
-        engine: the speech model.
-        trigger: the trigger model, or None.
-        files: work on whole recordings: bounded, refuses when full.
-        live: work of live streams, a few milliseconds each: never refused, its number is bounded by the streams.
-        decoders: of uploads, see `sound.read_clip`.
-        datasets: what there is to look at, by name.
+        decoders: of uploads, see `uploads.read_clip`.
         connections: the live streams that are open.
-        engines: what can be compared, by name; the served model is `model`.
         jobs: performance runs; their results are locked, so that no second server writes there.
         texts: processes that analyse texts, which no recording has to wait for.
         reads: of data sets and of results: bounded, too.
         keeper: of the recordings of users who agree, or None.
     """
 
-    settings: Settings
-    engine: Engine
-    trigger: Trigger | None
-    files: Workers
-    live: Workers
-    decoders: Decoders
-    datasets: dict[str, Dataset] = field(default_factory=dict)
-    connections: Connections = field(default_factory=lambda: Connections(0, 0))
-    engines: dict[str, EngineLike] = field(default_factory=dict)
+    decoders: Decoders = field(kw_only=True)
+    connections: Connections = field(kw_only=True)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -66,7 +49,7 @@ class Platform:
         self.keeper = Keeper(keep, settings.keep_bytes, settings.free_bytes) if keep else None
 
     @classmethod
-    def open(cls, settings: Settings) -> Platform:
+    def open(cls, settings: Settings) -> AppState:
         """Load what the settings name.
 
         Raises:
@@ -88,10 +71,10 @@ class Platform:
             trigger,
             files,
             Workers(max(settings.workers, 2), None, "live", seconds),
-            Decoders(settings, max(engine.bundle.sample_rate, trigger.bundle.sample_rate if trigger else 0)),
             datasets,
+            open_engines(settings, engine, files),
+            decoders=Decoders(settings, max(engine.bundle.sample_rate, trigger.bundle.sample_rate if trigger else 0)),
             connections=Connections(settings.streams, settings.share),
-            engines=open_engines(settings, engine, files),
         )
         here.jobs.results.lock()
         return here
@@ -101,25 +84,6 @@ class Platform:
         pools = (self.files, self.texts.workers, self.live, self.reads, self.decoders.workers, *self.jobs.workers)
         return next((told for told in (pool.trouble() for pool in pools) if told), None)
 
-    @property
-    def model_name(self) -> str:
-        """What the speech model is called."""
-        return name_of(self.engine.bundle)
-
-    def require_model(self, name: str) -> None:
-        """Refuse the name of a model that is not loaded.
-
-        Raises:
-            RequestError: 404.
-        """
-        wrong = f"There is no model {name!r} here"
-        if self.trigger and name == name_of(self.trigger.bundle):
-            wrong = f"{name!r} is a trigger: it raises words on /v1/listen and writes no text"
-        elif name == self.model_name or is_any(name):
-            return
-        asked = f"{wrong}. Ask for {self.model_name!r}, or for 'default'."
-        raise RequestError(404, asked, "model_not_found")
-
     def close(self) -> None:
         """Let running work end."""
         self.decoders.close()
@@ -127,23 +91,14 @@ class Platform:
             workers.close()
 
 
-def is_any(name: str) -> bool:
-    """Whether a model's name means the speech model whatever it is called: clients have to name one.
-
-    >>> is_any("default"), is_any("gpt-transcribe"), is_any("whisper-1"), is_any("mine")
-    (True, True, True, False)
-    """
-    return name == "default" or bool(OPENAI.fullmatch(name))
+def app_state_of(connection: HTTPConnection) -> AppState:
+    """What a request or a socket shares with all others."""
+    return connection.app.state.app_state
 
 
-def platform_of(connection: HTTPConnection) -> Platform:
-    """The platform of a request or a socket."""
-    return connection.app.state.platform
-
-
-async def platform(request: Request) -> Any:
-    """As a dependency of a route: `here: Annotated[Platform, Depends(platform)]`.
+async def app_state(request: Request) -> Any:
+    """As a dependency of a route: `here: Annotated[AppState, Depends(app_state)]`.
 
     It is async since FastAPI gives others a thread.
     """
-    return platform_of(request)
+    return app_state_of(request)

@@ -56,8 +56,8 @@ class Server(uvicorn.Server):
         deadline = time.monotonic() + self.seconds
         for server in self.servers:
             server.close()
-        platform = self.config.app.state.platform  # type: ignore[union-attr]
-        await platform.connections.close(self.seconds, lambda: self.force_exit)
+        app_state = self.config.app.state.app_state  # type: ignore[union-attr]
+        await app_state.connections.close(self.seconds, lambda: self.force_exit)
         self.config.timeout_graceful_shutdown = max(math.ceil(deadline - time.monotonic()), 0)
         await super().shutdown(sockets)
 

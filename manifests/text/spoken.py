@@ -68,6 +68,12 @@ def money(match: re.Match[str]) -> str:
     return _cash(symbol, whole, part or cents or "", magnitude, single)
 
 
+def _halves(number: str) -> tuple[str, str]:
+    """What stands before the point of a number, and behind it."""
+    whole, _, part = number.partition(".")
+    return whole, part
+
+
 def span(match: re.Match[str]) -> str:
     """From the lower to the higher; others are scores, sums or codes."""
     money, low, percent, again, high, magnitude = match.groups()
@@ -83,9 +89,9 @@ def span(match: re.Match[str]) -> str:
     if not money:
         return match[0] if magnitude else f"{low}{percent or ''} to {high}"
     if not magnitude and "." in low + high:
-        first, second = (_cash(money, *(one.split(".") if "." in one else (one, "")), None) for one in (low, high))
+        first, second = (_cash(money, *_halves(one), None) for one in (low, high))
         return f"{first} to {second}"
-    wholes, parts = zip(*((one.split(".") if "." in one else (one, "")) for one in (low, high)), strict=True)
+    wholes, parts = zip(_halves(low), _halves(high), strict=True)
     said = [amount(one) + (f" point {digits(part)}" if part else "") for one, part in zip(wholes, parts, strict=True)]
     named = f" {MAGNITUDES.get(magnitude.lower(), magnitude)}" if magnitude else ""
     return f"{said[0]} to {said[1]}{named} {_MONEY[money][0]}s"

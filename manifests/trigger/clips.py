@@ -211,7 +211,7 @@ class Clips:
                 words.extend([None] * int(rng.integers(*options.negatives, endpoint=True)))
         for word in words:
             pool = self.pools.negatives if word is None else self.pools.words[word]
-            takes.append(pool[rng.integers(len(pool))])
+            takes.append(pool[int(rng.integers(len(pool)))])
         return takes, words
 
     def _response(self, rng: np.random.Generator) -> np.ndarray:

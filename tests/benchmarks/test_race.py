@@ -5,12 +5,12 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from experiments.errors import ConfigError
 from omegaconf import OmegaConf
 
 from benchmarks.race import LADDER, budget_overrides, chosen_entries, finished
 from benchmarks.race_results import MARKS, Training, family, figure, result, table, verdict, write
 from tests.heyjetson.tensorrt_fake import make_bundle
+from experiments.errors import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from experiments.errors import ConfigError
 
 from experiments.align.__main__ import main
 from experiments.align.acoustic import Acoustic, open_acoustic
@@ -14,6 +13,7 @@ from experiments.align.lattice import Costs
 from experiments.align.recipe import AlignOptions, pair, write
 from experiments.align.segments import segment, worst_mean
 from experiments.align.texts import Utterance, cut, normaliser_for, read_transcript
+from experiments.errors import ConfigError
 from manifests import read_manifest
 
 RATE, HOP = 16000, 640  # samples a frame of the stand-in

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from experiments.errors import ConfigError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from experiments.errors import ConfigError
 from experiments.training.checkpoints import (
     CheckpointError,
     ForeignError,

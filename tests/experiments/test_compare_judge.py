@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from experiments.errors import ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -22,6 +21,7 @@ from experiments.compare.runs import load
 from experiments.compare.statistics import compare
 from experiments.compare.summary import verdict
 from experiments.compare.table import fit, show
+from experiments.errors import ConfigError
 from experiments.evaluation.report import summarise
 from experiments.evaluation.significance import difference, wer_interval
 from heyjetson.metrics import character_errors

@@ -5,7 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from experiments.errors import ConfigError
 
 from experiments.compare import wandb_runs
 from experiments.compare.command import main
@@ -13,6 +12,7 @@ from experiments.compare.keys import differing
 from experiments.compare.online import load_project
 from experiments.compare.statistics import compare
 from experiments.compare.workspace import build
+from experiments.errors import ConfigError
 from experiments.sweep import importance
 from tests.experiments.compare_runs import corpus, make_run
 

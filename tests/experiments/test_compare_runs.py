@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from experiments.errors import ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from experiments.compare.inputs import find, kind_of, short_names
 from experiments.compare.runs import UNFINISHED, load, load_run
 from experiments.compare.wandb_runs import curve, power_recorded, read_offline, watt_hours
 from experiments.compare.word_alignment import operations
+from experiments.errors import ConfigError
 from heyjetson.metrics import word_errors
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rows_of
 

@@ -186,7 +186,7 @@ def run(compose_config, corpus, tmp_path, monkeypatch):
             return taken | {"loss": taken["loss"] * (math.nan if self.global_step >= until else 1.0)}
 
         monkeypatch.setattr(SpeechModel, "training_step", sick)
-        for module in (training, outcome):
+        for module in (fit, outcome):
             monkeypatch.setattr(module, "run_dir", lambda: tmp_path)
         cfg = compose_config(
             *SMALL, "trainer.max_time=null", "trainer.max_epochs=3", "statistics_utterances=4", *overrides

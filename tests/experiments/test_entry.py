@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
+
 from experiments.cli.overrides import check_overrides
 from experiments.cli.resume import expand_resume
 from experiments.errors import ConfigError
-from omegaconf import OmegaConf
-
 from tests.conftest import ROOT
 
 

@@ -84,9 +84,8 @@ def test_validation_pools_words(small_model, corpus):
 
 @pytest.mark.parametrize("override", ["trainer.precision=17-mixed", "trainer.devices=0", "logger.mode=sometimes"])
 def test_what_the_trainer_refuses_is_a_sentence(compose_config, corpus, tmp_path, monkeypatch, override):
-    from experiments.errors import ConfigError
-
     from experiments.data.preparation import Data
+    from experiments.errors import ConfigError
     from experiments.training import fit
 
     monkeypatch.setattr(fit, "run_dir", lambda: tmp_path)

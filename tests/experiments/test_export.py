@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from experiments.errors import ConfigError
 
+from experiments.errors import ConfigError
 from experiments.export import bundle as writing
 from experiments.export.bundle import ExportOptions, export_bundle
 from experiments.export.graphs import ClipGraph

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from experiments.errors import ConfigError
 from hydra.core.hydra_config import HydraConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
+from experiments.errors import ConfigError
 from experiments.pretrained.inherit_config import adopt
 from experiments.pretrained.resolve_checkpoint import Source, open_source, origin
 from tests.conftest import SMALL, drawn_model

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from experiments.cli.overrides import check_launcher, check_overrides
-from experiments.errors import ConfigError
 from omegaconf import OmegaConf
 
+from experiments.cli.overrides import check_launcher, check_overrides
+from experiments.errors import ConfigError
 from tests.conftest import ROOT, SMALL
 from tests.experiments.slurm_fake import flags, install
 

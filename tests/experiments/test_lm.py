@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from heyjetson.decoding.greedy import GreedyDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +21,8 @@ from experiments.lm.perplexity import perplexity
 from experiments.lm.tune import Emissions, Output, Recorder, decode, emissions, tune
 from heyjetson import Bundle, Engine
 from heyjetson.bundle import write_manifest
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.greedy import GreedyDecoder
 from heyjetson.decoding.scorer import Scorer
 from manifests import read_manifest
 from manifests.text import LABELS

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 import torch
-from experiments.errors import ConfigError
 from omegaconf import OmegaConf
 
 from experiments.data.preparation import Data, prepare_data
+from experiments.errors import ConfigError
 from manifests.check import Requirements
 from manifests.lines import ManifestError, read_manifest
 from manifests.shard import read_index, shard

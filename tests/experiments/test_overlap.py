@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from experiments.errors import ConfigError
 from omegaconf import OmegaConf
 
 from experiments.data.preparation import Data, prepare_data
+from experiments.errors import ConfigError
 from experiments.evaluation.training_overlap import heard_in_training
 from heyjetson.bundle import file_hash
 from manifests import read_manifest, write_manifest

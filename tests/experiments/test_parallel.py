@@ -4,10 +4,10 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from experiments.errors import ConfigError
 from lightning.pytorch.strategies import DDPStrategy
 
 from experiments.data.preparation import Data
+from experiments.errors import ConfigError
 from experiments.training import distributed, fit
 from tests.conftest import SMALL
 

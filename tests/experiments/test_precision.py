@@ -5,8 +5,8 @@ import json
 import numpy as np
 import onnx
 import pytest
-from experiments.errors import ConfigError
 
+from experiments.errors import ConfigError
 from experiments.export.bundle import ExportOptions, export_bundle
 from experiments.export.parity import check_parity
 from experiments.export.precision import store

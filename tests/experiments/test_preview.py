@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import soundfile
-from experiments.errors import ConfigError
 
 from experiments.cli.preview import _kept, preview
+from experiments.errors import ConfigError
 from manifests import ManifestError, read_manifest
 
 

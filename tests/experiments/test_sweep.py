@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from experiments.cli.overrides import check_overrides
-from experiments.errors import ConfigError
 
 import sweep as entry_point
+from experiments.cli.overrides import check_overrides
+from experiments.errors import ConfigError
 from tests.conftest import ROOT
 
 PROGRAM = "tests/experiments/sweep_program.py"

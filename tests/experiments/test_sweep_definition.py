@@ -6,14 +6,14 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
-from experiments.cli.overrides import check_overrides, composing
-from experiments.errors import ConfigError
 from hydra import compose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, distribution_to_json, json_to_distribution
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
+from experiments.cli.overrides import check_overrides, composing
+from experiments.errors import ConfigError
 from experiments.sweep.claims import distributions, values_of
 from experiments.sweep.commands import check_definition, corners, expand, overrides
 from experiments.sweep.definition import load_definition

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from experiments.errors import ConfigError
 from optuna.trial import TrialState
 
 from experiments.compare.columns import columns
@@ -17,6 +16,7 @@ from experiments.compare.keys import differing
 from experiments.compare.payload import payload
 from experiments.compare.runs import load
 from experiments.compare.statistics import compare
+from experiments.errors import ConfigError
 from experiments.sweep import claims, deaths, importance, trial
 from experiments.sweep.claims import claim, recover, release, value_of
 from experiments.sweep.deaths import ENOUGH, explain, memory_kills

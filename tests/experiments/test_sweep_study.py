@@ -4,12 +4,12 @@ import time
 
 import optuna
 import pytest
-from experiments.errors import ConfigError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
+from experiments.errors import ConfigError
 from experiments.sweep import claims
 from experiments.sweep.claims import claim, give_back, recover, release, work_left
 from experiments.sweep.definition import load_definition

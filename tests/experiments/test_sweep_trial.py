@@ -14,14 +14,14 @@ from pathlib import Path
 
 import optuna
 import pytest
-from experiments.cli.overrides import composing
-from experiments.cli.resolvers import run_folder
-from experiments.errors import ConfigError
 from hydra import compose
 from omegaconf import OmegaConf
 
 import experiments.cli.entry as entry_module
+from experiments.cli.overrides import composing
+from experiments.cli.resolvers import run_folder
 from experiments.data.preparation import prepare_data
+from experiments.errors import ConfigError
 from experiments.sweep import best, commands
 from experiments.sweep.claims import RUN, distributions, values_of
 from experiments.sweep.definition import load_definition

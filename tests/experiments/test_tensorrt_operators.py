@@ -3,9 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from experiments.errors import ConfigError
 from onnx import TensorProto, helper, numpy_helper
 
+from experiments.errors import ConfigError
 from experiments.export.tensorrt_fold import compare, feeds, fold, show
 from experiments.export.tensorrt_half import half
 from experiments.export.tensorrt_operators import (

@@ -297,7 +297,6 @@ def test_sound_is_compressed_at_any_rate(rate, tmp_path):
 @pytest.mark.parametrize("wrong", [{"watch": "sometimes"}, {"watch_every": 0}])
 def test_choices_that_do_not_exist_are_refused(wrong):
     from experiments.errors import ConfigError
-
     from experiments.tracking.loggers import Content
 
     with pytest.raises(ConfigError, match=f"logger.{next(iter(wrong))} must be"):

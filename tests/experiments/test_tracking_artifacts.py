@@ -5,12 +5,13 @@ import types
 from pathlib import Path
 
 import pytest
-from experiments.errors import ConfigError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.data.preparation import Data
+from experiments.errors import ConfigError
 from experiments.tracking import artifacts, lineage
+from experiments.tracking.__main__ import main
 from experiments.tracking.artifacts import Reference, fetch_model, is_reference, local_model
 from experiments.training.best_effort import Forgiving
 from heyjetson.tensorrt.cache import user_cache
@@ -264,7 +265,7 @@ def test_best_is_marked_among_versions_synced_later():
 
 def test_the_command_fetches_and_refuses(monkeypatch, capsys):
     monkeypatch.setattr(artifacts, "connect", lambda refusal: Server(a=Stored("v0", {"model.nemo": b""})))
-    artifacts.main(["fetch", "wandb:me/p/a:v0"])
+    main(["fetch", "wandb:me/p/a:v0"])
     assert capsys.readouterr().out.splitlines()[-1].endswith("a-v0/model.nemo")
     with pytest.raises(ConfigError, match="is not a W&B reference"):
-        artifacts.main(["best", "me/p"])
+        main(["best", "me/p"])

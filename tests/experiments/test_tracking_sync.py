@@ -8,11 +8,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
-from experiments.cli.guarded import guarded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback
 
+from experiments.cli.guarded import guarded
 from experiments.tracking.artifacts import main
 from experiments.tracking.offline_parts import BEGIN, BLOCK, FIRST, FULL, HEADER, LAST, MIDDLE, parts, whole_length
 from tests.conftest import SMALL
@@ -61,7 +61,7 @@ def train(compose_config, corpus, tmp_path, monkeypatch):
     from experiments.tracking import loggers
     from experiments.training import fit, outcome
 
-    for module in (training, outcome):
+    for module in (fit, outcome):
         monkeypatch.setattr(module, "run_dir", lambda: tmp_path)
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb"))
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {"test": corpus / "test.jsonl"})

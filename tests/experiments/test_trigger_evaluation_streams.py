@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from experiments.errors import ConfigError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.errors import ConfigError
 from experiments.trigger.evaluation import peers, picovoice, recipe, strict
 from experiments.trigger.evaluation.events import Label, judge
 from experiments.trigger.evaluation.sources import RATE, Noise, Recording, backgrounds, positives, transcripts

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+
 from experiments.cli.overrides import chosen_config
 from experiments.errors import ConfigError
 

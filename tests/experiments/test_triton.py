@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from experiments.errors import ConfigError
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from onnx import TensorProto, helper, numpy_helper
 
+from experiments.errors import ConfigError
 from experiments.export.triton import main, stream_config, write_repository
 from heyjetson.bundle import Bundle, write_manifest
 

@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from experiments.errors import ConfigError
 from lightning.pytorch.callbacks import Callback
 
 from custom_modules.left_out import LEFT_OUT, LeftOut
 from experiments.data.preparation import Data
 from experiments.data.unreadable import UnreadableError, said_by
+from experiments.errors import ConfigError
 from experiments.training.checkpoints import newest_checkpoint, step_of
 from heyjetson.errors import AudioError
 from manifests import read_manifest
@@ -48,7 +48,7 @@ def train(corpus, compose_config, tmp_path, monkeypatch):
     shutil.copytree(corpus, tmp_path / "data")
     folder = tmp_path / "run"
     folder.mkdir()
-    for module in (training, outcome):
+    for module in (fit, outcome):
         monkeypatch.setattr(module, "run_dir", lambda: folder)
     data = Data(*(tmp_path / "data" / f"{name}.jsonl" for name in ("train", "validation")), {})
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heyjetson.decoding.greedy import GreedyDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import heyjetson.decoding.beam
 from heyjetson.decoding.beam import BeamDecoder, BeamOptions
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.greedy import GreedyDecoder
 from heyjetson.errors import DecoderError
 from tests.heyjetson.kenlm_reference import KenLMReference
 
@@ -280,7 +280,7 @@ def test_hot_words_and_n_best_need_no_library():
     import subprocess
 
     code = (
-        "import sys\nfrom heyjetson.decoding.decoder import make_decoder\n"
+        "import sys\nfrom heyjetson.decoding.factory import make_decoder\n"
         "make_decoder(list(' ab'), 3, 0.04, hot_words={'a': 1.0}, n_best=2)\n"
         "assert not {'flashlight', 'kenlm', 'torch', 'optuna'} & set(sys.modules)"
     )

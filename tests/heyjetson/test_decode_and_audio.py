@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import soundfile
-from heyjetson.decoding.greedy import GreedyDecoder
-from heyjetson.decoding.hypothesis import Word
 from hypothesis import given
 from hypothesis import strategies as st
 
 from heyjetson import AudioError
 from heyjetson.audio import load, to_mono
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.greedy import GreedyDecoder
+from heyjetson.decoding.hypothesis import Word
 from heyjetson.engine import pieces
 from heyjetson.errors import DecoderError
 

@@ -1,1 +1,1 @@
-"""about"""
+"""The page About: the model, its graph, versions and limits."""

@@ -13,7 +13,8 @@ from heyjetson.bundle import Bundle
 from heyjetson.errors import ProviderError
 from heyjetson.installed import load_onnxruntime
 from heyjetson.server.about import graph
-from heyjetson.server.app_state import Platform, name_of
+from heyjetson.server.app_state import AppState
+from heyjetson.server.models import name_of
 from heyjetson.wakeword.trigger import Trigger, TriggerRules
 
 PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "soundfile", "soxr", "fastapi", "uvicorn", "plotly")
@@ -28,7 +29,7 @@ TRAINING = (
 CARD_CHARACTERS = 100_000
 
 
-def about(here: Platform) -> dict[str, Any]:
+def about(here: AppState) -> dict[str, Any]:
     """Everything that the page About shows; nothing of the machine's folders, keys or users.
 
     Returns:

@@ -1,1 +1,1 @@
-"""audio"""
+"""Sound that clients send, and the data sets that the operator names."""

@@ -24,7 +24,6 @@ from heyjetson.server.workers import Workers
 if TYPE_CHECKING:
     from fastapi import UploadFile
 
-    from heyjetson.server.app_state import Platform
 
 LOG = logging.getLogger("heyjetson.server")
 PROCESSES = 2
@@ -99,7 +98,7 @@ class Decoders:
             self._idle.put(self._spawn())
 
     def _spawn(self) -> Child:
-        return spawn("decoder.py", self.settings.decode_bytes)
+        return spawn(Path(__file__).with_name("decode_process.py"), self.settings.decode_bytes)
 
     def _living(self) -> Child:
         """A process that waits for a task; one that ended while it was idle is replaced."""
@@ -253,11 +252,11 @@ class Decoders:
                 return
 
 
-async def read_clip(here: Platform, upload: UploadFile) -> Clip:
+async def read_clip(decoders: Decoders, upload: UploadFile) -> Clip:
     """Decode what a client sent.
 
     Args:
-        here: the platform.
+        decoders: processes for it.
         upload: of the form.
 
     Returns:
@@ -269,4 +268,4 @@ async def read_clip(here: Platform, upload: UploadFile) -> Clip:
     """
     size = upload.file.seek(0, os.SEEK_END)
     upload.file.seek(0)
-    return await here.decoders.decode(upload.file, size)
+    return await decoders.decode(upload.file, size)

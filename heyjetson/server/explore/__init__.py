@@ -1,1 +1,1 @@
-"""explore"""
+"""The page Explore: views of a recording."""

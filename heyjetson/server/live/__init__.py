@@ -1,1 +1,1 @@
-"""live"""
+"""Live streams over web sockets."""

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -15,6 +15,7 @@ from heyjetson.server import prometheus
 from heyjetson.server.errors import DeadlineError, StuckError, told
 from heyjetson.server.live.inbox import Ending, Inbox
 from heyjetson.server.live.session import Event
+from heyjetson.server.models import Models
 
 STEP_SECONDS = 0.5  # that are heard at once at most, so that no client keeps a thread from the others
 SEND_SECONDS = 10.0  # a client that reads nothing for so long is given up
@@ -23,14 +24,11 @@ POLICY, FAILED, RESTART = 1008, 1011, 1012  # RFC 6455 and its registry
 PARTIALS = ("partial", "conversation.item.input_audio_transcription.delta")  # events whose latency is counted
 TIMED = ("partial", "final")  # and told
 
-if TYPE_CHECKING:
-    from heyjetson.server.app_state import Platform
-
 
 class Talk(Protocol):
     """One client's stream, in the messages of its kind of socket. May block, but for `item` and `fault`."""
 
-    def __init__(self, here: Platform, query: Mapping[str, str]): ...
+    def __init__(self, here: Models, query: Mapping[str, str]): ...
 
     @property
     def rate(self) -> int:
@@ -61,18 +59,12 @@ class Connection:
 
     Args:
         socket: accepted.
-        here: the server.
+        here: the models, and the threads that run them.
         client: who opened it, see `access.client_of`.
         kind: of stream; it is made of the server and the address's query, in a thread.
     """
 
-    def __init__(
-        self,
-        socket: WebSocket,
-        here: Platform,
-        client: str,
-        kind: type[Talk],
-    ):
+    def __init__(self, socket: WebSocket, here: Models, client: str, kind: type[Talk]):
         self.socket, self.here, self.client, self.kind = socket, here, client, kind
         self.faults = 0
         self.inbox = Inbox(2**16)

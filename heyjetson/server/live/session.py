@@ -80,8 +80,11 @@ class LiveSession:
         self.engine, self.scorer, self.rules, self.rate = engine, scorer, options.rules, options.rate
         decoder = engine.decoder(scorer, options.hot_words)
         self.decoder = ChangingDecoder(decoder, engine.bundle.frame_seconds)
-        stream = Stream if engine.bundle.streams else WholeStream
-        self.speech = stream(engine, self.decoder, options.rate, options.rules)
+        self.speech: Stream | WholeStream
+        if engine.bundle.streams:
+            self.speech = Stream(engine.bundle, engine.session, self.decoder, options.rate, options.rules)
+        else:
+            self.speech = WholeStream(engine, self.decoder, options.rate, options.rules)
         self.trigger = trigger.stream(options.rate) if trigger else None
         self._before = 0.0  # seconds before the last flush
         self._text = ""  # of the last partial

@@ -1,1 +1,1 @@
-"""performance"""
+"""The page Performance: a data set through engines, its results and their intervals."""

@@ -8,17 +8,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from heyjetson.server.audio.datasets import Dataset, Utterance
 from heyjetson.server.engines.base import Engine, EngineError, Heard
 from heyjetson.server.errors import BusyError, RequestError, told
+from heyjetson.server.models import Models
 from heyjetson.server.performance import accuracy
 from heyjetson.server.performance.results import Outcome, Results
 from heyjetson.server.workers import Workers
-
-if TYPE_CHECKING:
-    from heyjetson.server.app_state import Platform
 
 T = TypeVar("T")
 LONGEST = 20_000  # utterances of a run
@@ -60,10 +58,10 @@ class Jobs:
     """All runs of a server. Its methods belong to the event loop.
 
     Args:
-        here: the platform; its data sets, engines and threads are used.
+        here: data sets, engines and threads.
     """
 
-    def __init__(self, here: Platform):
+    def __init__(self, here: Models):
         self.here = here
         settings = here.settings
         self.results = Results(settings.state, settings.results_bytes, settings.free_bytes)

@@ -10,7 +10,7 @@ import soundfile
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel
 
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.audio.datasets import Dataset, Utterance
 from heyjetson.server.errors import RequestError
 
@@ -52,7 +52,7 @@ def _record(utterance: Utterance) -> UtteranceRecord:
     )
 
 
-def chosen(here: Platform, name: str) -> Dataset:
+def chosen(here: AppState, name: str) -> Dataset:
     """The data set of a name.
 
     Raises:
@@ -73,7 +73,7 @@ Chosen = Annotated[Dataset, Depends(_named)]
 
 
 @router.get("")
-async def list_datasets(here: Annotated[Platform, Depends(platform)]) -> list[DatasetRecord]:
+async def list_datasets(here: Annotated[AppState, Depends(app_state)]) -> list[DatasetRecord]:
     """The data sets of this server."""
     return [
         DatasetRecord(name=name, utterances=len(dataset), seconds=round(dataset.seconds, 1))
@@ -107,7 +107,7 @@ async def one_utterance(dataset: Chosen, index: int) -> UtteranceRecord:
     responses={200: {"content": {"audio/wav": {}}}, 206: {"content": {"audio/wav": {}}}},
 )
 async def audio(
-    here: Annotated[Platform, Depends(platform)],
+    here: Annotated[AppState, Depends(app_state)],
     dataset: Chosen,
     index: int,
     range_: Annotated[str, Header(alias="range", max_length=200)] = "",

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from pydantic import BaseModel, Field
 
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.engines import MODEL
 from heyjetson.server.engines.base import Engine, Heard
@@ -19,7 +19,7 @@ from heyjetson.server.workers import unless_gone
 
 router = APIRouter(prefix="/v1", tags=["engines"])
 LONGEST_REFERENCE = 20_000
-Here = Annotated[Platform, Depends(platform)]
+Here = Annotated[AppState, Depends(app_state)]
 
 
 class EngineRecord(BaseModel):
@@ -56,7 +56,7 @@ class Comparisons(BaseModel):
     engines: list[Comparison]
 
 
-def chosen_engines(here: Platform, names: Sequence[str]) -> list[Engine]:
+def chosen_engines(here: AppState, names: Sequence[str]) -> list[Engine]:
     """Engines by their names, each once.
 
     Raises:
@@ -90,7 +90,7 @@ async def compare(
     """Transcribe a recording with several engines at once. One that fails says so in its place."""
     names = [name.strip() for given in engines or [] for name in given.split(",") if name.strip()]
     chosen = chosen_engines(here, names or [name for name, engine in here.engines.items() if engine.local])
-    clip = await read_clip(here, file)
+    clip = await read_clip(here.decoders, file)
     compared = await unless_gone(request, asyncio.gather(*(_compared(engine, clip) for engine in chosen)))
     against = await here.reads.run(_align, compared, " ".join(reference.split()))
     return Comparisons(seconds=round(clip.seconds, 3), against=against, engines=list(compared))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.errors import BusyError, RequestError
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -19,7 +19,7 @@ async def live() -> dict[str, str]:
 
 
 @router.get("/ready")
-async def ready(here: Annotated[Platform, Depends(platform)]) -> dict[str, str]:
+async def ready(here: Annotated[AppState, Depends(app_state)]) -> dict[str, str]:
     """The models are loaded, work moves and the queue has room; 503 with the reason where one is not so."""
     if trouble := here.trouble():
         raise RequestError(503, f"The server is stuck. {trouble}", "stuck", {"Retry-After": "60"})

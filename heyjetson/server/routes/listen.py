@@ -12,7 +12,7 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 
 from heyjetson.server import prometheus
-from heyjetson.server.app_state import platform_of
+from heyjetson.server.app_state import app_state_of
 from heyjetson.server.errors import RequestError, problem
 from heyjetson.server.http.access import client_of
 from heyjetson.server.listening import Listening
@@ -38,7 +38,7 @@ async def serve_stream(websocket: WebSocket, kind: type[Talk], protocol: str) ->
         kind: of stream.
         protocol: that is agreed on where the client names it.
     """
-    here = platform_of(websocket)
+    here = app_state_of(websocket)
     client = client_of(websocket, here.settings)
     retry = {"Retry-After": str(RETRY)}
     refusal = None

@@ -7,13 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
+from heyjetson.bundle import name_of
 from heyjetson.engine import Engine
-from heyjetson.server.app_state import Platform, is_any, name_of, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.errors import RequestError
+from heyjetson.server.models import is_any
 from heyjetson.wakeword.trigger import Trigger
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
-Here = Annotated[Platform, Depends(platform)]
+Here = Annotated[AppState, Depends(app_state)]
 
 
 class Model(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
-from heyjetson.server.app_state import platform_of
+from heyjetson.server.app_state import app_state_of
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(Path(__file__).parent.parent / "pages")
@@ -44,7 +44,7 @@ PAGES = (
 def _add(page: Page) -> None:
     @router.get(page.path, name=page.name, response_class=HTMLResponse)
     async def show(request: Request) -> HTMLResponse:
-        context = {"page": page, "pages": PAGES, "platform": platform_of(request)}
+        context = {"page": page, "pages": PAGES, "app_state": app_state_of(request)}
         return templates.TemplateResponse(request, f"{page.name}.html", context)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.engines import MODEL
 from heyjetson.server.errors import RequestError
 from heyjetson.server.performance import accuracy, intervals
@@ -21,7 +21,7 @@ from heyjetson.server.routes.dataset import chosen
 from heyjetson.server.routes.engines import chosen_engines
 
 router = APIRouter(prefix="/v1/performance", tags=["performance"])
-Here = Annotated[Platform, Depends(platform)]
+Here = Annotated[AppState, Depends(app_state)]
 Id = Annotated[int, Path(ge=1, le=2**53)]
 CALM = 20  # times what the figures of a running run took to make, before they are made again
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
@@ -54,11 +54,11 @@ class Stopped(BaseModel):
     state: Literal["cancelled", "forgotten"]
 
 
-def _found(here: Platform, run: int) -> dict[str, Any]:
+def _found(here: AppState, run: int) -> dict[str, Any]:
     return here.jobs.results.one(run)
 
 
-def _summary(here: Platform, run: dict[str, Any]) -> dict[str, Any]:
+def _summary(here: AppState, run: dict[str, Any]) -> dict[str, Any]:
     """A run as clients see it."""
     total = sum(one["done"] if one["message"] else run["utterances"] for one in run["engines"])
     left = here.jobs.left_seconds(run)
@@ -107,7 +107,7 @@ async def as_csv(here: Here, run: Id) -> Response:
     return _file(await here.reads.run(_csv, here, run), f"performance-{run}.csv", "text/csv; charset=utf-8")
 
 
-def _csv(here: Platform, run: int) -> str:
+def _csv(here: AppState, run: int) -> str:
     _found(here, run)
     rows = here.jobs.results.everything(run)
     out = io.StringIO()
@@ -135,7 +135,7 @@ async def one_run(here: Here, run: Id) -> dict[str, Any]:
     return await here.reads.run(_report, here, run)
 
 
-def _report(here: Platform, run: int) -> dict[str, Any]:
+def _report(here: AppState, run: int) -> dict[str, Any]:
     summary = _summary(here, _found(here, run))
     details, differences = _details(here, summary)
     engines = [one | details.get(one["name"], {}) for one in summary["engines"]]
@@ -146,7 +146,7 @@ def _report(here: Platform, run: int) -> dict[str, Any]:
 _cache: dict[tuple[str, int], tuple[list[Any], float, float, tuple[Any, Any]]] = {}
 
 
-def _details(here: Platform, summary: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _details(here: AppState, summary: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Figures by engine, and of pairs; not made anew at each look while a run goes on."""
     key = (str(here.jobs.results.path), summary["id"])
     done, began = [(one["done"], one["failed"]) for one in summary["engines"]], time.monotonic()
@@ -192,7 +192,7 @@ async def list_utterances(
     return await here.reads.run(_page, here, run, engine, asked)
 
 
-def _page(here: Platform, run: int, engine: str, asked: tuple[str, bool, str, str, int, int]) -> dict[str, Any]:
+def _page(here: AppState, run: int, engine: str, asked: tuple[str, bool, str, str, int, int]) -> dict[str, Any]:
     names = [one["name"] for one in _found(here, run)["engines"]]
     if engine and engine not in names:
         raise RequestError(404, f"The run has no engine {engine[:60]!r}, it has {', '.join(names)}.", "not_found")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from starlette.requests import ClientDisconnect
 
 from heyjetson.server.analyst import schema
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.errors import LeftError, MisfitError
 from heyjetson.server.sentiment.conversation import heard
@@ -17,7 +17,7 @@ from heyjetson.server.texts import Errand
 from heyjetson.server.workers import unless_gone
 
 router = APIRouter(prefix="/v1/sentiment", tags=["sentiment"])
-Here = Annotated[Platform, Depends(platform)]
+Here = Annotated[AppState, Depends(app_state)]
 JSON = "application/json"
 ANSWER: dict[int | str, dict[str, Any]] = {200: {"content": {JSON: {"schema": {"type": "object"}}}}}
 REQUEST = {"requestBody": {"required": True, "content": {JSON: {"schema": schema()}}}}
@@ -43,13 +43,13 @@ async def sentiment_of_audio(
     channels: Annotated[Literal["auto", "apart", "together"], Form()] = "auto",
 ) -> Response:
     """Transcribe a recording, each channel by itself where two hold different sound, and analyse what is said."""
-    clip = await read_clip(here, file)
+    clip = await read_clip(here.decoders, file)
     errand = Errand()
     more = SOUND_SHARE * clip.seconds * clip.samples.shape[1]  # each channel may be heard by itself
     work = here.files.run(_of_audio, here, clip, channels, errand, more=more, gone=errand)
     return Response(await unless_gone(request, work), media_type=JSON)
 
 
-def _of_audio(here: Platform, clip: Clip, channels: str, errand: Errand) -> bytes:
+def _of_audio(here: AppState, clip: Clip, channels: str, errand: Errand) -> bytes:
     found = heard(here.engine, clip, channels, here.settings.scorer, errand)
     return here.texts.heard(found, clip.seconds, errand)

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 
 from heyjetson import formats, languages
 from heyjetson.decoding.hypothesis import Result
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.asked import Asked, asked
 from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.errors import GoneError, RequestError, told
@@ -42,12 +42,12 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"])
 )
 async def transcribe(
     request: Request,
-    here: Annotated[Platform, Depends(platform)],
+    here: Annotated[AppState, Depends(app_state)],
     file: Annotated[UploadFile, File(description="wav, flac, ogg, opus, mp3, aiff, au, sph; with PyAV webm, m4a, …")],
     wanted: Annotated[Asked, Depends(asked)],
 ) -> Response:
     """Transcribe a recording of any length up to the server's limit. What is asked for and not done, notes say."""
-    clip = await read_clip(here, file)
+    clip = await read_clip(here.decoders, file)
     growing = Growing(here.engine, clip, here.engine.decoder(here.settings.scorer, wanted.hot_words))
     keeper = here.keeper if wanted.consent else None
     notes = [*clip.notes, *wanted.notes]
@@ -93,7 +93,7 @@ def noted(clip: Clip, notes: Sequence[str]) -> dict[str, Any]:
     return more | ({"notes": list(notes)} if notes else {})
 
 
-def _headers(here: Platform, notes: Sequence[str]) -> dict[str, str]:
+def _headers(here: AppState, notes: Sequence[str]) -> dict[str, str]:
     """Which model it was, whatever it was asked for as, and the notes."""
     named = {MODEL: here.model_name.encode("ascii", "replace").decode()}
     return named | ({NOTES: " ".join(notes).encode("ascii", "replace").decode()} if notes else {})
@@ -104,7 +104,7 @@ Item = dict[str, Any] | Exception | None  # an event, what went wrong, or the en
 
 async def _streamed(
     request: Request,
-    here: Platform,
+    here: AppState,
     growing: Growing,
     kept: Callable[[Result], Result],
     notes: Sequence[str],
@@ -114,7 +114,7 @@ async def _streamed(
 
     Args:
         request: of the client.
-        here: the platform.
+        here: the app's state.
         growing: the work.
         kept: keeps the recording where that was agreed to, and may add a note.
         notes: of the recording, and of what was asked for.

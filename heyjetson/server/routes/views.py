@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Request, UploadFile
 
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.audio.datasets import Dataset
 from heyjetson.server.audio.uploads import read_clip
 from heyjetson.server.explore.views import LONGEST_SECONDS, views
@@ -17,13 +17,13 @@ from heyjetson.server.settings import SOUND_SHARE
 from heyjetson.server.workers import unless_gone
 
 router = APIRouter(prefix="/v1", tags=["views"])
-Here = Annotated[Platform, Depends(platform)]
+Here = Annotated[AppState, Depends(app_state)]
 
 
 @router.post("/views")
 async def views_of_file(request: Request, here: Here, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
     """Waveform, features, log-probabilities and prediction of a recording; its first minute."""
-    clip = await read_clip(here, file)
+    clip = await read_clip(here.decoders, file)
     work = here.files.run(views, here.engine, clip, here.settings.scorer, more=SOUND_SHARE * LONGEST_SECONDS)
     return unchecked(await unless_gone(request, work))
 
@@ -36,7 +36,7 @@ async def views_of_utterance(request: Request, here: Here, dataset: Chosen, inde
     return unchecked(await unless_gone(request, work))
 
 
-def _utterance(here: Platform, dataset: Dataset, index: int) -> dict[str, Any]:
+def _utterance(here: AppState, dataset: Dataset, index: int) -> dict[str, Any]:
     text = dataset.get(index).text
     seen = views(here.engine, dataset.load(index), here.settings.scorer)
     prediction = seen["prediction"]["text"]

@@ -1,1 +1,1 @@
-"""sentiment"""
+"""The page Sentiment: a conversation, sentence by sentence."""

@@ -7,11 +7,11 @@ sentences are cut where the speaker pauses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from heyjetson.formats import CAPTION_GAP
+from heyjetson.server.sentiment.timed_word import TimedWord
 from heyjetson.server.sentiment.timing import timing
 
 SENTENCE_WORDS = 25  # of a sentence at most
@@ -23,23 +23,6 @@ NEUTRAL = 0.05  # a compound score between -0.05 and 0.05 is neutral, as VADER's
 NEIGHBOURS = 2  # sentences on each side that the trend is averaged over
 ENDS = (".", "!", "?", "…")
 SCORES = ("compound", "pos", "neg", "neu")
-
-
-@dataclass(frozen=True)
-class Said:
-    """A word.
-
-    Args:
-        text: the word.
-        start: seconds, or None where nobody knows.
-        end: seconds.
-        channel: of the recording, where they hold a speaker each.
-    """
-
-    text: str
-    start: float | None = None
-    end: float | None = None
-    channel: int | None = None
 
 
 @cache
@@ -59,9 +42,9 @@ def label(compound: float) -> str:
     return "neutral" if abs(compound) < NEUTRAL else "positive" if compound > 0 else "negative"
 
 
-def sentences(words: Iterable[Said]) -> list[list[Said]]:
+def sentences(words: Iterable[TimedWord]) -> list[list[TimedWord]]:
     """Cut what one speaker said: after the end of a sentence where it is written, at pauses, and where it gets long."""
-    given: list[list[Said]] = []
+    given: list[list[TimedWord]] = []
     for word in words:
         last = given[-1][-1] if given else None
         if last is None or last.text.endswith(ENDS) or _gap(last, word) >= CAPTION_GAP:
@@ -70,11 +53,11 @@ def sentences(words: Iterable[Said]) -> list[list[Said]]:
     return [part for sentence in given for part in _shortened(sentence)]
 
 
-def _gap(before: Said, after: Said) -> float:
+def _gap(before: TimedWord, after: TimedWord) -> float:
     return 0.0 if before.end is None or after.start is None else after.start - before.end
 
 
-def _shortened(words: list[Said]) -> list[list[Said]]:
+def _shortened(words: list[TimedWord]) -> list[list[TimedWord]]:
     """Halves of what is too long, and halves of these, cut at the longest pause near the middle."""
     first, last = words[0], words[-1]
     seconds = 0.0 if first.start is None or last.end is None else last.end - first.start
@@ -86,7 +69,7 @@ def _shortened(words: list[Said]) -> list[list[Said]]:
     return _shortened(words[:cut]) + _shortened(words[cut:])
 
 
-def _scored(words: Sequence[Said]) -> dict[str, Any]:
+def _scored(words: Sequence[TimedWord]) -> dict[str, Any]:
     """A sentence with its scores, and the words of the lexicon that it owes them to."""
     vader = analyser()
     text = " ".join(word.text for word in words)
@@ -124,12 +107,14 @@ def _mean(parts: Sequence[dict[str, Any]], name: str) -> float:
     return round(sum(part[name] * part["words"] for part in parts) / total, 4) if total else 0.0
 
 
-def words_of(text: str, start: float | None = None, end: float | None = None, channel: int | None = None) -> list[Said]:
+def words_of(
+    text: str, start: float | None = None, end: float | None = None, channel: int | None = None
+) -> list[TimedWord]:
     """The words between the spaces of a text, all at the same time."""
-    return [Said(word, start, end, channel) for word in text.split()]
+    return [TimedWord(word, start, end, channel) for word in text.split()]
 
 
-def analyse(words: Iterable[Said], seconds: float | None = None) -> dict[str, Any]:
+def analyse(words: Iterable[TimedWord], seconds: float | None = None) -> dict[str, Any]:
     """Sentiment of what was said.
 
     Args:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from heyjetson.server.sentiment.analysis import Said
+from heyjetson.server.sentiment.timed_word import TimedWord
 
 STEP = 0.05  # seconds in which somebody speaks or not
 POINTS = 300  # of the line of words a minute at most
 
 
-def timing(words: Sequence[Said], sentences: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
+def timing(words: Sequence[TimedWord], sentences: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
     """When what was said was said.
 
     Args:

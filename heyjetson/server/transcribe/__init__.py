@@ -1,1 +1,1 @@
-"""transcribe"""
+"""Whole recordings: transcribed piece by piece, and kept where their speaker agrees."""

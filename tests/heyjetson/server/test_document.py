@@ -29,7 +29,7 @@ def document(speech_folder, trigger_folder, tmp_path_factory):
     """The document of an application that is asked without a network."""
     app = create_app(Settings(speech_folder, trigger_folder, state=tmp_path_factory.mktemp("state")))
     yield schemathesis.openapi.from_asgi("/openapi.json", app)
-    app.state.platform.close()
+    app.state.app_state.close()
 
 
 def test_answers_are_as_documented(document):

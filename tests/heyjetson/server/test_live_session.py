@@ -8,11 +8,11 @@ import threading
 
 import numpy as np
 import pytest
-from heyjetson.decoding.hypothesis import Result, Word
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from heyjetson import Bundle, EndpointRules, Engine, OptionError, StreamError
+from heyjetson.decoding.hypothesis import Result, Word
 from heyjetson.server.app import create_app
 from heyjetson.server.live.inbox import WAITING_BYTES, Ending, Inbox
 from heyjetson.server.live.options import ListenOptions, changed_rules, hot_words_of

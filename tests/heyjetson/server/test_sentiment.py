@@ -12,17 +12,18 @@ import soundfile
 from heyjetson import Bundle, Engine
 from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.sentiment import analysis
-from heyjetson.server.sentiment.analysis import SCORES, Said, analyse, sentences, words_of
+from heyjetson.server.sentiment.analysis import SCORES, analyse, sentences, words_of
 from heyjetson.server.sentiment.conversation import alike, heard
+from heyjetson.server.sentiment.timed_word import TimedWord
 from tests.heyjetson import trigger_fake
 
 RATE = trigger_fake.RATE
 
 
-def said(text: str, start: float = 0.0, channel: int | None = None, pace: float = 0.3) -> list[Said]:
+def said(text: str, start: float = 0.0, channel: int | None = None, pace: float = 0.3) -> list[TimedWord]:
     """A sentence, a word every `pace` seconds."""
     words = text.split()
-    return [Said(word, start + n * pace, start + (n + 0.9) * pace, channel) for n, word in enumerate(words)]
+    return [TimedWord(word, start + n * pace, start + (n + 0.9) * pace, channel) for n, word in enumerate(words)]
 
 
 TALK = [
@@ -39,16 +40,16 @@ def test_sentences_are_cut_at_pauses():
 
 
 def test_written_ends_cut_a_text():
-    cut = sentences(Said(word) for word in "So good! Is it? yes. and no".split())
+    cut = sentences(TimedWord(word) for word in "So good! Is it? yes. and no".split())
     assert [" ".join(word.text for word in part) for part in cut] == ["So good!", "Is it?", "yes.", "and no"]
 
 
 def test_long_sentences_are_cut_at_their_longest_pause():
     words = said(" ".join(["word"] * 40))
-    later = [Said(word.text, word.start + 0.4, word.end + 0.4) for word in words[18:]]
+    later = [TimedWord(word.text, word.start + 0.4, word.end + 0.4) for word in words[18:]]
     cut = sentences([*words[:18], *later])
     assert [len(part) for part in cut] == [18, 22]
-    assert all(len(part) <= 25 for part in sentences(Said("word") for _ in range(1000)))
+    assert all(len(part) <= 25 for part in sentences(TimedWord("word") for _ in range(1000)))
 
 
 @pytest.mark.parametrize(
@@ -85,19 +86,19 @@ def test_what_vader_is_given_is_bounded(monkeypatch, text):
     ],
 )
 def test_a_sentence_has_a_label(text, label):
-    found = analyse(Said(word) for word in text.split())
+    found = analyse(TimedWord(word) for word in text.split())
     assert found["overall"]["label"] == label
     assert found["overall"]["sentences"][label] == 1
     assert found["timing"] is None
 
 
 def test_the_words_that_weigh_are_named():
-    found = analyse(Said(word) for word in "Good, but terrible weather.".split())
+    found = analyse(TimedWord(word) for word in "Good, but terrible weather.".split())
     assert [one["word"] for one in found["sentences"][0]["weighty"]] == ["good", "terrible"]
 
 
 def test_a_long_text_is_the_mean_of_its_sentences():
-    found = analyse(Said(word) for word in ("It was good. " * 100 + "It was bad. " * 100).split())
+    found = analyse(TimedWord(word) for word in ("It was good. " * 100 + "It was bad. " * 100).split())
     assert abs(found["overall"]["compound"]) < 0.1
     assert found["overall"]["sentences"] == {"positive": 100, "neutral": 0, "negative": 100}
     trend = [point["compound"] for point in found["trend"]]
@@ -170,8 +171,9 @@ def test_each_channel_is_heard_by_itself(speech_folder, two_speakers):
 def test_requests_is_not_needed():
     """vaderSentiment names it, but only its own demonstration uses it."""
     code = (
-        "import sys; sys.modules['requests'] = None; from heyjetson.server.sentiment.analysis import Said, analyse;"
-        "print(analyse([Said('good')])['overall']['label'])"
+        "import sys; sys.modules['requests'] = None; from heyjetson.server.sentiment.analysis import analyse;"
+        "from heyjetson.server.sentiment.timed_word import TimedWord;"
+        "print(analyse([TimedWord('good')])['overall']['label'])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "positive\n"

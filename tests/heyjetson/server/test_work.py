@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import weakref
 
 import pytest
@@ -108,8 +109,8 @@ def test_a_queue_that_does_not_move_is_trouble(stubborn, monkeypatch):
     assert workers.trouble() is None
     workers.submit(max, 1, 2)
     assert workers.trouble() is None
-    now = workers.time.monotonic()
-    monkeypatch.setattr(workers.time, "monotonic", lambda: now + 61)
+    now = time.monotonic()
+    monkeypatch.setattr("heyjetson.server.workers.time.monotonic", lambda: now + 61)
     assert "none has begun for 61 s" in (workers.trouble() or "")
 
 

@@ -1,0 +1,49 @@
+"""`resume=`: a run goes on with the overrides and the configuration it was started with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from experiments.errors import ConfigError
+
+
+def _find_run(resume: str, runs: Path) -> Path:
+    if resume != "last":
+        folder = Path(resume)
+    else:
+        found = sorted(runs.glob("*/*/checkpoints"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise ConfigError(f"There is no run with a checkpoint below {runs}/ to resume.")
+        folder = found[-1].parent
+    if not (folder / ".hydra" / "overrides.yaml").is_file():
+        raise ConfigError(f"{folder} is not a run folder: it has no .hydra/overrides.yaml. Give runs/NAME/TIME.")
+    return folder
+
+
+def expand_resume(arguments: list[str]) -> list[str]:
+    """Put the overrides a run was started with before those given to continue it.
+
+    Args:
+        arguments: of the command line.
+
+    Raises:
+        ConfigError: the run to continue does not exist.
+    """
+    given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    resume = given.get("resume", "null")
+    if resume in ("null", "", "~"):
+        return arguments
+    folder = _find_run(resume, Path(given.get("runs", "runs")))
+    saved = list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
+    earlier = [override for override in saved if not str(override).startswith(("resume=", "launcher="))]
+    rest = [argument for argument in arguments if not argument.startswith("resume=")]
+    return [*earlier, *rest, f"resume={folder}"]
+
+
+def config_of_run(arguments: list[str], name: str) -> str:
+    """The file that a run to be continued was started with, by the run itself; else `name`."""
+    resume = next((argument[len("resume=") :] for argument in arguments if argument.startswith("resume=")), "null")
+    path = Path(resume, ".hydra", "hydra.yaml")
+    return str(OmegaConf.load(path).hydra.job.config_name) if path.is_file() else name
