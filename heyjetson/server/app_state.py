@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +16,8 @@ from heyjetson.server.engines import open_engines
 from heyjetson.server.live.connection import Connections
 from heyjetson.server.models import Models
 from heyjetson.server.performance.jobs import Jobs
+from heyjetson.server.sentiment.processes import Analysts
 from heyjetson.server.settings import Settings
-from heyjetson.server.texts import Analysts
 from heyjetson.server.transcribe.recording_store import Keeper
 from heyjetson.server.workers import Workers
 from heyjetson.wakeword.trigger import Trigger

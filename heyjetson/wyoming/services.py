@@ -160,8 +160,9 @@ class Transcribing:
     def __init__(self, services: Services, decoder: Decoder, rate: int, steady: bool):
         from heyjetson.stream import Stream
 
-        assert services.engine
-        self._stream = Stream(services.engine, decoder, rate)
+        engine = services.engine
+        assert engine
+        self._stream = Stream(engine.bundle, engine.session, decoder, rate)
         self._services = services
         self._deltas = TextDeltas(steady)
 

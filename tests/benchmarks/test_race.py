@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from benchmarks.race import LADDER, budget_overrides, chosen_entries, finished
 from benchmarks.race_results import MARKS, Training, family, figure, result, table, verdict, write
-from tests.heyjetson.tensorrt_fake import make_bundle
 from experiments.errors import ConfigError
+from tests.heyjetson.tensorrt_fake import make_bundle
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import itertools
 import lightning.pytorch as pl
 import pytest
 import torch
-from experiments.errors import ConfigError
 from lightning.pytorch.callbacks import Timer
 
+from experiments.errors import ConfigError
 from experiments.training import fit, progress_bar
 from experiments.training.progress_bar import LatestBest, ProcessorTimer
 

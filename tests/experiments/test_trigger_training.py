@@ -9,7 +9,6 @@ import torch
 
 from experiments.cli.overrides import chosen_config
 from experiments.errors import ConfigError
-
 from tests.conftest import ROOT, TINY
 
 

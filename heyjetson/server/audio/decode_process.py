@@ -18,7 +18,7 @@ import soxr
 
 from heyjetson.audio import open_sound
 from heyjetson.errors import AudioError, EmptyError, UnknownFormatError
-from heyjetson.server.children import RefusedError, limit, send
+from heyjetson.server.child_process import RefusedError, limit, send
 
 BLOCK = 2**16  # values that are decoded at once, over all channels
 CHANNELS = 64

@@ -10,13 +10,14 @@ import signal
 import threading
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from heyjetson.audio import choose
-from heyjetson.server.children import BY_OTHERS, Child, end, ended, receive, spawn
+from heyjetson.server.child_process import BY_OTHERS, Child, end, ended, receive, spawn
 from heyjetson.server.errors import BusyError, RequestError
 from heyjetson.server.settings import Settings
 from heyjetson.server.workers import Workers

@@ -37,9 +37,9 @@ MEANINGS = {
     503: "Busy: try again after Retry-After.",
 }
 # Named once as a model and else by what FastAPI calls it: it builds a validator for each model of each route.
-_SHOWN = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
+_SHOWN: dict[str, Any] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": meaning} | ({"model": Problem} if status == 422 else {"content": _SHOWN})
+    status: {"description": meaning, **({"model": Problem} if status == 422 else {"content": _SHOWN})}
     for status, meaning in MEANINGS.items()
 }
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from heyjetson.errors import OptionError
 from heyjetson.server import prometheus
+from heyjetson.server.disk_quota import Quota
 from heyjetson.server.errors import RequestError
-from heyjetson.server.quota import Quota
 
 LOG = logging.getLogger(__name__)
 VERSION = 1

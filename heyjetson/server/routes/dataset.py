@@ -64,7 +64,7 @@ def chosen(here: AppState, name: str) -> Dataset:
     raise RequestError(404, f"There is no data set {name[:60]!r}. This server has {known}.", "not_found")
 
 
-async def _named(here: Annotated[Platform, Depends(platform)], name: str) -> Dataset:
+async def _named(here: Annotated[AppState, Depends(app_state)], name: str) -> Dataset:
     """The data set that a path names."""
     return chosen(here, name)
 
@@ -83,7 +83,7 @@ async def list_datasets(here: Annotated[AppState, Depends(app_state)]) -> list[D
 
 @router.get("/{name}")
 async def list_utterances(
-    here: Annotated[Platform, Depends(platform)],
+    here: Annotated[AppState, Depends(app_state)],
     dataset: Chosen,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,

@@ -15,8 +15,8 @@ from heyjetson.server import prometheus
 from heyjetson.server.app_state import app_state_of
 from heyjetson.server.errors import RequestError, problem
 from heyjetson.server.http.access import client_of
-from heyjetson.server.listening import Listening
 from heyjetson.server.live.connection import Connection, Talk
+from heyjetson.server.live.listen_messages import Listening
 
 PROTOCOL = "heyjetson"
 RETRY = 5  # seconds after which a refused client may come again

@@ -1,10 +1,10 @@
-"""`WS /v1/realtime`: transcription sessions as OpenAI's realtime clients open them; see `heyjetson.server.realtime`."""
+"""`WS /v1/realtime`: transcription sessions as OpenAI's realtime clients open them; see `live.realtime_messages`."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, WebSocket
 
-from heyjetson.server.realtime import Realtime
+from heyjetson.server.live.realtime_messages import Realtime
 from heyjetson.server.routes.listen import serve_stream
 
 PROTOCOL = "realtime"

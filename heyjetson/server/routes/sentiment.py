@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from starlette.requests import ClientDisconnect
 
-from heyjetson.server.analyst import schema
 from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.errors import LeftError, MisfitError
+from heyjetson.server.sentiment.analyse_process import schema
 from heyjetson.server.sentiment.conversation import heard
+from heyjetson.server.sentiment.processes import Errand
 from heyjetson.server.settings import SOUND_SHARE
-from heyjetson.server.texts import Errand
 from heyjetson.server.workers import unless_gone
 
 router = APIRouter(prefix="/v1/sentiment", tags=["sentiment"])

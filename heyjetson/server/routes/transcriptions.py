@@ -14,12 +14,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from heyjetson import formats, languages
 from heyjetson.decoding.hypothesis import Result
 from heyjetson.server.app_state import AppState, app_state
-from heyjetson.server.asked import Asked, asked
 from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.errors import GoneError, RequestError, told
 from heyjetson.server.settings import SOUND_SHARE
+from heyjetson.server.transcribe.form import Asked, asked
 from heyjetson.server.transcribe.transcription_job import Deltas, Growing, joined
-from heyjetson.server.verbose import log_probs, verbose
+from heyjetson.server.transcribe.verbose_json import log_probs, verbose
 from heyjetson.server.workers import unless_gone
 
 CONTENTS: dict[str, Any] = {

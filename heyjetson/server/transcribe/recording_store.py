@@ -17,8 +17,8 @@ import soundfile
 from heyjetson.errors import OptionError, no_room
 from heyjetson.server import prometheus
 from heyjetson.server.audio.uploads import Clip
+from heyjetson.server.disk_quota import Quota
 from heyjetson.server.errors import FullError
-from heyjetson.server.quota import Quota
 
 CURE = "The operator makes room in the folder of --keep and starts the server again, or {}."
 LOG = logging.getLogger("heyjetson.server")

@@ -5,7 +5,6 @@ import math
 import httpx
 import openai
 import pytest
-from heyjetson.decoding.hypothesis import Result, Word
 from openai.types.audio import (
     Transcription,
     TranscriptionTextDeltaEvent,
@@ -14,11 +13,12 @@ from openai.types.audio import (
 )
 
 from heyjetson.decoding.hotwords import spelled
+from heyjetson.decoding.hypothesis import Result, Word
 from heyjetson.errors import OptionError
 from heyjetson.languages import checked, require
-from heyjetson.server.asked import FIELDS, NESTED
 from heyjetson.server.live.options import keywords_of
-from heyjetson.server.verbose import log_probs, verbose
+from heyjetson.server.transcribe.form import FIELDS, NESTED
+from heyjetson.server.transcribe.verbose_json import log_probs, verbose
 
 
 @pytest.fixture(scope="module")

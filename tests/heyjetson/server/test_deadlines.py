@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from heyjetson.engine import Engine
+from heyjetson.server.sentiment.processes import Analysts
 from heyjetson.server.settings import Settings
-from heyjetson.server.texts import Analysts
 from tests.heyjetson.server.running import PATIENCE, served
 
 

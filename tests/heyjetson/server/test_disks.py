@@ -15,7 +15,7 @@ import pytest
 
 from heyjetson.cli import main
 from heyjetson.errors import OptionError
-from heyjetson.server import logs, quota
+from heyjetson.server import disk_quota, logs
 from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.errors import FullError
 from heyjetson.server.performance.results import Outcome, Results
@@ -45,7 +45,7 @@ def test_what_is_kept_has_a_bound(tmp_path, caplog):
 
 
 def test_room_is_left_on_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(quota, "room_of", lambda _: 50_000)
+    monkeypatch.setattr(disk_quota, "room_of", lambda _: 50_000)
     assert "The disk of the recordings is nearly full" in Keeper(tmp_path / "a", 10**9, 20_000).try_to_keep(
         SECOND, "one"
     )
@@ -86,7 +86,7 @@ def test_a_run_ends_with_a_sentence_where_the_disk_is_nearly_full(speech_folder,
     manifest = write_tones(tmp_path / "tones")
     settings = Settings(speech_folder, data=(manifest,), state=tmp_path / "state", free_bytes=1000)
     rooms = iter([2000, 2000])  # to begin it, and for its first utterance
-    monkeypatch.setattr(quota, "room_of", lambda _: next(rooms, 10))
+    monkeypatch.setattr(disk_quota, "room_of", lambda _: next(rooms, 10))
     with served(settings) as address:
         run = awaited(address, begin(address))
         assert run["state"] == "failed"

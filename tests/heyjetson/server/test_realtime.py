@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from heyjetson import Bundle, Engine
 from heyjetson.deltas import TextDeltas
 from heyjetson.errors import OptionError
-from heyjetson.server.realtime_session import Choices
+from heyjetson.server.live.realtime_session import Choices
 from heyjetson.server.settings import Settings
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.running import served

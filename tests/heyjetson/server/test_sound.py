@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heyjetson.server import children
+from heyjetson.server import child_process
 from heyjetson.server.audio import uploads
 from heyjetson.server.audio.uploads import Clip, Decoders
 from heyjetson.server.errors import BusyError, RequestError
@@ -211,7 +211,7 @@ def test_keys_are_not_given_to_the_processes(decoders, monkeypatch):
     try:
         assert b"secret" not in Path(f"/proc/{child.pid}/environ").read_bytes()
     finally:
-        children.end(child)
+        child_process.end(child)
 
 
 def test_a_burst_is_refused_once_what_was_before_it_has_grown(tmp_path):

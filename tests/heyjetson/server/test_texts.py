@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from heyjetson.server import analyst, texts
 from heyjetson.server.errors import BusyError, DeadlineError, GoneError, RequestError
+from heyjetson.server.sentiment import analyse_process, processes
+from heyjetson.server.sentiment.processes import Analysts, Errand
 from heyjetson.server.settings import Settings
-from heyjetson.server.texts import Analysts, Errand
 
 TEXT = json.dumps({"text": "So good!"}).encode()
 HEARD = {
@@ -61,7 +61,7 @@ def test_a_process_steps_back_and_is_given_no_keys(tmp_path, monkeypatch):
     asked(made)
     child = idle(made)
     assert b"secret" not in Path(f"/proc/{child.pid}/environ").read_bytes()
-    assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(os.nice(0) + analyst.NICENESS, 19)
+    assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(os.nice(0) + analyse_process.NICENESS, 19)
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as another:
         made._give_back(another)  # one is kept
         assert another.poll() is not None
@@ -136,7 +136,7 @@ def test_a_process_that_ends_twice_is_told(tmp_path, ends):
 
 def test_memory_is_limited():
     """Of the process, before anything is read."""
-    code = "import sys, resource; from heyjetson.server.children import limit; limit(2**30); x = bytes(2**30)"
+    code = "import sys, resource; from heyjetson.server.child_process import limit; limit(2**30); x = bytes(2**30)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stderr.endswith("MemoryError\n")
 
@@ -150,14 +150,14 @@ def test_one_too_many_waits_before_it_is_refused(analysts, monkeypatch):
         if len(waited) == 2:
             monkeypatch.setattr(analysts.workers, "limit", 1)
 
-    monkeypatch.setattr(texts.asyncio, "sleep", sleep)
+    monkeypatch.setattr(processes.asyncio, "sleep", sleep)
     with pytest.raises(BusyError):
         asked(analysts)
-    assert waited == [texts.PATIENCE]
+    assert waited == [processes.PATIENCE]
     assert asked(analysts)["overall"]["label"] == "positive"  # room came while it waited
 
 
 def test_a_request_is_documented_in_one_piece():
-    schema = analyst.schema()
+    schema = analyse_process.schema()
     assert "$defs" not in json.dumps(schema) and "$ref" not in json.dumps(schema)
     assert schema["properties"]["words"]["anyOf"][0]["items"]["required"] == ["word", "start", "end"]

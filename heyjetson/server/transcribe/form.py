@@ -10,7 +10,7 @@ from fastapi import Depends, Form, Request
 from pydantic import BeforeValidator
 
 from heyjetson import languages
-from heyjetson.server.app_state import Platform, platform
+from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.errors import RequestError
 from heyjetson.server.live.options import PHRASE_CHARACTERS, PHRASES, hot_words_of, keywords_of
 
@@ -69,7 +69,7 @@ class Asked:
 
 async def asked(
     request: Request,
-    here: Annotated[Platform, Depends(platform)],
+    here: Annotated[AppState, Depends(app_state)],
     model: Annotated[
         str, Form(max_length=200, description="as in /v1/models, `default`, or any of OpenAI's")
     ] = "default",

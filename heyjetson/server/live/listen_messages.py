@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from heyjetson.server.live.options import ListenOptions, command_of
 from heyjetson.server.live.session import Event, LiveSession
-
-if TYPE_CHECKING:
-    from heyjetson.server.app_state import Platform
+from heyjetson.server.models import Models
 
 
 class Listening:
@@ -25,7 +22,7 @@ class Listening:
         RequestError: the model is not here.
     """
 
-    def __init__(self, here: Platform, query: Mapping[str, str]):
+    def __init__(self, here: Models, query: Mapping[str, str]):
         options = ListenOptions.of_query(query)
         here.require_model(query.get("model", here.model_name))
         self.here, self.rate = here, options.rate

@@ -14,8 +14,9 @@ from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, Field, ValidationError
 
-from heyjetson.server.children import RefusedError, limit, send
-from heyjetson.server.sentiment.analysis import Said, analyse, analyser, words_of
+from heyjetson.server.child_process import RefusedError, limit, send
+from heyjetson.server.sentiment.analysis import analyse, analyser, words_of
+from heyjetson.server.sentiment.timed_word import TimedWord
 
 WORDS = 50_000
 NICENESS = 10  # live streams come first
@@ -46,7 +47,7 @@ def schema() -> dict[str, Any]:
     return whole
 
 
-def requested(body: bytes) -> list[Said]:
+def requested(body: bytes) -> list[TimedWord]:
     """The words of a request.
 
     Raises:
@@ -85,7 +86,7 @@ def answer(task: dict[str, Any], body: bytes) -> bytes:
         found = analyse(requested(body))
     else:
         heard = json.loads(body)
-        words = [Said(word["word"], word["start"], word["end"], word["channel"]) for word in heard["words"]]
+        words = [TimedWord(word["word"], word["start"], word["end"], word["channel"]) for word in heard["words"]]
         found = heard | analyse(words, task["seconds"])
     return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from heyjetson import languages
 from heyjetson.decoding.hypothesis import Word
@@ -22,12 +22,10 @@ from heyjetson.deltas import TextDeltas
 from heyjetson.errors import AudioError, OptionError
 from heyjetson.server.errors import RequestError
 from heyjetson.server.live.options import ListenOptions, keywords_of
+from heyjetson.server.live.realtime_session import Choices
 from heyjetson.server.live.session import Event, LiveSession
-from heyjetson.server.realtime_session import Choices
-from heyjetson.server.verbose import log_probs
-
-if TYPE_CHECKING:
-    from heyjetson.server.app_state import Platform
+from heyjetson.server.models import Models
+from heyjetson.server.transcribe.verbose_json import log_probs
 
 APPEND = "input_audio_buffer.append"
 KINDS = ("session.update", APPEND, "input_audio_buffer.commit", "input_audio_buffer.clear")
@@ -63,7 +61,7 @@ class Realtime:
         RequestError: the model is not here.
     """
 
-    def __init__(self, here: Platform, query: Mapping[str, str]):
+    def __init__(self, here: Models, query: Mapping[str, str]):
         here.require_model(query.get("model", here.model_name))
         self.here = here
         self.id = _id("sess")

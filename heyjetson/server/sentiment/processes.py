@@ -8,10 +8,11 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from heyjetson.server.children import Child, end, ended, receive, spawn
+from heyjetson.server.child_process import Child, end, ended, receive, spawn
 from heyjetson.server.errors import BusyError, GoneError, MisfitError, RequestError
 from heyjetson.server.settings import Settings
 from heyjetson.server.workers import Workers
@@ -23,6 +24,9 @@ PATIENCE = (
 )
 TRIES = 2  # where a process ends by itself
 BROKEN = "The process that analyses texts was killed twice, most likely because the machine is short of memory. "
+
+
+SCRIPT = Path(__file__).with_name("analyse_process.py")
 
 
 class Errand(threading.Event):
@@ -145,7 +149,7 @@ class Analysts:
             end(child)
 
     def _spawn(self) -> Child:
-        return spawn("analyst.py", MEMORY)
+        return spawn(SCRIPT, MEMORY)
 
     def _give_back(self, child: Child) -> None:
         if self._closed or not self._idle.empty():

@@ -62,18 +62,17 @@ def _read(source: IO[bytes], size: int) -> bytes:
     return data
 
 
-def spawn(name: str, memory: int) -> Child:
+def spawn(script: Path, memory: int) -> Child:
     """Start a process; returns before it is ready.
 
     Args:
-        name: of its script in this folder, which is given the memory.
+        script: is given the memory.
         memory: bytes of address space that it may have.
 
     Raises:
         OSError: it cannot be started.
     """
-    script = Path(__file__).with_name(name)
-    # The folder of a script comes first in its path, where `platform` would be ours and not Python's.
+    # As a module it would import its package first; the folder of a script would come first in its path.
     code = f"import runpy, sys; sys.path[:] = {sys.path!r}; runpy.run_path({str(script)!r}, run_name='__main__')"
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     return subprocess.Popen(
