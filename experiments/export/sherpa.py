@@ -200,7 +200,7 @@ def require_loadable(folder: Path, features: int) -> None:
                     dims = [int(record[f"cache_last_{name}_dim{place}"]) for place in (1, 2, 3)]
                     feed[f"cache_last_{name}"] = np.zeros((batch, *dims), np.float32)
                 feed["cache_last_channel_len"] = np.zeros(batch, np.int64)
-            log_probs, *caches = map(np.asarray, session.run(None, feed))
+            log_probs, *caches = [np.asarray(output) for output in session.run(None, feed)]
             rows = frames // int(record["subsampling_factor"])
             if log_probs.shape[0] != batch or log_probs.shape[1] < rows or log_probs.shape[2] != size:
                 raise ConfigError(f"The graph gives {log_probs.shape} for {frames} frames; sherpa-onnx reads {rows}.")
