@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ from custom_modules.fine_tuning import Freezing
 from custom_modules.left_out import LEFT_OUT
 from custom_modules.model import SpeechModel
 from custom_modules.sampler import fingerprint
+from custom_modules.stream import end_workers
 from experiments.cli.log_levels import hush
 from experiments.data.loading import (
     batch_durations,
@@ -253,7 +255,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     if checkpoint:
         print(f"Continuing from {checkpoint.name}.")
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
-    resumption.follow(loaders.get("train_dataloaders", model._train_dl))
+    loader = loaders.get("train_dataloaders", model._train_dl)
+    resumption.follow(loader)
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
     if is_main():
@@ -271,6 +274,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         if isinstance(error, UnreadableError) and not is_main():  # the first process says it
             sys.exit(0)
         close(1)
+        # Its frames hold a loader that failed, see `end_workers`.
+        traceback.clear_frames(error.__traceback__)
         raise ending(error, trainer, shown(folder)) from error
     except RuntimeError as error:
         if distributed.lost(error):
@@ -279,6 +284,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
                 f"why. Continue with: python train.py resume={shown(folder)}"
             ) from error
         raise
+    finally:
+        end_workers(loader)
     distributed.part()
 
 

@@ -2,6 +2,7 @@
 end the run with a checkpoint and a sentence."""
 
 import json
+import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def test_the_validation_is_never_of_fewer(train, workers):
     assert f"resume={train.folder}" in str(ended.value) and "Traceback" not in str(ended.value)
     assert step_of(newest_checkpoint(train.folder)) == 6  # of the epoch before it
     assert not (train.folder / "history.jsonl").exists()
+    assert multiprocessing.active_children() == []  # those that are left would be waited for, five seconds each
 
 
 def test_nor_is_a_test(train):
