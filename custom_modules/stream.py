@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from typing import Any
 
@@ -66,7 +66,12 @@ class EpochLoader:
         known = isinstance(getattr(self.loader, "sampler", None), Onward)
         self._stream = self._endless(*(position if position and known else (0, 0)))
 
-    def _endless(self, passes: int, skip: int) -> Iterator[Any]:
+    def close(self) -> None:
+        """End the pass and the workers that read for it; one that is begun later goes on where it was."""
+        self._stream.close()
+        self._stream = self._endless(self._pass, self._taken)
+
+    def _endless(self, passes: int, skip: int) -> Generator[Any, None, None]:
         while True:
             sampler = getattr(self.loader, "sampler", None)
             if sampler is not None and hasattr(sampler, "set_epoch"):
@@ -129,11 +134,14 @@ def guard_workers(loader: Any) -> Any:
 
 
 def end_workers(loader: Any) -> None:
-    """End the workers that a DataLoader keeps for its next pass.
+    """End the workers that an `EpochLoader` or a DataLoader keeps for its next pass.
 
     Where it is let go of in a cycle of references its queues are closed before it could tell them, and it waits five
     seconds for each.
     """
+    if isinstance(loader, EpochLoader):
+        loader.close()
+        return
     iterator = getattr(loader, "_iterator", None)
     if iterator is not None:
         loader._iterator = None

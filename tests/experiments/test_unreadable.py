@@ -106,13 +106,15 @@ def test_a_disk_that_is_gone_ends_at_the_first_batch(train):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_validation_is_never_of_fewer(train, workers):
     path = recordings(train.data.validation)[1]
+    before = set(multiprocessing.active_children())
     with pytest.raises(UnreadableError) as ended:
         train([path], "trainer.limit_val_batches=1.0", f"data.num_workers={workers}")
     assert f"The validation cannot be heard: {path} is cut short: " in str(ended.value)
     assert f"resume={train.folder}" in str(ended.value) and "Traceback" not in str(ended.value)
     assert step_of(newest_checkpoint(train.folder)) == 6  # of the epoch before it
     assert not (train.folder / "history.jsonl").exists()
-    assert multiprocessing.active_children() == []  # those that are left would be waited for, five seconds each
+    # Those that are left would be waited for, five seconds each.
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_nor_is_a_test(train):
