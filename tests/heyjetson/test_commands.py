@@ -18,7 +18,7 @@ from heyjetson.decoding.beam import BeamOptions
 from heyjetson.formats import captions, clock, subtitles
 from tests.conftest import ROOT
 
-COMMANDS = ("transcribe", "listen", "detect", "record", "serve", "info", "bench", "doctor", "build-engine")
+COMMANDS = ("transcribe", "listen", "detect", "record", "serve", "wyoming", "info", "bench", "doctor", "build-engine")
 
 
 @pytest.fixture
