@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from wyoming.asr import Transcribe
@@ -23,8 +24,8 @@ from wyoming.wake import Detect
 from heyjetson.cli import main
 from heyjetson.errors import OptionError
 from heyjetson.wyoming import wire
-from heyjetson.wyoming.server import Address
-from heyjetson.wyoming.services import Services
+from heyjetson.wyoming.server import Address, Server
+from heyjetson.wyoming.services import Services, Transcribing
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.wyoming.conftest import running
 from tests.heyjetson.wyoming.test_service import pcm, read, run, spoken, text_of, transcribed
@@ -275,3 +276,26 @@ def test_the_extra_is_enough():
     absent = ["fastapi", "starlette", "uvicorn", "prometheus_client", "pydantic", "zeroconf"]
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import heyjetson.wyoming.server"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_end_of_the_server_gives_the_last_words(make_services, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    finish, close = Transcribing.finish, Server._close
+
+    def held(self):
+        begun.set()
+        assert go_on.wait(60)
+        return finish(self)
+
+    async def closing(self, *arguments):
+        go_on.set()
+        await close(self, *arguments)
+
+    monkeypatch.setattr(Transcribing, "finish", held)
+    monkeypatch.setattr(Server, "_close", closing)
+    with ThreadPoolExecutor(1) as threads:
+        with running(make_services()) as uri:
+            said = threads.submit(run, transcribed(uri, pcm(trigger_fake.say("ab"))))
+            assert begun.wait(60)
+        assert text_of(said.result(60)) == "ab"
+    monkeypatch.undo()
