@@ -80,9 +80,9 @@ class ExportOptions:
             raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, found {self.precision!r}.")
         if self.target == "onnx-asr":
             raise ConfigError(
-                "onnx-asr takes the mean and deviation of each utterance out of its features, and models of this project "
-                "are trained on those of the training set, which can stream: it would write other text. Choose "
-                "target=sherpa, which leaves the features as they are."
+                "onnx-asr normalises its features by each utterance's own mean and deviation. Models of this project "
+                "are trained with those of the training set, which can stream, and would write other text there. "
+                "Choose target=sherpa, which leaves features as they are."
             )
         if self.target not in TARGETS:
             raise ConfigError(f"target must be one of {', '.join(TARGETS)}, found {self.target!r}.")

@@ -70,9 +70,7 @@ def require_sherpa(model: Model) -> None:
             raise ConfigError(f"sherpa-onnx has {key}={needed:g}, this model frontend.{key}={found:g}. {cure}")
     for label in model.labels:
         if label != " " and (not label.strip() or any(map(str.isspace, label)) or SPACE in label or label == BLANK):
-            raise ConfigError(
-                f"The label {label!r} cannot be written into sherpa-onnx's {TOKENS}, which parts by spaces."
-            )
+            raise ConfigError(f"The label {label!r} cannot be written into {TOKENS}, which parts by spaces.")
 
 
 def write_sherpa(model: SpeechModel, folder: Path, options: ExportOptions) -> float:

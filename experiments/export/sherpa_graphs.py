@@ -2,10 +2,9 @@
 
 sherpa-onnx centres frame i at sample 160 i + 80; ours begins with sample 160 t and is 400 long. So 40 zeros before the
 sound put its frame t + 1 where our frame t lies, and frame 0 is dropped. Its logarithm takes the larger of a number and
-2 ** -23 where ours adds 2 ** -24: above that they are made equal, below it sherpa has lost what was there. What is left
-are its periodic window and a pre-emphasis within each frame.
-Source: sherpa-onnx 2.0.1, offline-nemo-enc-dec-ctc-model.cc, online-nemo-ctc-model.cc, features.cc, and what it was seen
-to give.
+2 ** -23 where ours adds 2 ** -24: above that they are made equal, below it sherpa has lost what was
+there. What is left are its periodic window and a pre-emphasis within each frame.
+Source: sherpa-onnx 2.0.1, offline-nemo-enc-dec-ctc-model.cc, online-nemo-ctc-model.cc, features.cc, and what it gives.
 """
 
 from __future__ import annotations
