@@ -32,7 +32,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     python3 -m venv --system-site-packages /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check uv==0.13.9 \
     && VIRTUAL_ENV=/opt/venv UV_LINK_MODE=copy /opt/venv/bin/uv pip install \
-    --constraints /tmp/constraints.txt "$(ls /dist/heyjetson-*.whl)[server,lm,wyoming]" \
+    --constraints /tmp/constraints.txt "$(ls /dist/heyjetson-*.whl)[cpu,server,lm,wyoming]" \
     && /opt/venv/bin/python -c "import tensorrt; print('TensorRT', tensorrt.__version__)"
 # The user's groups reach the GPU's devices.
 RUN useradd --create-home --uid 1000 --groups video heyjetson \

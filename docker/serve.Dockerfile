@@ -22,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     pip install --no-cache-dir --disable-pip-version-check uv==0.13.9 \
     && uv venv --python /usr/local/bin/python3.11 /opt/venv \
     && VIRTUAL_ENV=/opt/venv UV_LINK_MODE=copy uv pip install --compile-bytecode \
-    --constraints /tmp/constraints.txt "$(ls /dist/heyjetson-*.whl)[server,lm,wyoming]"
+    --constraints /tmp/constraints.txt "$(ls /dist/heyjetson-*.whl)[cpu,server,lm,wyoming]"
 
 FROM python:3.11-slim-bookworm AS serve
 ARG COMMIT=unknown

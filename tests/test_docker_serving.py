@@ -46,7 +46,7 @@ def test_an_image_serves_as_a_user_on_pinned_versions(name):
     image = instructions(DOCKER / f"{name}.Dockerfile")
     users = [rest for instruction, rest in image if instruction == "USER"]
     assert users == ["heyjetson"]
-    (install,) = [rest for instruction, rest in image if instruction == "RUN" and "[server,lm,wyoming]" in rest]
+    (install,) = [rest for instruction, rest in image if instruction == "RUN" and "[cpu,server,lm,wyoming]" in rest]
     assert "--constraint" in install and "/tmp/constraints.txt" in install
     entry = next(rest for instruction, rest in image if instruction == "ENTRYPOINT")
     command = next(rest for instruction, rest in image if instruction == "CMD" and rest.startswith('["/bundles'))

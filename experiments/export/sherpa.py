@@ -189,7 +189,7 @@ def require_loadable(folder: Path, features: int) -> None:
         raise ConfigError(f"{TOKENS} does not name each of {size} outputs once, with {BLANK} as the last.")
     for batch in (1, 3):
         for frames in (int(record["window_size"]),) if streams else (1, 2, 7, 40):
-            feed: dict[str, Any] = {
+            feed: dict[str, np.ndarray] = {
                 "audio_signal": np.full((batch, features, frames), FLOOR, np.float32),
                 "length": np.full(batch, frames, np.int64),
             }

@@ -57,7 +57,7 @@ cp "${recordings[@]}" "$stage"
 wheel=$inside/$(basename "$stage"/heyjetson-*.whl)
 
 [ -x "$root/opt/heyjetson/bin/python" ] || arm python3 -m venv /opt/heyjetson
-arm /opt/heyjetson/bin/pip install --quiet --disable-pip-version-check --only-binary :all: "$wheel"
+arm /opt/heyjetson/bin/pip install --quiet --disable-pip-version-check --only-binary :all: "$wheel[cpu]"
 arm /opt/heyjetson/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheel"
 arm /opt/heyjetson/bin/python -c 'import importlib.util as u; assert not u.find_spec("torch")'
 
