@@ -65,7 +65,6 @@ def load_onnxruntime() -> Any:
         reason = f"it has no {missing[0]}"
     except (ImportError, AttributeError, OSError, SystemError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    sys.modules.pop("onnxruntime", None)  # what is left of a failed import would be taken for the package
     raise ProviderError(_cure(reason))
 
 

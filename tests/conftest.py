@@ -83,6 +83,8 @@ SLOW = (
     "manifests/test_corpora.py",
     "manifests/test_trigger_sounds.py",
     "heyjetson/test_bundle.py",
+    "heyjetson/test_doctor.py",
+    "heyjetson/test_installs.py",
     "heyjetson/test_commands.py",
     "heyjetson/test_stream.py",
     "experiments/test_trigger_evaluation_benchmark.py",
