@@ -10,7 +10,6 @@ from hydra import compose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, distribution_to_json, json_to_distribution
-from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
 from experiments.cli.overrides import check_overrides, composing
 from experiments.errors import ConfigError
@@ -36,6 +35,13 @@ def written(folder: Path, **changes) -> Path:
     return path
 
 
+def wandb_sweeps():
+    """W&B's own reading of sweeps, which takes seconds to import."""
+    from wandb.sdk.launch.sweeps import utils
+
+    return utils
+
+
 @pytest.fixture
 def in_root(monkeypatch):
     monkeypatch.chdir(ROOT)
@@ -43,16 +49,18 @@ def in_root(monkeypatch):
 
 def as_the_agent_does(tree: dict, values: dict) -> list[str]:
     """The loop of wandb_agent.py, over W&B's own expansion."""
-    filled = wandb_sweeps.create_sweep_command_args({"args": {key: {"value": value} for key, value in values.items()}})
+    filled = wandb_sweeps().create_sweep_command_args(
+        {"args": {key: {"value": value} for key, value in values.items()}}
+    )
     filled |= {"env": ["/usr/bin/env"], "interpreter": ["python"], "program": [tree["program"]]}
     command = []
-    for part in wandb_sweeps.create_sweep_command(list(tree["command"])):
+    for part in wandb_sweeps().create_sweep_command(list(tree["command"])):
         command += filled.get(part[2:-1]) or [] if part.startswith("${") and part.endswith("}") else [part]
     return command
 
 
 def test_every_corner_of_the_projects_sweep_composes(in_root):
-    tree = wandb_sweeps.load_sweep_config("sweep.yaml")
+    tree = wandb_sweeps().load_sweep_config("sweep.yaml")
     definition = load_definition(Path("sweep.yaml"))
     seen = {parameter.name: set() for parameter in definition.parameters}
     for values in corners(definition):
@@ -73,7 +81,7 @@ def test_every_corner_of_the_projects_sweep_composes(in_root):
 
 
 def test_what_is_swept_is_what_the_project_promises():
-    tree = wandb_sweeps.load_sweep_config(str(ROOT / "sweep.yaml"))
+    tree = wandb_sweeps().load_sweep_config(str(ROOT / "sweep.yaml"))
     assert tree["method"] == "bayes"
     assert tree["metric"] == {"name": "val_wer", "goal": "minimize"}
     assert tree["early_terminate"]["type"] == "hyperband"
