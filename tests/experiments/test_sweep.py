@@ -15,6 +15,7 @@ import yaml
 import sweep as entry_point
 from experiments.cli.overrides import check_overrides
 from experiments.errors import ConfigError
+from experiments.sweep import session
 from tests.conftest import ROOT
 
 PROGRAM = "tests/experiments/sweep_program.py"
@@ -83,12 +84,13 @@ class Sweep:
 @pytest.fixture
 def sweep(tmp_path, compose_config, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(session, "Runner", functools.partial(session.Runner, poll=0.02))
     return Sweep(tmp_path, compose_config, capsys).write()
 
 
 def test_trials_of_all_kinds_are_run_ranked_and_explained(sweep):
     modes = {"values": ["good", "die"], "probabilities": [0.7, 0.3]}
-    parameters = RANGE | {"mode": modes, "steps": {"value": 4}, "pause": {"value": 0.7}}
+    parameters = RANGE | {"mode": modes, "steps": {"value": 4}, "pause": {"value": 0.2}}
     sweep.write(parameters=parameters, early_terminate={"type": "hyperband", "min_iter": 1, "eta": 3})
     said = sweep.run("count=7", "workers=2", "seed=3", "grace=5")
     records = sweep.records()
@@ -110,7 +112,7 @@ def test_trials_of_all_kinds_are_run_ranked_and_explained(sweep):
     rows = re.findall(r"│ (\d{3}-\w{6}) ", said)
     assert rows[0] == best["trial"]
     assert sorted(rows) == [record["trial"] for record in records]
-    assert f"python {PROGRAM} optim.lr={best['overrides']['optim.lr']} mode=good steps=4 pause=0.7" in said
+    assert f"python {PROGRAM} optim.lr={best['overrides']['optim.lr']} mode=good steps=4 pause=0.2" in said
     assert f"optuna-dashboard sqlite:///{sweep.folder}/sweep.db" in said
     assert "7 of 7 trials done" in sweep.run("count=7")
     assert sweep.records() == records
@@ -140,7 +142,7 @@ def test_a_trial_that_turns_into_no_number_is_stopped_ranked_last_and_never_the_
     assert f"The best is {records['good']['trial']}" in said
 
 
-def test_a_killed_sweep_takes_its_trials_with_it_and_continues_in_their_folders(sweep):
+def test_a_killed_sweep_takes_its_trials_with_it_and_continues_in_their_folders(sweep, monkeypatch):
     sweep.write(parameters=RANGE | {"steps": {"value": 12}, "pause": {"value": 0.25}})
     process = sweep.start("count=3", "workers=2")
     sweep.wait_for(lambda: len(sweep.points()) == 2)
@@ -149,6 +151,7 @@ def test_a_killed_sweep_takes_its_trials_with_it_and_continues_in_their_folders(
     process.stdout.close()
     sweep.wait_for(lambda: not sweep.alive())
     cut = sweep.points()
+    monkeypatch.setenv("PAUSE", "0")
     said = sweep.run("count=3", "workers=2")
     assert "0 of 3 trials done, 2 begun" in said
     assert [record["state"] for record in sweep.records()] == ["complete"] * 3
@@ -160,7 +163,7 @@ def test_a_killed_sweep_takes_its_trials_with_it_and_continues_in_their_folders(
 
 
 @pytest.mark.parametrize(("number", "mode"), [(signal.SIGINT, "good"), (signal.SIGTERM, "hang")])
-def test_ctrl_c_stops_in_order_and_says_how_to_continue(sweep, number, mode):
+def test_ctrl_c_stops_in_order_and_says_how_to_continue(sweep, monkeypatch, number, mode):
     steps = 30 if mode == "good" else 6  # long enough not to end by itself before the signal is heard
     sweep.write(parameters=RANGE | {"steps": {"value": steps}, "pause": {"value": 0.3}, "mode": {"value": mode}})
     process = sweep.start("count=1", "grace=0.2")
@@ -172,6 +175,7 @@ def test_ctrl_c_stops_in_order_and_says_how_to_continue(sweep, number, mode):
     assert "Traceback" not in said
     assert not sweep.alive()
     if mode == "good":
+        monkeypatch.setenv("PAUSE", "0")
         assert "continues" in sweep.run("count=1")
         assert sweep.records()[0]["state"] == "complete"
 
