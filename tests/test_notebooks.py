@@ -32,14 +32,20 @@ def code(notebook: nbformat.NotebookNode) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Run a notebook with this interpreter, whatever kernels are installed, and return what it wrote."""
+    """Run a notebook with this interpreter, whatever kernels are installed, and return what it wrote.
+
+    Those that build and restore models are once a fresh interpreter's; the others' has imported NeMo, see `tests.warm`.
+    """
     profile = str(tmp_path_factory.mktemp("ipython"))
 
-    def executed(name: str, **settings: object) -> nbformat.NotebookNode:
+    def executed(name: str, python: str = sys.executable, **settings: object) -> nbformat.NotebookNode:
         notebook = read(name)
         manager = AsyncKernelManager(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-        assert manager.kernel_spec.argv[0] == sys.executable
-        client = NotebookClient(notebook, km=manager, resources={"metadata": {"path": str(FOLDER)}})
+        command = manager.kernel_spec.argv
+        assert command[0] == sys.executable
+        command[:] = [python, *command[command.index("-m") :]]
+        place = {"metadata": {"path": str(FOLDER)}}
+        client = NotebookClient(notebook, km=manager, resources=place, startup_timeout=240)
         given = os.environ | {key: str(value) for key, value in settings.items()} | {"IPYTHONDIR": profile}
         # cleanup_kc: a kernel manager that is given is not shut down otherwise.
         client.execute(cleanup_kc=True, env=given)
@@ -109,8 +115,8 @@ def test_no_helper_is_written_twice():
         assert len({*first, *second}) == len([*first, *second]) and not any(others)
 
 
-def test_features(run, corpus):
-    notebook = run("1_features", MANIFEST=corpus / "test.jsonl", LINE=2)
+def test_features(run, corpus, python):
+    notebook = run("1_features", python, MANIFEST=corpus / "test.jsonl", LINE=2)
     assert pictures(notebook) == 4
     assert "audio" in wrote(notebook, "waveform", "text/html")[0]
 
@@ -139,8 +145,8 @@ def two_runs(tmp_path_factory):
     ]
 
 
-def test_reading_an_experiment(run, two_runs):
-    notebook = run("3_reading_an_experiment", RUN=two_runs[0], OTHER=two_runs[1], WORST=2)
+def test_reading_an_experiment(run, two_runs, python):
+    notebook = run("3_reading_an_experiment", python, RUN=two_runs[0], OTHER=two_runs[1], WORST=2)
     wer = json.loads((two_runs[0] / "metrics.json").read_text())["test"]["seen"]["wer"]
     assert f"{wer:.2%}" in "".join(wrote(notebook, "metrics"))
     assert wrote(notebook, "interval")[0].count(f"{wer:.2%} (") == 2  # over utterances and over speakers
@@ -151,9 +157,9 @@ def test_reading_an_experiment(run, two_runs):
     assert pictures(notebook) == 1
 
 
-def test_a_notebook_without_a_run_says_what_to_do_first(run, tmp_path):
+def test_a_notebook_without_a_run_says_what_to_do_first(run, tmp_path, python):
     with pytest.raises(CellExecutionError, match="Run `make train` first, or set RUN"):
-        run("3_reading_an_experiment", RUN=tmp_path)
+        run("3_reading_an_experiment", python, RUN=tmp_path)
 
 
 def test_model_to_device(run, nemo_file, bundle, corpus):
@@ -168,9 +174,10 @@ def test_model_to_device(run, nemo_file, bundle, corpus):
     assert pictures(notebook) == 1
 
 
-def test_a_streaming_model_to_device(run, streaming_model, corpus, tmp_path):
+def test_a_streaming_model_to_device(run, streaming_model, corpus, tmp_path, python):
     streaming_model.save_to(str(tmp_path / "streaming.nemo"))
-    notebook = run("4_model_to_device", MODEL=tmp_path / "streaming.nemo", AUDIO=corpus / "wavs" / "test" / "00000.wav")
+    clip = corpus / "wavs" / "test" / "00000.wav"
+    notebook = run("4_model_to_device", python, MODEL=tmp_path / "streaming.nemo", AUDIO=clip)
     said = wrote(notebook, "stream")[0]
     assert said.endswith("\nthe same as the whole clip\n") and said.count(" s  ") > 1
     assert pictures(notebook) == 1

@@ -235,6 +235,10 @@ def become(given: dict[str, Any], program: str) -> None:
     if unbuffered:
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
     sys.executable = program
+    if "ipykernel_launcher" in arguments:  # a kernel chooses by environment where to draw, before the first import
+        import matplotlib
+
+        matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
     rest = [entry for entry in sys.path if entry not in ("", str(ROOT))]
     added = os.environ.get("PYTHONPATH", "")
     rest = [*(added.split(os.pathsep) if added and added != earlier else []), *rest]

@@ -4,9 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -100,57 +98,43 @@ def test_only_the_first_process_writes(together):
     assert {"model.nemo", "metrics.json", "config.yaml"} <= {path.name for path in run.iterdir()}
 
 
-def train(arguments: list[str], environment: dict[str, str], out: str) -> None:
-    """train.py in a process that has NeMo imported."""
-    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.environ.update(environment)
-    os.chdir(ROOT)
-    sys.argv = ["train.py", *arguments]
-    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1, closefd=False), os.fdopen(2, "w", 1, closefd=False)
-    from train import main
-
-    main()
-
-
 class Pair:
     """Two processes started side by side, as torchrun and srun do.
 
     Args:
+        python: the interpreter.
         folder: for what they say.
         arguments: of both.
         environments: of each.
     """
 
-    def __init__(self, folder: Path, arguments: list[str], environments: list[dict[str, str]]):
-        context = get_context("forkserver")
-        context.set_forkserver_preload(["experiments.training.fit"])
+    def __init__(self, python: str, folder: Path, arguments: list[str], environments: list[dict[str, str]]):
         self.outs = [folder / f"{rank}.txt" for rank in range(2)]
-        self.processes = [
-            context.Process(target=train, args=(arguments, environment, str(out)))
-            for environment, out in zip(environments, self.outs, strict=True)
-        ]
-        for process in self.processes:
-            process.start()
+        self.processes = []
+        for environment, out in zip(environments, self.outs, strict=True):
+            with out.open("w") as file:
+                self.processes.append(
+                    subprocess.Popen(
+                        [python, "-u", "train.py", *arguments], cwd=ROOT, env=os.environ | environment,
+                        stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                    )
+                )  # fmt: skip
 
     def said(self, rank: int = 0) -> str:
         """What a process has written."""
-        return self.outs[rank].read_text() if self.outs[rank].exists() else ""
+        return self.outs[rank].read_text()
 
     def wait_for(self, text: str) -> None:
         """Until the first process has written it."""
         deadline = time.monotonic() + PATIENCE
         while text not in self.said():
-            assert all(process.is_alive() for process in self.processes), self.said() + self.said(1)
+            assert all(process.poll() is None for process in self.processes), self.said() + self.said(1)
             assert time.monotonic() < deadline, self.said() + self.said(1)
             time.sleep(0.1)
 
-    def end(self) -> list[int | None]:
+    def end(self) -> list[int]:
         """Exit statuses, once both have ended."""
-        for process in self.processes:
-            process.join(PATIENCE)
-        return [process.exitcode for process in self.processes]
+        return [process.wait(PATIENCE) for process in self.processes]
 
 
 def slurm(rank: int) -> dict[str, str]:
@@ -170,13 +154,13 @@ def torchrun(rank: int, port: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def test_stopped_as_slurm_tasks_and_continued_as_torchrun_workers_of_which_one_dies(corpus_overrides, tmp_path):
+def test_stopped_as_slurm_tasks_and_continued_as_torchrun_workers_of_which_one_dies(corpus_overrides, tmp_path, python):
     from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
     runs = tmp_path / "runs"
     endless = [*corpus_overrides, *EXACT, f"runs={runs}", "trainer.devices=2", "trainer.max_epochs=-1", "logger=none"]
     (tmp_path / "again").mkdir()
-    pair = Pair(tmp_path, [*endless, "trainer.check_val_every_n_epoch=1000"], [slurm(0), slurm(1)])
+    pair = Pair(python, tmp_path, [*endless, "trainer.check_val_every_n_epoch=1000"], [slurm(0), slurm(1)])
     pair.wait_for("epoch 0")
     os.kill(pair.processes[1].pid, signal.SIGTERM)  # to one of them: both stop, at the same step
     assert pair.end() == [128 + signal.SIGTERM, 0], pair.said() + pair.said(1)
@@ -187,7 +171,7 @@ def test_stopped_as_slurm_tasks_and_continued_as_torchrun_workers_of_which_one_d
     assert pair.said(1) == ""
 
     port = find_free_network_port()
-    pair = Pair(tmp_path / "again", [f"resume={run}"], [torchrun(0, port), torchrun(1, port)])
+    pair = Pair(python, tmp_path / "again", [f"resume={run}"], [torchrun(0, port), torchrun(1, port)])
     pair.wait_for("\nepoch ")
     assert "Continuing from stopped.ckpt" in pair.said()
     os.kill(pair.processes[1].pid, signal.SIGKILL)
