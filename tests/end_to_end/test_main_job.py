@@ -15,7 +15,13 @@ import pytest
 
 from tests.conftest import ROOT, SMALL
 
-QUICK = [*SMALL, "trainer.max_time=null", "trainer.val_check_interval=1.0", "checkpoint.every_n_steps=2"]
+QUICK = [
+    *SMALL,
+    "timed_steps=1",
+    "trainer.max_time=null",
+    "trainer.val_check_interval=1.0",
+    "checkpoint.every_n_steps=2",
+]
 
 
 @pytest.fixture(scope="module")

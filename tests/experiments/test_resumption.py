@@ -22,8 +22,8 @@ from experiments.training.checkpoints import read_checkpoint
 from tests.conftest import SMALL
 
 RUN = [
-    *SMALL, "data.batch_size=2", "augment=full", "augment.waveform.ramp=0.5", "trainer.max_time=null", "threads=1",
-    "+trainer.enable_progress_bar=false", "statistics_utterances=4", "trainer.max_steps=9",
+    *SMALL, "data.batch_size=2", "timed_steps=1", "augment=full", "augment.waveform.ramp=0.5", "trainer.max_time=null",
+    "threads=1", "+trainer.enable_progress_bar=false", "statistics_utterances=4", "trainer.max_steps=9",
     "checkpoint.every_n_steps=5",
 ]  # fmt: skip
 TRAIN, VALIDATION = 12, 4
