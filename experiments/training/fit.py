@@ -159,7 +159,7 @@ def make_trainer(
                 check_on_train_epoch_end=False,
             )
         )
-    budget = {}
+    budget: dict[str, Any] = {}
     if clock == "processor" and cfg.trainer.max_time:
         callbacks.append(ProcessorTimer(cfg.trainer.max_time))
         budget = {"max_time": None}
