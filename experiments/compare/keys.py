@@ -32,8 +32,8 @@ LEFT_OUT_BELOW = (
     "model.labels",
     "model.optim",
     "model.perturb",
-    "model.silence",
     "model.preprocessor",
+    "model.silence",
     "model.spec_augment",
 )
 LOG_RATIO = 10  # values that span more are drawn on a logarithmic axis
