@@ -1,4 +1,8 @@
-"""Word times by other recognisers, where they are installed."""
+"""Word times by other recognisers, where they are installed.
+
+PocketSphinx brings its model. sherpa-onnx needs an export of our weights for it, and gives beginnings only;
+faster-whisper needs weights that are downloaded: neither is compared here.
+"""
 
 from __future__ import annotations
 
