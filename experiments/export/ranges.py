@@ -51,7 +51,7 @@ class Ranges:
 
 
 def recordings(bundle: Bundle, manifest: Path | None) -> Iterator[np.ndarray]:
-    """Real sound [S] of a manifest at a bundle's rate, up to `SECONDS`; loud and soft noise, and silence, without one."""
+    """Real sound [S] of a manifest at a bundle's rate, up to `SECONDS`; without one, noise of all levels, silence."""
     rate, left = bundle.sample_rate, SECONDS
     if manifest is None:
         rng = np.random.default_rng(0)

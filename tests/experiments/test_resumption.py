@@ -162,7 +162,7 @@ def test_a_finished_run_goes_on_with_a_larger_budget(plain, train, tmp_path):
     assert Path(best.best_model_path).exists()
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """In place of SIGKILL, which would take the tests along."""
 
 
@@ -181,7 +181,7 @@ class Kill(Callback):
 
     def at(self, trainer, *places: str):
         if trainer.global_step == self.step and self.where in places:
-            raise Killed
+            raise KilledError
 
     def on_train_batch_start(self, trainer, *_):
         self.rates[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
@@ -202,7 +202,7 @@ def test_killed_three_times_at_drawn_moments_it_is_the_run_that_was_never_stoppe
     drawn, again = random.Random(1), dict[int, float]()
     places = drawn.sample(["step", "validation", "validated"], 3)
     for step, where in zip(sorted(drawn.sample(range(2, 9), 3)), places, strict=True):
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             train(*chosen, folder=tmp_path, callbacks=[Kill(step, where, again)])
     run = train(*chosen, folder=tmp_path, callbacks=[Kill(None, "", again)])
     assert run.heard == reference.heard[-len(run.heard) :] and whole(run)
