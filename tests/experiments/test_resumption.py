@@ -217,7 +217,7 @@ def test_killed_three_times_at_drawn_moments_it_is_the_run_that_was_never_stoppe
 OWN = {
     "StepLR": {"step_size": 3}, "ExponentialLR": {"gamma": 0.9}, "NoamAnnealing": {"d_model": 16},
     "CyclicLR": {"base_lr": 1e-4, "max_lr": 1e-2, "step_size_up": 4, "cycle_momentum": False},
-    "ReduceLROnPlateau": {"patience": 2}, "T5InverseSquareRootAnnealing": {"constant_ratio": 0.2},
+    "ReduceLROnPlateau": {"patience": 2}, "T5InverseSquareRootAnnealing": {"constant_steps": 4},
 }  # fmt: skip
 
 
