@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 def _first_figures(options: argparse.Namespace, bundle: Any, provider: str) -> dict[str, Any]:
     return {
         "bundle": options.bundle,
-        "runs on": f"{provider}, {options.threads} thread(s), {platform.machine()}",
+        "runs on": f"{provider}, {1 if bundle.streams else options.threads} thread(s), {platform.machine()}",
         "model file, MB": round(bundle.graph.stat().st_size / 1e6, 2),
     }
 

@@ -91,7 +91,7 @@ def test_a_stream_has_one_thread_and_none_spins_while_it_waits(wake):
 
 
 def test_whole_recordings_have_the_threads_that_were_asked_for(bundle):
-    options = open_runtime(bundle, threads=2, provider="cpu").session.get_session_options()
+    options = open_runtime(Bundle(bundle), threads=2, provider="cpu").session.get_session_options()
     assert options.intra_op_num_threads == 2
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
@@ -156,7 +156,7 @@ def test_samples_that_are_no_numbers_are_refused(bundle):
     samples = np.zeros((1, 16000), np.float32)
     samples[0, 5] = np.nan
     with pytest.raises(AudioError, match="not numbers"):
-        Engine(bundle).log_probs(samples)
+        Engine(Bundle(bundle)).log_probs(samples)
 
 
 def test_live_cost_is_of_all_sound_and_of_this_process(wake):
