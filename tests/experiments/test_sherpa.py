@@ -14,7 +14,7 @@ import soundfile
 import torch
 from nemo.core.classes.common import typecheck
 
-from experiments.entry import ConfigError
+from experiments.errors import ConfigError
 from experiments.export.bundle import ExportOptions
 from experiments.export.graphs import ClipGraph, kind_of
 from experiments.export.sherpa import parity, require_loadable, require_sherpa, write_sherpa

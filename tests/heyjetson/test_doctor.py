@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from heyjetson.decoding.decoder import NO_NUMBERS
 
 from heyjetson import Bundle, Engine, HeyJetsonError
 from heyjetson import check as checking
 from heyjetson.check import FILE, check, frames_of, report, tolerance
 from heyjetson.cli import main
-from heyjetson.decode import NO_NUMBERS
 from heyjetson.errors import DecoderError, ProviderError
 from heyjetson.frames import FrameStream
 from heyjetson.installed import load_onnxruntime, sentence
@@ -128,7 +128,7 @@ def test_a_bundle_of_before_is_not_checked(bundle):
 
 
 def test_a_recording_of_the_users_own(small_model, nemo_file, tmp_path):
-    from experiments.entry import ConfigError
+    from experiments.errors import ConfigError
     from experiments.export.bundle import ExportOptions, export_bundle
 
     soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(1).standard_normal(8000), 8000)
