@@ -22,9 +22,9 @@ def main(cfg: DictConfig) -> object:
 
         return recipe.train(cfg)
     from experiments.data.preparation import prepare_data
-    from experiments.pretrained.inherit_config import adopt
+    from experiments.pretrained.inherit_config import inherit_config
 
-    adopt(cfg)
+    inherit_config(cfg)
     data = prepare_data(cfg)
 
     from experiments.data import preflight

@@ -58,12 +58,12 @@ def drawn_bundles(folder: Path) -> dict[str, Path]:
     """Bundles of the project's encoders with drawn weights: what they cost does not depend on what they learned."""
     from hydra import compose, initialize_config_dir
 
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
     from experiments.export.bundle import ExportOptions, export_bundle
     from experiments.paths import CONF
     from experiments.training.fit import model_config
 
-    hush()
+    set_log_levels()
     from custom_modules.model import SpeechModel
 
     bundles = {}

@@ -51,13 +51,13 @@ def seconds_a_step(overrides: list[str]) -> float:
     from hydra import compose, initialize_config_dir
 
     from experiments.cli.guarded import quiet
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
     from experiments.data.preparation import prepare_data
     from experiments.paths import CONF
     from manifests import read_manifest
 
     quiet()
-    hush()
+    set_log_levels()
     from experiments.data.loading import batch_durations, train_loader
 
     with initialize_config_dir(str(CONF), version_base="1.3"):

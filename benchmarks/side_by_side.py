@@ -103,9 +103,9 @@ def main() -> None:
     import torch
 
     import custom_modules  # noqa: F401
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
 
-    hush()
+    set_log_levels()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         runs = {encoder: runs_of(encoder, Path(folder), given.mean) for encoder in given.encoders}

@@ -329,9 +329,9 @@ def main() -> None:
     quiet()
     import torch
 
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
 
-    hush()
+    set_log_levels()
     if given.threads:
         torch.set_num_threads(given.threads)
     devices = (given.devices or ("cuda" if torch.cuda.is_available() else "cpu")).split(",")

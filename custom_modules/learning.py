@@ -18,7 +18,7 @@ else:
     Beside = object
 
 
-class Learning(Beside):
+class OptimisationMixin(Beside):
     """Beside a NeMo model: `optim.layer_decay`, `optim.lr_scales`, and a budget of steps or of `trainer.max_time`."""
 
     _rates: dict[str, Any] = {"lr": 0.0}

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from custom_modules.learning import Learning
+from custom_modules.learning import OptimisationMixin
 from custom_modules.left_out import LeftOut
 from custom_modules.sampler import EvenBatches, LengthBatches, fingerprint
 from custom_modules.stream import EpochLoader, guard_workers, onward
@@ -33,7 +33,7 @@ class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
         return self.model.preprocessor
 
 
-class SpeechModel(Learning, EncDecCTCModel):
+class SpeechModel(OptimisationMixin, EncDecCTCModel):
     """Front-end → encoder → decoder with CTC, 29 labels by default.
 
     Beyond `EncDecCTCModel` it draws silence around the words of training (`cfg.silence`), perturbs waveforms

@@ -15,8 +15,8 @@ from torch.nn import functional
 from custom_modules.surroundings import (
     NoiseRecordings,
     add_noise,
+    apply_rir,
     coloured_noise,
-    hear_in,
     recordings,
     room_responses,
 )
@@ -172,7 +172,7 @@ class WaveformPerturbation(nn.Module):
         times = _uniform(SHORTEST_REVERBERATION, self.reverberation_time, rows)
         tails = self._loudness() - _uniform(self.direct_to_reverberant, DRIEST_ROOM, rows)
         responses = room_responses(times, tails, self.sample_rate, self.reverberation_time)
-        return samples.index_copy(0, rows, hear_in(samples[rows].float(), responses).to(samples.dtype))
+        return samples.index_copy(0, rows, apply_rir(samples[rows].float(), responses).to(samples.dtype))
 
     def _in_noise(self, samples: Tensor, mask: Tensor) -> Tensor:
         self.load_recordings()

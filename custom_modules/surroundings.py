@@ -47,7 +47,7 @@ def room_responses(reverberation_time: Tensor, tail_db: Tensor, sample_rate: int
     return tail
 
 
-def hear_in(samples: Tensor, responses: Tensor) -> Tensor:
+def apply_rir(samples: Tensor, responses: Tensor) -> Tensor:
     """Utterances [B, S] in rooms [B, K] → [B, S]; what would ring on after the end is cut."""
     size = samples.shape[1]
     padded = fft.next_fast_len(size + responses.shape[1], real=True)  # 5-smooth

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from custom_modules.learning import Learning
+from custom_modules.learning import OptimisationMixin
 
 Batch = tuple[Tensor, Tensor, Tensor]  # samples [B, S], targets [B, T, W], weights [B, T, W]
 
@@ -64,7 +64,7 @@ class TriggerLoss(nn.Module):
         return (errors * weights).sum() / count
 
 
-class TriggerModel(Learning, EncDecFrameClassificationModel):
+class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
     """Scores of each word, [B, T, W] logits.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.convert import files, sounds
-from manifests.corpus import Made, Recording
+from manifests.corpus import Recording, Summary
 from manifests.download import located
 from manifests.lines import ManifestError, text_lines
 from manifests.prepared import prepare as prepared
@@ -19,7 +19,7 @@ ARCHIVE = "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz"
 CHECKSUM = "sha256:a0525579493735d32b60fb6fa5975dd0eaacde087b0a4eeb7f13b7ef33077b12"
 
 
-def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> Made:
+def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> Summary:
     """Manifests below `out`, made once, with the arguments as conf/data/an4.yaml has them."""
     return prepared("an4", source, out, options, find)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.convert import files
-from manifests.corpus import Made, Recording
+from manifests.corpus import Recording, Summary
 from manifests.lines import ManifestError
 from manifests.prepared import prepare as prepared
 from manifests.tables import rows
@@ -18,7 +18,7 @@ from manifests.tables import rows
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
 
-def prepare(source: str | None, out: str, only: str | None, options: Mapping[str, Any]) -> Made:
+def prepare(source: str | None, out: str, only: str | None, options: Mapping[str, Any]) -> Summary:
     """Manifests below `out`, made once, with the arguments as conf/data/commonvoice.yaml has them."""
 
     def find(given: Path | None, _: Path) -> list[Recording]:

@@ -94,7 +94,7 @@ class CorpusOptions:
 
 
 @dataclass
-class Made:
+class Summary:
     """What came of a dataset.
 
     Args:
@@ -197,7 +197,7 @@ def hold_out(
     ]
 
 
-def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) -> Made:
+def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) -> Summary:
     """Convert, normalise, and write `{split}.jsonl` below `out`; what is finished already is kept.
 
     A recording that cannot be used is left out, counted, and named in `skipped.txt`.
@@ -256,7 +256,7 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
     counts = Counter({split: len(utterances) for split, utterances in lines.items()})
     hours = {split: sum(one.duration for one in utterances) / 3600 for split, utterances in lines.items()}
     said = list(normaliser.report()), list(notes.lines())
-    return Made(manifests, counts, hours, faults, kinds, *said, shared=_shared(found, first))
+    return Summary(manifests, counts, hours, faults, kinds, *said, shared=_shared(found, first))
 
 
 @dataclass(frozen=True)

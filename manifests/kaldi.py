@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from manifests.corpus import Made, Recording
+from manifests.corpus import Recording, Summary
 from manifests.cuts import seconds
 from manifests.found import Found
 from manifests.kaldi_sound import Scripts
@@ -64,7 +64,7 @@ def prepare(
     root: str | None,
     allow_commands: bool,
     options: Mapping[str, Any],
-) -> Made:
+) -> Summary:
     """Manifests below `out`, made once, with the arguments as conf/data/kaldi.yaml has them."""
     given = sets if isinstance(sets, str) else ",".join(sets or ())
     chosen = KaldiOptions(choose(given), Path(root) if root else None, allow_commands)

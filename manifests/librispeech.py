@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.convert import files
-from manifests.corpus import Made, Recording
+from manifests.corpus import Recording, Summary
 from manifests.download import fetch_archive
 from manifests.lines import ManifestError, text_lines
 from manifests.prepared import prepare as prepared
@@ -31,7 +31,7 @@ _NAME = re.compile(r"\d+-\d+-\d+", re.ASCII)
 MERGED = {"train": "train", "dev": "validation", "test": "test"}
 
 
-def prepare(source: str | None, out: str, subsets: str | Sequence[str], options: Mapping[str, Any]) -> Made:
+def prepare(source: str | None, out: str, subsets: str | Sequence[str], options: Mapping[str, Any]) -> Summary:
     """Manifests below `out`, made once, with the arguments as conf/data/librispeech.yaml has them."""
     chosen = choose(subsets if isinstance(subsets, str) else ",".join(subsets))
     return prepared(identity(chosen), source, out, options, lambda given, folder: find(given, folder, chosen))

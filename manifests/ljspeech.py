@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.convert import files, sounds
-from manifests.corpus import Made, Recording
+from manifests.corpus import Recording, Summary
 from manifests.download import located
 from manifests.lines import ManifestError, text_lines
 from manifests.prepared import prepare as prepared
@@ -19,7 +19,7 @@ ARCHIVE = "https://data.keithito.com/data/speech/LJSpeech-1.1.tar.bz2"
 CHECKSUM = "sha256:be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8aa5"
 
 
-def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> Made:
+def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> Summary:
     """Manifests below `out`, made once, with the arguments as conf/data/ljspeech.yaml has them."""
     return prepared("ljspeech", source, out, options, find)
 

@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from manifests.corpus import SHOWN, SKIPPED, CorpusOptions, Made, Recording, build, write_list
+from manifests.corpus import SHOWN, SKIPPED, CorpusOptions, Recording, Summary, build, write_list
 from manifests.found import Found
 from manifests.lines import ManifestError
 
 STAMP = "corpus.json"
 
 
-def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, options: CorpusOptions) -> Made:
+def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, options: CorpusOptions) -> Summary:
     """Build a corpus below `out`, whatever was there before; sound that is converted already is kept.
 
     Args:
@@ -69,7 +69,7 @@ def prepare(
     out: str,
     options: Mapping[str, Any],
     find: Callable[[Path | None, Path], list[Recording] | Found],
-) -> Made:
+) -> Summary:
     """Make a corpus with arguments as a configuration has them, or reuse the one that is there.
 
     Args:
@@ -146,10 +146,10 @@ def _note(folder: Path, noted: dict[str, Any]) -> None:
     temporary.replace(folder / STAMP)
 
 
-def _made(folder: Path, noted: dict[str, Any]) -> Made:
+def _made(folder: Path, noted: dict[str, Any]) -> Summary:
     skipped = folder / SKIPPED
     faults = skipped.read_text(encoding="utf-8").splitlines() if skipped.exists() else []
     manifests = {split: folder / f"{split}.jsonl" for split in noted["counts"]}
     kinds, counts = Counter(noted["left out"]), Counter(noted["counts"])
     sound, source, shared = (noted.get(key, []) for key in ("sound", "source", "shared"))
-    return Made(manifests, counts, noted["hours"], faults, kinds, noted["text"], sound, source, shared)
+    return Summary(manifests, counts, noted["hours"], faults, kinds, noted["text"], sound, source, shared)

@@ -209,10 +209,10 @@ def drawn_model(config, seed: int):
     """A freshly drawn model in evaluation mode."""
     import torch
 
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
     from experiments.training.fit import model_config
 
-    hush()
+    set_log_levels()
     import custom_modules  # noqa: F401
     from custom_modules.model import SpeechModel
 

@@ -290,10 +290,10 @@ def serve(address: str, owner: int) -> None:
     """Import, then fork for each command until the owner has ended."""
     server = Server(address, owner)
     from experiments.cli.guarded import quiet
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
 
     quiet()
-    hush()
+    set_log_levels()
     for name in IMPORTS:
         importlib.import_module(name)
     gc.collect()

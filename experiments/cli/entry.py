@@ -31,8 +31,8 @@ def _as_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
     def run(cfg: DictConfig) -> None:
         quiet()
         job = HydraConfig.get().job
-        ranks.settle(0 if OmegaConf.is_missing(job, "num") else job.num)
-        if ranks.is_main() and "folders" in HydraConfig.get().callbacks:
+        ranks.set_up_rank(0 if OmegaConf.is_missing(job, "num") else job.num)
+        if ranks.is_rank_zero() and "folders" in HydraConfig.get().callbacks:
             run_folders.hold(Path(HydraConfig.get().runtime.output_dir), run_folders.PATIENCE)
         task(cfg)
 
@@ -68,7 +68,7 @@ def entry(config_name: str, **others: str) -> Callable[[Callable[[DictConfig], o
             def prepared() -> None:
                 nonlocal name
                 if not ranks.is_child(sys.argv[1:]):
-                    name, sys.argv[1:] = json.loads(ranks.from_main("arguments", checked))
+                    name, sys.argv[1:] = json.loads(ranks.broadcast_from_rank_zero("arguments", checked))
 
             guarded(prepared)()
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(guarded(_as_job(task)))()

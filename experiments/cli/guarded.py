@@ -15,12 +15,12 @@ from hydra.types import RunMode
 
 from experiments.errors import ConfigError
 from experiments.training.diverged import DivergedError
-from experiments.training.ranks import MainGoneError
+from experiments.training.ranks import RankZeroGoneError
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
 from manifests.whole import NoRoomError
 
-EXPECTED = (ConfigError, ManifestError, HeyJetsonError, MainGoneError, DivergedError, NoRoomError)
+EXPECTED = (ConfigError, ManifestError, HeyJetsonError, RankZeroGoneError, DivergedError, NoRoomError)
 
 
 def quiet() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 
-def hush() -> None:
+def set_log_levels() -> None:
     """Set the libraries' loggers to warnings (NeMo: errors; it warns of its own defaults on every model)."""
     from nemo.utils import logging as nemo_logging
 

@@ -72,9 +72,9 @@ def _build(cfg: DictConfig) -> dict[str, Any]:
     from hydra.utils import instantiate
 
     import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
 
-    hush()
+    set_log_levels()
     try:
         parts = {
             "waveform": instantiate(cfg.augment.waveform),

@@ -29,7 +29,7 @@ def gpus_or(otherwise: int) -> int:
 
 def on_main_rank(value: str) -> str | None:
     """A value where this is the first process of a run, else nothing."""
-    return value if ranks.is_main() else None
+    return value if ranks.is_rank_zero() else None
 
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)

@@ -15,7 +15,7 @@ from custom_modules.fine_tuning import require_rates, require_something_to_learn
 from custom_modules.model import SpeechModel
 from experiments.data.preparation import Data
 from experiments.errors import ConfigError
-from experiments.training.ranks import from_main
+from experiments.training.ranks import broadcast_from_rank_zero
 from manifests.check import Requirements, check, require
 from manifests.lines import write_manifest
 from manifests.overlap import Set, compare
@@ -39,7 +39,9 @@ def check_run(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path | No
         ConfigError: too little disk, parts to freeze that do not exist, or sets that share recordings.
     """
     folder = folder or run_dir()
-    replaced, data.heard = json.loads(from_main("checked", lambda: json.dumps(_check(cfg, model, data, folder))))
+    replaced, data.heard = json.loads(
+        broadcast_from_rank_zero("checked", lambda: json.dumps(_check(cfg, model, data, folder)))
+    )
     data.train, data.validation = (
         Path(replaced.pop(name, path)) for name, path in (("train", data.train), ("validation", data.validation))
     )

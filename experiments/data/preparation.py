@@ -13,9 +13,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.errors import ConfigError
-from experiments.training.ranks import from_main
+from experiments.training.ranks import broadcast_from_rank_zero
 from manifests import ManifestError
-from manifests.corpus import Made
+from manifests.corpus import Summary
 from manifests.shard import INDEX, read_index
 from manifests.show import from_here
 
@@ -66,7 +66,7 @@ def prepare_data(cfg: DictConfig) -> Data:
             "librispeech, ljspeech, commonvoice or kaldi."
         )
     if cfg.data.prepare:
-        from_main("data", lambda: _prepare(cfg.data))
+        broadcast_from_rank_zero("data", lambda: _prepare(cfg.data))
     test = {name: Path(path or cfg.data.validation).absolute() for name, path in cfg.data.test.items()}
     converted = cfg.data.prepare and not cfg.data.get("in_place")  # the channel was chosen then, and is the only one
     channels = "mix" if converted else str(cfg.data.channels)
@@ -92,7 +92,7 @@ def _prepare(data: DictConfig) -> str:
         if isinstance(error.__cause__, ManifestError):
             raise error.__cause__ from None
         raise
-    if isinstance(made, Made):
+    if isinstance(made, Summary):
         sizes = ", ".join(f"{count:,} {split}" for split, count in made.counts.items())
         print(f"{from_here(Path(data.out))}: {sizes} utterances")
         for line in made.notes():

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.errors import ConfigError
 from experiments.paths import CONF
 from experiments.pretrained.resolve_checkpoint import Source, open_source
-from experiments.training.ranks import in_turn
+from experiments.training.ranks import rank_zero_first
 
 PARTS = ("preprocessor", "encoder", "decoder")
 GROUPS = {"preprocessor": "frontend", "encoder": "encoder"}  # part of the model: key of the configuration
@@ -23,7 +23,7 @@ ARCHITECTURES = (None, "file", "config")
 MEL = "AudioToMelSpectrogramPreprocessor"
 
 
-def adopt(cfg: DictConfig) -> None:
+def inherit_config(cfg: DictConfig) -> None:
     """Put the front-end, the encoder and the labels of `init_from` into the configuration.
 
     Single values given on the command line stay. When a run is continued, its own config.yaml says what it is.
@@ -44,7 +44,7 @@ def adopt(cfg: DictConfig) -> None:
         for key in (*GROUPS.values(), "labels"):
             _put(cfg, key, trained[key])
         return
-    source = in_turn("init_from", lambda: open_source(str(cfg.init_from)))
+    source = rank_zero_first("init_from", lambda: open_source(str(cfg.init_from)))
     if cfg.init_architecture != "config":
         overrides = _overrides()
         plain = _plain()

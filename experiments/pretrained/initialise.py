@@ -48,7 +48,7 @@ def load(cfg: DictConfig, model: SpeechModel) -> list[Loaded]:
     A character that file and model both have keeps its row of the decoder, as does the blank; new ones start anew.
 
     Args:
-        cfg: the whole configuration, after `adopt`.
+        cfg: the whole configuration, after `inherit_config`.
         model: to load into.
 
     Returns:

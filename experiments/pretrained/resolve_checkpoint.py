@@ -162,9 +162,9 @@ def _checkpoint_config(path: Path) -> DictConfig:
 
 def _download(name: str) -> Path:
     """A pretrained model of NVIDIA's or of the Hugging Face Hub, from NeMo's cache or the network."""
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
 
-    hush()
+    set_log_levels()
     from nemo.collections.asr.models import ASRModel
 
     known = {model.pretrained_model_name: model.location for model in ASRModel.list_available_models()}

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from experiments.cli.log_levels import hush
+from experiments.cli.log_levels import set_log_levels
 from experiments.errors import ConfigError
 from experiments.training.best_effort import first_line
 from heyjetson.errors import no_room
@@ -131,7 +131,7 @@ def restore_model(path: Path, trigger: bool | None = False):
             f"{path} is a .nemo of another project: it holds a {target}, not a {TARGET}. Use one written by this "
             "project's train.py."
         )
-    hush()
+    set_log_levels()
     import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
     from custom_modules.model import SpeechModel
     from custom_modules.trigger import TriggerModel

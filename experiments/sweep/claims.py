@@ -113,7 +113,7 @@ def claim(study: Study, definition: Definition, count: int, folder: Path) -> Cla
     (folder / run).mkdir(parents=True, exist_ok=True)
     lock = _lock(folder / run)
     if lock is None:  # whoever had it before still writes there
-        give_back(study, trial.number)
+        requeue_trial(study, trial.number)
         return None
     values = values_of(definition, trial.params)
     texts = {name: str(value) for name, value in values.items()}
@@ -126,7 +126,7 @@ def _drawn(study: Study, definition: Definition) -> Trial:
     """The trial that waits, else one of new values: not of those whose last three trials died, as far as others are."""
     for left in reversed(range(REDRAWS)):
         trial = study.ask(fixed_distributions=distributions(definition))
-        beat(study, trial)
+        heartbeat(study, trial)
         new = RUN not in trial.user_attrs and definition.method != "grid"  # a grid holds each point once
         if not (left and new and barred(kept(study), trial.params)):
             return trial
@@ -147,13 +147,13 @@ def release(claimed: Claim) -> None:
     unlock(claimed.lock)
 
 
-def beat(study: Study, trial: Trial) -> None:
+def heartbeat(study: Study, trial: Trial) -> None:
     """A sign of life, for other machines."""
     storage: Any = study._storage
     storage.record_heartbeat(trial._trial_id)
 
 
-def give_back(study: Study, number: int, then: Callable[[Study, FrozenTrial], None] = requeue) -> bool:
+def requeue_trial(study: Study, number: int, then: Callable[[Study, FrozenTrial], None] = requeue) -> bool:
     """End a running trial and queue it again, with its values and its folder.
 
     Args:
@@ -188,14 +188,14 @@ def recover(study: Study, folder: Path) -> list[str]:
         host, run = trial.user_attrs.get(HOST), trial.user_attrs.get(RUN)
         if host is None or run is None:
             unsigned = trial.datetime_start and datetime.now() - trial.datetime_start > CLAIMING
-            if unsigned and give_back(study, trial.number):
+            if unsigned and requeue_trial(study, trial.number):
                 found.append(f"trial {trial.number}")
         elif host == socket.gethostname() and (folder / run).is_dir():
             handle = _lock(folder / run)
             if handle is not None:
                 begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
                 progressed = wrote_checkpoint(folder / run, begun)
-                if give_back(study, trial.number, partial(lost, progressed=progressed)):
+                if requeue_trial(study, trial.number, partial(lost, progressed=progressed)):
                     found.append(run)
                 unlock(handle)
     fail_stale_trials(study)

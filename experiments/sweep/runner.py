@@ -22,12 +22,12 @@ from experiments.errors import ConfigError
 from experiments.sweep.claims import (
     OVERRIDES,
     Claim,
-    beat,
     claim,
-    give_back,
+    heartbeat,
     record_seconds,
     recover,
     release,
+    requeue_trial,
     value_of,
     work_left,
 )
@@ -176,7 +176,7 @@ class Runner:
     def _report(self, one: Running) -> int | None:
         trial, process = one.claimed.trial, one.process
         if time.monotonic() - one.beaten > HEARTBEAT:
-            beat(self.study, trial)
+            heartbeat(self.study, trial)
             one.beaten = time.monotonic()
         status = process.status()
         for iteration, value in process.news():
@@ -233,7 +233,7 @@ class Runner:
         new = interruption(trial.user_attrs, death.reason, count if count < ENOUGH else 0, points)
         for key, value in new.items():
             trial.set_user_attr(key, value)
-        give_back(self.study, trial.number)
+        requeue_trial(self.study, trial.number)
         self._record(one, "interrupted", None, death.reason, seconds)
         again = "" if count >= ENOUGH else "; it is tried again"
         self._say(one, "was ended by the machine", None, f"{death.reason}{again}", seconds)
@@ -319,7 +319,7 @@ class Runner:
         for one in self.running:
             with contextlib.suppress(UpdateFinishedTrialError, StorageInternalError):  # else the next start finds it
                 record_seconds(one.claimed, one.process.started)
-                give_back(self.study, one.claimed.trial.number)
+                requeue_trial(self.study, one.claimed.trial.number)
             release(one.claimed)
 
 

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from experiments.training.best_effort import Forgiving
+from experiments.training.best_effort import BestEffort
 
 KINDS = (None, "gradients", "parameters", "all")
 BINS = 32
@@ -43,7 +43,7 @@ class Histograms(Callback):
         forgive: failures.
     """
 
-    def __init__(self, kind: str, every: int, forgive: Forgiving):
+    def __init__(self, kind: str, every: int, forgive: BestEffort):
         self.kind, self.every, self.forgive = kind, every, forgive
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, model: pl.LightningModule, optimizer: Any) -> None:

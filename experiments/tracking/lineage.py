@@ -17,7 +17,7 @@ from typing import Any
 from experiments.data.preparation import Data
 from experiments.errors import ConfigError
 from experiments.tracking.artifacts import FETCHED
-from experiments.training.best_effort import Forgiving
+from experiments.training.best_effort import BestEffort
 from heyjetson.bundle import Bundle, file_hash
 from manifests import read_manifest
 from manifests.lines import write_manifest
@@ -67,7 +67,7 @@ def dataset_facts(data: Data) -> dict[str, dict[str, Any]]:
     return facts
 
 
-def declare_inputs(run: Any, name: str, data: Data, upload_audio: bool, forgive: Forgiving) -> threading.Thread | None:
+def declare_inputs(run: Any, name: str, data: Data, upload_audio: bool, forgive: BestEffort) -> threading.Thread | None:
     """Make the dataset, and the models fetched before, inputs of a run, beside the training.
 
     Offline, W&B knows no inputs: hashes and references are in the run's config, and only a dataset whose audio is
@@ -151,7 +151,7 @@ def log_model(run: Any, folder: Path, name: str, record: dict[str, Any], api: An
             artifact.add_file(str(folder / file), policy="mutable" if run.offline else "immutable", skip_cache=True)
     aliases = ["latest", run_alias(run.id)]
     if not run.offline:
-        with Forgiving("The model is logged without it.")("the alias best"):
+        with BestEffort("The model is logged without it.")("the alias best"):
             if is_best(f"{run.entity}/{run.project}/{collection(name)}", record, api or wandb.Api()):
                 aliases.append("best")
     run.log_artifact(artifact, aliases=aliases)
@@ -248,7 +248,7 @@ def log_bundle(bundle: Path, choice: Any) -> None:
         if choice is True:
             print("The bundle is not logged: its .nemo names no W&B run (train with logger=wandb).")
         return
-    with Forgiving(f"{bundle} is complete all the same.")("the bundle in W&B"):
+    with BestEffort(f"{bundle} is complete all the same.")("the bundle in W&B"):
         print(f"W&B     {_log_bundle(bundle, record, source)}")
 
 
@@ -276,7 +276,7 @@ def _log_bundle(bundle: Path, record: dict[str, Any], source: dict[str, Any]) ->
     ) as run:
         aliases = ["latest", run_alias(source["run"]), record["precision"]]
         if not run.offline:
-            with Forgiving("The bundle is logged without it.")("the lineage from the model"):
+            with BestEffort("The bundle is logged without it.")("the lineage from the model"):
                 model = run.use_artifact(f"{run.entity}/{run.project}/{source['model']}", type="model")
                 aliases += ["best"] * ("best" in model.aliases)
         artifact = wandb.Artifact(f"{source['model'].partition(':')[0]}-bundle", type="bundle", metadata=facts)

@@ -28,8 +28,8 @@ from experiments.tracking.histograms import KINDS, Histograms
 from experiments.tracking.lineage import declare_inputs, log_checkpoint, log_model, origin
 from experiments.tracking.offline_parts import earlier_rows, mend, parts
 from experiments.tracking.tables import PredictionTable, training_table
-from experiments.training.best_effort import Forgiving, first_line
-from experiments.training.ranks import is_main
+from experiments.training.best_effort import BestEffort, first_line
+from experiments.training.ranks import is_rank_zero
 from heyjetson.bundle import file_hash
 from manifests import read_manifest
 from manifests.wandb_table import wandb_mode
@@ -56,7 +56,7 @@ def _run_id(folder: Path) -> str:
     identity = os.environ.get("WANDB_RUN_ID") or (
         stored.read_text().strip() if stored.exists() else uuid.uuid4().hex[:8]
     )
-    if is_main():
+    if is_rank_zero():
         stored.write_text(identity)
     return identity
 
@@ -107,12 +107,12 @@ class RunLogger(WandbLogger):
         self.content = content
         self.continued = continued
         self.earlier: dict[int, set[str]] = {}
-        if continued and is_main():
+        if continued and is_rank_zero():
             folder = Path(arguments["save_dir"])
             for part in parts(folder):
                 mend(part)
             self.earlier = earlier_rows(folder)
-        self.forgive = Forgiving()
+        self.forgive = BestEffort()
         self._logged_checkpoint = ""
         # Lightning passes a setting that W&B has dropped, and W&B warns of it at the start of every run.
         self._wandb_init.pop("anonymous", None)
@@ -278,7 +278,7 @@ def close(status: int = 0) -> None:
         status: that the process will end with; W&B takes any but 0 for a failure.
     """
     if "wandb" in sys.modules:
-        with Forgiving("Its files are in the run's folder.")("the end of the W&B run"):
+        with BestEffort("Its files are in the run's folder.")("the end of the W&B run"):
             sys.modules["wandb"].finish(exit_code=status)
 
 
@@ -340,7 +340,7 @@ _staged_in: list[str] = []
 
 def _stage_in(folder: Path) -> None:
     """Have W&B stage the media of tables in the run's folder, not in the home; a choice of the user's stands."""
-    if is_main():
+    if is_rank_zero():
         folder.mkdir(exist_ok=True)
     if os.environ.get("WANDB_DATA_DIR") in (None, *_staged_in):
         os.environ["WANDB_DATA_DIR"] = str(folder)

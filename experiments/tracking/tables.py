@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from custom_modules.model import SpeechModel
 from custom_modules.utterances import Reader
 from experiments.data.preparation import Data
-from experiments.training.best_effort import Forgiving
+from experiments.training.best_effort import BestEffort
 from heyjetson.audio import resample
 from heyjetson.metrics import word_errors
 from manifests import Utterance, read_manifest
@@ -31,7 +31,7 @@ PREDICTIONS = ("audio", "reference", "hypothesis", "word errors", "seconds")
 
 
 def examples(
-    data: Data, rate: int, count: int, seed: int, forgive: Forgiving
+    data: Data, rate: int, count: int, seed: int, forgive: BestEffort
 ) -> Iterator[tuple[str, np.ndarray, int, str]]:
     """A drawn part of the training set, as the model hears it.
 
@@ -59,7 +59,7 @@ def examples(
             yield utterance.audio.name, sound, rate, utterance.text
 
 
-def training_table(model: SpeechModel, data: Data, rows: int, seed: int, forgive: Forgiving) -> Any:
+def training_table(model: SpeechModel, data: Data, rows: int, seed: int, forgive: BestEffort) -> Any:
     """A W&B table of training data: sound, text, spectrogram, mel-spectrogram, and what the encoder is given.
 
     Args:
@@ -105,7 +105,7 @@ class PredictionTable(Callback):
     def __init__(self, utterances: list[Utterance], rows: int, seed: int = 1, channels: str = "mix"):
         self.channels = channels
         self.utterances = sample(utterances, count=rows, seed=str(seed)) if rows > 0 else []
-        self.forgive = Forgiving()
+        self.forgive = BestEffort()
         self.sounds: dict[int, Any] = {}
         self.folder: tempfile.TemporaryDirectory | None = None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Forgiving:
+class BestEffort:
     """`with forgive("the table of predictions"): …` goes on after any error, and says each task's first.
 
     Args:

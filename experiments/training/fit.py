@@ -23,7 +23,7 @@ from custom_modules.left_out import LEFT_OUT
 from custom_modules.model import SpeechModel
 from custom_modules.sampler import fingerprint
 from custom_modules.stream import end_workers
-from experiments.cli.log_levels import hush
+from experiments.cli.log_levels import set_log_levels
 from experiments.data.loading import (
     batch_durations,
     describe,
@@ -51,7 +51,7 @@ from experiments.training.loops import make_resumable
 from experiments.training.outcome import best_weights, end, finishing, shown, so_far, write_metrics
 from experiments.training.preemption import Preemption, StoppedError, leave
 from experiments.training.progress_bar import BarWithErrors, LatestBest, PlainProgress, ProcessorTimer
-from experiments.training.ranks import from_main, is_main
+from experiments.training.ranks import broadcast_from_rank_zero, is_rank_zero
 from experiments.training.resumption import Resumption
 from heyjetson.bundle import file_hash
 
@@ -71,21 +71,21 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     Raises:
         ConfigError: parts do not fit together.
     """
-    settle(cfg)
+    set_up_process(cfg)
     logger = make_logger(cfg)
     callbacks: list[pl.Callback] = [Freezing(cfg.freeze, cfg.unfreeze_at)] if cfg.freeze else []
     callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
     trainer = make_trainer(cfg, logger, "val_wer", callbacks, data.train)
     model = make_model(SpeechModel, cfg, trainer)
     distributed.check(cfg, model, trainer)
-    if cfg.init_from and not cfg.resume and is_main():  # the others get their weights from this process
+    if cfg.init_from and not cfg.resume and is_rank_zero():  # the others get their weights from this process
         initialise.load(cfg, model)
     return model, trainer
 
 
-def settle(cfg: DictConfig) -> None:
+def set_up_process(cfg: DictConfig) -> None:
     """Quiet libraries, threads and seeds: what stands before any model is drawn."""
-    hush()
+    set_log_levels()
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -107,7 +107,7 @@ def make_model(kind: Any, cfg: DictConfig, trainer: pl.Trainer | None = None) ->
 def make_logger(cfg: DictConfig) -> Any:
     """The run's logger, in the first process of a run; False in the others."""
     folder = run_dir()
-    return is_main() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
+    return is_rank_zero() and _built("logger", cfg.logger, folder=folder, name=f"{cfg.name}/{folder.name}")
 
 
 def make_trainer(
@@ -198,12 +198,12 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     checkpoint = start_from(cfg)
     done = step_of(checkpoint) if checkpoint else 0
     batches = set_up_data(cfg, model, trainer, data, done)
-    if cfg.init_from and cfg.resume and is_main():
+    if cfg.init_from and cfg.resume and is_rank_zero():
         if checkpoint is None:
             initialise.load(cfg, model)
         else:
             print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
-    if checkpoint is None and is_main() and not model.preprocessor.fitted:
+    if checkpoint is None and is_rank_zero() and not model.preprocessor.fitted:
         fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
     if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
         found = estimate(model, trainer, batches, cfg.timed_steps)
@@ -228,7 +228,7 @@ def read_noise(model: SpeechModel) -> None:
 def start_from(cfg: DictConfig) -> Path | None:
     """The newest readable checkpoint of the run's folder; a job that is requeued has one without asking for it."""
     folder = run_dir()
-    found = from_main("checkpoint", lambda: str(newest_checkpoint(folder) or ""))
+    found = broadcast_from_rank_zero("checkpoint", lambda: str(newest_checkpoint(folder) or ""))
     if cfg.resume and not found:
         print(f"No checkpoint below {folder}: training starts from the beginning.")
     return Path(found) if found else None
@@ -247,7 +247,7 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     folder = run_dir()
     model.setup_optimization(model.cfg.optim)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-    if is_main():
+    if is_rank_zero():
         OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     if trainer.logger:
         trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
@@ -259,19 +259,19 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     resumption.follow(loader)
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
-    if is_main():
+    if is_rank_zero():
         next(one for one in trainer.callbacks if isinstance(one, Unreadable)).begin()
     try:
         trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **loaders)
     except StoppedError as stopped:
         leave(stopped, folder)
     except DivergedError:  # `finish` saves what there is of it
-        if not is_main():  # Lightning ends the first process as soon as one that it started fails
+        if not is_rank_zero():  # Lightning ends the first process as soon as one that it started fails
             sys.exit(0)
         distributed.part(wait=False)
         return
     except (UnreadableError, *FAULTS) as error:
-        if isinstance(error, UnreadableError) and not is_main():  # the first process says it
+        if isinstance(error, UnreadableError) and not is_rank_zero():  # the first process says it
             sys.exit(0)
         close(1)
         # Its frames hold a loader that failed, see `end_workers`.

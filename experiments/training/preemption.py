@@ -14,7 +14,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 from experiments.training.distributed import largest
-from experiments.training.ranks import is_main
+from experiments.training.ranks import is_rank_zero
 
 STOPPED = "stopped.ckpt"
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)  # submitit has Slurm send the second before the time is up
@@ -108,7 +108,7 @@ def leave(stopped: StoppedError, folder: Path) -> NoReturn:
         stopped: what ended it.
         folder: of the run.
     """
-    if not is_main():  # Lightning ends the first process as soon as one that it started fails
+    if not is_rank_zero():  # Lightning ends the first process as soon as one that it started fails
         sys.exit(0)
     name = signal.Signals(stopped.number).name
     print(f"\nStopped by {name} at step {stopped.step}. Continue with: python train.py resume={folder}")

@@ -25,7 +25,7 @@ LONGEST = timedelta(days=7)  # the first process may be downloading a corpus
 CHILD = "hydra.job.name=train_ddp_process_"  # Lightning puts it on the command line of the processes it starts
 
 
-class MainGoneError(RuntimeError):
+class RankZeroGoneError(RuntimeError):
     """The first process of the run ended while this one waited for it."""
 
 
@@ -91,7 +91,7 @@ def join_submitit(environment: MutableMapping[str, str] | None = None) -> None:
     )
 
 
-def is_main() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the process that prepares and writes."""
     return place().rank == 0
 
@@ -118,7 +118,7 @@ def take_gpu(job: int, environment: MutableMapping[str, str] | None = None) -> N
         env["CUDA_VISIBLE_DEVICES"] = visible[job % len(visible)]
 
 
-def settle(job: int) -> None:
+def set_up_rank(job: int) -> None:
     """Take this process's place in its run: its share of a job of submitit's, and silence beside the first process.
 
     What the others have to say of errors still shows.
@@ -128,7 +128,7 @@ def settle(job: int) -> None:
     """
     join_submitit()
     take_gpu(job)
-    if not is_main():
+    if not is_rank_zero():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
@@ -140,12 +140,16 @@ def _store(address: tuple[str, int]) -> Store:
     opened = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     options: dict[str, Any] = {} if opened else {"multi_tenant": True}  # training connects at the same address later
     store = dist.TCPStore(
-        *address, is_master=is_main() and not opened, wait_for_workers=False, timeout=timedelta(minutes=5), **options
+        *address,
+        is_master=is_rank_zero() and not opened,
+        wait_for_workers=False,
+        timeout=timedelta(minutes=5),
+        **options,
     )
     return dist.PrefixStore(f"hey_jetson_{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
 
 
-def from_main(key: str, make: Callable[[], str]) -> str:
+def broadcast_from_rank_zero(key: str, make: Callable[[], str]) -> str:
     """What the first process makes, on every process of the run; the others wait for it.
 
     Args:
@@ -153,7 +157,7 @@ def from_main(key: str, make: Callable[[], str]) -> str:
         make: called on the first process only.
 
     Raises:
-        MainGoneError: the first process ended before.
+        RankZeroGoneError: the first process ended before.
     """
     here = place()
     name = PREFIX + key.upper()
@@ -176,13 +180,13 @@ def _wait(address: tuple[str, int], key: str) -> str:
         store.wait([key], LONGEST)
         return store.get(key).decode()
     except dist.DistError as error:
-        raise MainGoneError(
+        raise RankZeroGoneError(
             f"The first process of the run, at {address[0]}:{address[1]}, ended or cannot be reached; what it wrote "
             "says why."
         ) from error
 
 
-def in_turn(key: str, act: Callable[[], T]) -> T:
+def rank_zero_first(key: str, act: Callable[[], T]) -> T:
     """Act on the first process, then on the others: what is downloaded is downloaded once.
 
     Args:
@@ -195,5 +199,5 @@ def in_turn(key: str, act: Callable[[], T]) -> T:
         result.append(act())
         return key
 
-    from_main(key, first)
+    broadcast_from_rank_zero(key, first)
     return result[0] if result else act()

@@ -41,7 +41,7 @@ class OneRunEach(Callback):
 
 def _take(config: DictConfig) -> None:
     HydraConfig.instance().set_config(config)
-    folder = ranks.from_main("folder", lambda: str(take(config)))
+    folder = ranks.broadcast_from_rank_zero("folder", lambda: str(take(config)))
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.run.dir = folder
 

@@ -25,7 +25,7 @@ from experiments.training.fit import (
     make_model,
     make_trainer,
     restore_best,
-    settle,
+    set_up_process,
     shown,
     so_far,
     start_from,
@@ -53,7 +53,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     check(cfg)
     sounds = read_sounds(cfg)
-    settle(cfg)
+    set_up_process(cfg)
     model = make_model(TriggerModel, cfg)
     parts = _Parts(cfg, model, sounds)
     logger = make_logger(cfg)

@@ -18,7 +18,7 @@ from heyjetson.endpoint import EndpointRules
 from heyjetson.engine import Engine
 from heyjetson.wakeword.detector import Detection
 from heyjetson.wakeword.trigger import TriggerRules, TriggerStream
-from heyjetson.wakeword.two_stage import Awake
+from heyjetson.wakeword.two_stage import TwoStageListener
 
 
 def add_trigger_options(parser: argparse.ArgumentParser, files: bool = False) -> None:
@@ -61,7 +61,7 @@ def as_line(event: Detection | Result, format: str) -> str:
 
 
 class _Alone:
-    """A trigger with nothing to follow, with the verbs of `Awake`."""
+    """A trigger with nothing to follow, with the verbs of `TwoStageListener`."""
 
     def __init__(self, trigger: TriggerStream):
         self.feed, self.finish = trigger.feed, trigger.finish
@@ -81,11 +81,11 @@ def listen(options: argparse.Namespace, rate: int, chunks: Iterator[np.ndarray],
     """
     trigger = open_trigger(options)
     stream = trigger.stream(rate, options.channels, options.mix, rules_of(options))
-    listener: Awake | _Alone = _Alone(stream)
+    listener: TwoStageListener | _Alone = _Alone(stream)
     if options.then:
         engine = Engine(Bundle(options.then), options.threads, options.provider)
         speech = engine.stream(rate, rules=rules, **decoder_options(options))
-        listener = Awake(stream, speech, options.lead, options.patience)
+        listener = TwoStageListener(stream, speech, options.lead, options.patience)
 
     def show(events: Iterable[Detection | Result]) -> None:
         for event in events:

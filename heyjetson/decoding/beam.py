@@ -18,7 +18,7 @@ import numpy as np
 
 from heyjetson.calibration import Calibration
 from heyjetson.clock import Clock
-from heyjetson.decoding.fusion import Guide
+from heyjetson.decoding.fusion import FusionGraph
 from heyjetson.decoding.hypothesis import Hypothesis, Word
 from heyjetson.decoding.words import WordBuilder, require_frames
 from heyjetson.errors import DecoderError
@@ -75,7 +75,7 @@ class BeamDecoder:
         labels: Sequence[str],
         blank_id: int,
         frame_seconds: float,
-        guide: Guide,
+        guide: FusionGraph,
         options: BeamOptions,
         n_best: int = 1,
         calibration: Calibration | None = None,
@@ -140,7 +140,7 @@ class BeamDecoder:
         reach_path = np.where(again, self._path[BLANK][:, None], path[:, None]) + row[labels]
         self._join(row, labels, stay, reach, reach_path, old)
 
-        score = np.logaddexp(*stay[0]) + self._bonus + self.guide.potential[self._state]
+        score = np.logaddexp(*stay[0]) + self._bonus + self.guide.lookahead_score[self._state]
         limit = score.max() - self.options.beam_threshold
         size = self.options.beam_size
         if len(score) >= size:
@@ -149,7 +149,7 @@ class BeamDecoder:
         origin, via = np.nonzero(reach + self._bonus[:, None] >= limit - self.guide.most)
         gains, targets = self.guide.advance(self._state[origin], labels[via])
         bonus = self._bonus[origin] + gains
-        score = np.concatenate([score, reach[origin, via] + bonus + self.guide.potential[targets]])
+        score = np.concatenate([score, reach[origin, via] + bonus + self.guide.lookahead_score[targets]])
         chosen = np.flatnonzero(score > score.max() - self.options.beam_threshold)
         if len(chosen) > size:
             chosen = np.sort(chosen[np.argpartition(-score[chosen], size - 1)[:size]])
@@ -231,7 +231,7 @@ class BeamDecoder:
 
     def _ranked(self) -> np.ndarray:
         """Score of each entry, with what it may still bring."""
-        return np.logaddexp(*self._mass) + self._bonus + self.guide.potential[self._state]
+        return np.logaddexp(*self._mass) + self._bonus + self.guide.lookahead_score[self._state]
 
     def _shorter(self, text: int) -> Iterator[int]:
         """A text and all that it begins with, down to the settled one."""

@@ -47,10 +47,10 @@ def make_decoder(
     if scorer is None and not hot_words and n_best == 1 and options is None:
         return GreedyDecoder(labels, blank_id, frame_seconds, calibration)
     from heyjetson.decoding.beam import BeamDecoder, BeamOptions
-    from heyjetson.decoding.fusion import Guide
+    from heyjetson.decoding.fusion import FusionGraph
     from heyjetson.decoding.hotwords import HotWords
 
     options = options or (BeamOptions(beam_size=scorer.beam_size) if scorer else BeamOptions())
     hot = HotWords(hot_words, labels) if hot_words else None
-    guide = Guide(labels, scorer, hot, options.alpha, options.beta)
+    guide = FusionGraph(labels, scorer, hot, options.alpha, options.beta)
     return BeamDecoder(labels, blank_id, frame_seconds, guide, options, n_best, calibration)

@@ -23,7 +23,7 @@ State = tuple[str, Context, int]  # the word being spelled, the last tokens of t
 SPELLING = "."  # stands for any word being spelled where there is no word list
 
 
-class Guide:
+class FusionGraph:
     """The automaton of one stream.
 
     Args:
@@ -34,7 +34,7 @@ class Guide:
         beta: added for each word; the scorer's own when None.
 
     Attributes:
-        potential: [states], what the word being spelled can still bring to each.
+        lookahead_score: [states], what the word being spelled can still bring to each.
         most: that one character can add to a score, with what it promises.
     """
 
@@ -57,7 +57,7 @@ class Guide:
         spelled = [word for phrase in hot_words.phrases for word in phrase.split()] if hot_words else []
         self.lexicon: Lexicon | None = scorer.lexicon(spelled) if scorer else None
         # The most that one character can add, what it promises included: language models only take away.
-        outlook = float(hot_words.boost.max() + hot_words.potential.max()) if hot_words else 0.0
+        outlook = float(hot_words.boost.max() + hot_words.lookahead_score.max()) if hot_words else 0.0
         self.most = max(self.beta, 0.0) + outlook + 1e-6
         self._clear([("", BEGIN, hot_words.start if hot_words else 0)])
 
@@ -68,7 +68,7 @@ class Guide:
         self._gains = np.zeros((0, len(self.labels)))
         self._targets = np.zeros((0, len(self.labels)), np.int64)
         self._rows: dict[frozenset[str], np.ndarray] = {}
-        self.potential = np.zeros(0)
+        self.lookahead_score = np.zeros(0)
         for state in states:
             self._number(state)
 
@@ -77,13 +77,13 @@ class Guide:
         if number is None:
             number = self._numbers[state] = len(self._states)
             self._states.append(state)
-            if number == len(self.potential):
+            if number == len(self.lookahead_score):
                 more = max(number, 64)
                 empty = np.full((more, len(self.labels)), np.nan)
                 self._gains = np.concatenate([self._gains, empty])
                 self._targets = np.concatenate([self._targets, np.zeros(empty.shape, np.int64)])
-                self.potential = np.concatenate([self.potential, np.zeros(more)])
-            self.potential[number] = self._potential(state)
+                self.lookahead_score = np.concatenate([self.lookahead_score, np.zeros(more)])
+            self.lookahead_score[number] = self._potential(state)
             if self.lexicon:
                 self._gains[number] = self._open(self.lexicon.ahead(state[0])[1])
         return number
@@ -99,7 +99,7 @@ class Guide:
         """What the word being spelled can still bring."""
         word, _, hot = state
         ahead = self.alpha * self.lexicon.ahead(word)[0] if self.lexicon and word else 0.0
-        return ahead + (float(self.hot_words.potential[hot]) if self.hot_words else 0.0)
+        return ahead + (float(self.hot_words.lookahead_score[hot]) if self.hot_words else 0.0)
 
     def _follow(self, state: State, label: int) -> tuple[float, State | None]:
         """What a character that the word list has adds to the score, and the state after it; None if it cannot come."""

@@ -31,7 +31,7 @@ class HotWords:
 
     A phrase counts with a space before and after it, so it is found as whole words. Its boost is added by the space
     that completes it; nothing is added to the words that follow. While it is being spelled its share of the boost
-    stands in `potential`, which helps it through the search and is gone as soon as the text takes another way.
+    stands in `lookahead_score`, which helps it through the search and is gone as soon as the text takes another way.
 
     Args:
         boosts: of each phrase, in natural-log units; negative ones make it rarer.
@@ -40,7 +40,7 @@ class HotWords:
     Attributes:
         follow: [states, V + 1], the state after each character; column V is an end of word where no label is a space.
         boost: [states], what arriving at the state adds.
-        potential: [states], what the state may still lead to.
+        lookahead_score: [states], what the state may still lead to.
         start: the state before the first word.
 
     Raises:
@@ -83,7 +83,9 @@ class HotWords:
             )
         return words
 
-    def _link(self, children: list[dict[int, int]], boost: np.ndarray, potential: np.ndarray, columns: int) -> None:
+    def _link(
+        self, children: list[dict[int, int]], boost: np.ndarray, lookahead_score: np.ndarray, columns: int
+    ) -> None:
         """Fill in what happens where a phrase breaks: go on in the longest one that fits."""
         self.follow = np.zeros((len(children), columns), np.int32)
         fallback = [0] * len(children)
@@ -97,5 +99,5 @@ class HotWords:
             self.follow[node] = row
             if node:
                 boost[node] += boost[fallback[node]]
-                potential[node] = max(potential[node], potential[fallback[node]])
-        self.boost, self.potential = boost, potential
+                lookahead_score[node] = max(lookahead_score[node], lookahead_score[fallback[node]])
+        self.boost, self.lookahead_score = boost, lookahead_score

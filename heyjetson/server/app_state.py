@@ -18,7 +18,7 @@ from heyjetson.server.models import Models
 from heyjetson.server.performance.jobs import Jobs
 from heyjetson.server.sentiment.processes import Analysts
 from heyjetson.server.settings import Settings
-from heyjetson.server.transcribe.recording_store import Keeper
+from heyjetson.server.transcribe.recording_store import RecordingStore
 from heyjetson.server.workers import Workers
 from heyjetson.wakeword.trigger import Trigger
 
@@ -33,7 +33,7 @@ class AppState(Models):
         jobs: performance runs; their results are locked, so that no second server writes there.
         texts: processes that analyse texts, which no recording has to wait for.
         reads: of data sets and of results: bounded, too.
-        keeper: of the recordings of users who agree, or None.
+        recording_store: of the recordings of users who agree, or None.
     """
 
     decoders: Decoders = field(kw_only=True)
@@ -45,7 +45,7 @@ class AppState(Models):
         self.reads = Workers(2, 64, "reads", settings.work_seconds)
         self.jobs = Jobs(self)
         keep = settings.keep
-        self.keeper = Keeper(keep, settings.keep_bytes, settings.free_bytes) if keep else None
+        self.recording_store = RecordingStore(keep, settings.keep_bytes, settings.free_bytes) if keep else None
 
     @classmethod
     def open(cls, settings: Settings) -> AppState:
@@ -64,7 +64,7 @@ class AppState(Models):
         trigger = Trigger(Bundle(settings.trigger), settings.threads, settings.provider) if settings.trigger else None
         seconds = settings.work_seconds
         files = Workers(settings.workers, settings.queue, "files", seconds)
-        here = cls(
+        state = cls(
             settings,
             engine,
             trigger,
@@ -75,8 +75,8 @@ class AppState(Models):
             decoders=Decoders(settings, max(engine.bundle.sample_rate, trigger.bundle.sample_rate if trigger else 0)),
             connections=Connections(settings.streams, settings.share),
         )
-        here.jobs.results.lock()
-        return here
+        state.jobs.results.lock()
+        return state
 
     def trouble(self) -> str | None:
         """Why this server cannot be counted on, as a sentence; None where all is well."""

@@ -19,11 +19,11 @@ FAULTS = 5  # of a body that are told
 FAULT = "The server failed on this request. Its log says why."
 
 
-class ToldError(HeyJetsonError):
+class PublicError(HeyJetsonError):
     """An error whose message is made for clients, whoever's fault it is."""
 
 
-class RequestError(ToldError):
+class RequestError(PublicError):
     """A request that is refused.
 
     Args:
@@ -49,7 +49,7 @@ class BusyError(RequestError):
         )
 
 
-class GoneError(Exception):
+class ClientDisconnectedError(Exception):
     """Nobody waits for the result any more."""
 
 
@@ -121,13 +121,13 @@ def problem(status: int, message: str, code: str, headers: Mapping[str, str] | N
     return JSONResponse(body, status, dict(headers or {}))
 
 
-def told(error: Exception) -> tuple[int, str, str]:
+def public_error(error: Exception) -> tuple[int, str, str]:
     """Status, code and message of an error for a client; a fault of the server's own goes to the log instead."""
     if isinstance(error, RequestError):
         return error.status, error.code, str(error)
     if isinstance(error, _CLIENT):
         return 422, type(error).__name__, str(error)
-    if isinstance(error, ToldError):
+    if isinstance(error, PublicError):
         return 500, type(error).__name__, str(error)
     log.error("The server failed.", exc_info=error)
     return 500, "internal_error", FAULT
@@ -154,7 +154,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HeyJetsonError)
     async def ours(_: Request, error: HeyJetsonError) -> JSONResponse:
-        status, code, message = told(error)
+        status, code, message = public_error(error)
         return problem(status, message, code, getattr(error, "headers", None))
 
     @app.exception_handler(RequestValidationError)

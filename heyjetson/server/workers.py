@@ -1,8 +1,8 @@
 """Work for the processor: a bounded queue before a few threads, so that more requests wait or are refused.
 
 Every piece of work has a deadline, counted from its beginning. A thread cannot be killed: one that is over it is told
-to stop (`gone`), its caller gets a sentence at once, and another thread takes its place. There are as many such spare
-threads as workers; when they are used up the pool is stuck, and says so instead of taking more.
+to stop (`cancelled`), its caller gets a sentence at once, and another thread takes its place. There are as many such
+spare threads as workers; when they are used up the pool is stuck, and says so instead of taking more.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class _Piece:
         function: to call.
         arguments: of it.
         seconds: that it may take.
-        gone: is set when nobody waits for it any more.
+        cancelled: is set when nobody waits for it any more.
     """
 
     function: Callable[..., Any]
     arguments: tuple[object, ...]
     seconds: float
-    gone: threading.Event | None
+    cancelled: threading.Event | None
     future: Future[Any] = field(default_factory=Future)
     queued: float = field(default_factory=time.monotonic)
     deadline: float | None = None  # None: it waits
@@ -114,7 +114,11 @@ class Workers:
         return None
 
     def submit(
-        self, function: Callable[..., T], *arguments: object, more: float = 0.0, gone: threading.Event | None = None
+        self,
+        function: Callable[..., T],
+        *arguments: object,
+        more: float = 0.0,
+        cancelled: threading.Event | None = None,
     ) -> Future[T]:
         """Queue a call.
 
@@ -122,7 +126,7 @@ class Workers:
             function: to call.
             arguments: of it.
             more: seconds on top of those that every piece of work has.
-            gone: is set at the deadline, for a function that looks at it.
+            cancelled: is set at the deadline, for a function that looks at it.
 
         Returns:
             its result, or `DeadlineError`.
@@ -131,7 +135,7 @@ class Workers:
             BusyError: the queue is full.
             StuckError: no thread is left.
         """
-        piece = _Piece(function, arguments, self.seconds + more, gone)
+        piece = _Piece(function, arguments, self.seconds + more, cancelled)
         with self._changed:
             if self._closed or (self.limit is not None and self.held >= self.limit):
                 raise BusyError()
@@ -207,8 +211,8 @@ class Workers:
         prometheus.DEADLINES.labels(self.name).inc()
         prometheus.OVERDUE.labels(self.name).set(len(self._abandoned))
         LOG.error("Work of %s was given up after %g s.", self.name, piece.seconds)
-        if piece.gone:
-            piece.gone.set()
+        if piece.cancelled:
+            piece.cancelled.set()
         piece.future.set_exception(DeadlineError(piece.seconds))
         self._dispatch()
         if len(self._abandoned) >= 2 * self.threads:  # nobody is left who could begin what waits
@@ -218,7 +222,11 @@ class Workers:
                     waiting.future.set_exception(StuckError(self.name))
 
     async def run(
-        self, function: Callable[..., T], *arguments: object, more: float = 0.0, gone: threading.Event | None = None
+        self,
+        function: Callable[..., T],
+        *arguments: object,
+        more: float = 0.0,
+        cancelled: threading.Event | None = None,
     ) -> T:
         """Queue a call and wait for its result; leaving early takes back what has not begun.
 
@@ -226,7 +234,7 @@ class Workers:
             function: to call.
             arguments: of it.
             more: seconds on top of those that every piece of work has.
-            gone: is set when the caller leaves early, or at the deadline, for a function that looks at it.
+            cancelled: is set when the caller leaves early, or at the deadline, for a function that looks at it.
 
         Raises:
             BusyError: the queue is full.
@@ -234,10 +242,10 @@ class Workers:
             StuckError: no thread is left.
         """
         try:
-            return await asyncio.wrap_future(self.submit(function, *arguments, more=more, gone=gone))
+            return await asyncio.wrap_future(self.submit(function, *arguments, more=more, cancelled=cancelled))
         except asyncio.CancelledError:
-            if gone:
-                gone.set()
+            if cancelled:
+                cancelled.set()
             raise
 
     def close(self) -> None:
@@ -254,7 +262,7 @@ class Workers:
         self._pool.shutdown(wait=not self._abandoned)
 
 
-async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+async def unless_disconnected(request: Request, work: Awaitable[T]) -> T:
     """Wait for work, which is cancelled when the client leaves.
 
     Args:

@@ -17,7 +17,7 @@ HISTORY = 3.0  # seconds of sound that are kept for a word's end to lie in
 PIECE = 0.04  # seconds after which it is looked whether a word was raised or an utterance ended
 
 
-class Awake:
+class TwoStageListener:
     """Two streams on one sound: a trigger that always listens, and speech that begins where a word has ended.
 
     The trigger hears everything, so its time is the sound's; words that it raises while speech is written down are

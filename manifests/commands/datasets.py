@@ -21,7 +21,7 @@ from manifests.commands import (
     from_fields,
     text_options,
 )  # fmt: skip
-from manifests.corpus import CorpusOptions, Made, Recording
+from manifests.corpus import CorpusOptions, Recording, Summary
 from manifests.found import Found
 from manifests.prepared import make
 from manifests.segments import recordings as segments
@@ -56,7 +56,7 @@ def _options(given: argparse.Namespace) -> CorpusOptions:
     )
 
 
-def show(made: Made, out: Path) -> int:
+def show(made: Summary, out: Path) -> int:
     """Print what came of a dataset, and the next command."""
     table = Table("split", "utterances", "length", "manifest")
     for split, manifest in made.manifests.items():

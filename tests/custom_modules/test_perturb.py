@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nemo.core.classes.common import safe_instantiate
 
 from custom_modules.perturb import WaveformPerturbation
-from custom_modules.surroundings import NoiseRecordings, coloured_noise, hear_in, room_responses
+from custom_modules.surroundings import NoiseRecordings, apply_rir, coloured_noise, room_responses
 from manifests.acoustics import add_room
 
 RATE = 16000
@@ -149,7 +149,7 @@ def test_a_room_delays_nothing_and_falls_silent_in_its_time():
     measured = 3 * ((level > -25).sum(1) - (level > -5).sum(1)) / RATE
     torch.testing.assert_close(measured, times, atol=0.03, rtol=0)
     samples = torch.randn(3, 5001)
-    heard = hear_in(samples, responses)
+    heard = apply_rir(samples, responses)
     for row in range(3):
         np.testing.assert_allclose(heard[row], add_room(samples[row].numpy(), responses[row].numpy()), atol=1e-4)
 

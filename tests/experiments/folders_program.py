@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from experiments.cli.entry import entry
-from experiments.training.ranks import is_main
+from experiments.training.ranks import is_rank_zero
 
 
 @entry("train")
@@ -16,10 +16,10 @@ def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if is_main():
+    if is_rank_zero():
         (folder / "history.jsonl").open("a").write(f"{cfg.seed}\n")
     print(f"in {folder}", flush=True)
     while os.environ.get("STAY") and not Path(os.environ["STAY"]).exists():
         time.sleep(0.02)
-    if is_main() and not os.environ.get("STAY"):
+    if is_rank_zero() and not os.environ.get("STAY"):
         (folder / "metrics.json").write_text("{}")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf, open_dict
 
 from experiments.errors import ConfigError
-from experiments.pretrained.inherit_config import adopt
+from experiments.pretrained.inherit_config import inherit_config
 from experiments.pretrained.resolve_checkpoint import Source, open_source, origin
 from tests.conftest import SMALL, drawn_model
 
@@ -31,7 +31,7 @@ def started(cfg, seed: int = 5):
     """A model of the configuration with what `init_from` gives it, and the report."""
     from experiments.pretrained import initialise
 
-    adopt(cfg)
+    inherit_config(cfg)
     model = drawn_model(cfg, seed)
     return model, {loaded.part: loaded for loaded in initialise.load(cfg, model)}
 
@@ -101,10 +101,10 @@ def test_the_labels_of_the_file_are_kept_unless_others_are_given(compose_config,
     path = tmp_path / "german.nemo"
     drawn_model(compose_config(*SMALL, german), seed=1).save_to(str(path))
     cfg = compose_config(f"init_from={path}")
-    adopt(cfg)
+    inherit_config(cfg)
     assert list(cfg.labels) == list(cfg.model.decoder.vocabulary) == [" ", "a", "ä", "b"]
     cfg = compose_config(f"init_from={path}", "labels=[a,b]")
-    adopt(cfg)
+    inherit_config(cfg)
     assert list(cfg.labels) == ["a", "b"]
 
 
@@ -231,9 +231,9 @@ def stock(compose_config, tmp_path_factory):
     """A small QuartzNet of NeMo's own class, and its file."""
     from nemo.collections.asr.models import EncDecCTCModel
 
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
 
-    hush()
+    set_log_levels()
     torch.manual_seed(4)
     model = EncDecCTCModel(nemo_config(compose_config, *QUARTZNET)).eval()
     path = tmp_path_factory.mktemp("stock") / "quartznet.nemo"
@@ -277,7 +277,7 @@ def test_a_front_end_that_cannot_be_rebuilt_is_named(compose_config, tmp_path):
     path = tmp_path / "model.nemo"
     EncDecCTCModel(nemo_config(compose_config, *QUARTZNET, window="hamming")).save_to(str(path))
     with pytest.raises(ConfigError, match=r"window=hamming.*init_parts=\[encoder\]"):
-        adopt(compose_config(f"init_from={path}"))
+        inherit_config(compose_config(f"init_from={path}"))
     after, report = started(compose_config(f"init_from={path}", "init_parts=[encoder,decoder]"))
     assert report["encoder"].note == "all"
     assert after.cfg.preprocessor._target_ == "custom_modules.frontend.LogMel"

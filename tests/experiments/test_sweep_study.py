@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from experiments.errors import ConfigError
 from experiments.sweep import claims
-from experiments.sweep.claims import claim, give_back, recover, release, work_left
+from experiments.sweep.claims import claim, recover, release, requeue_trial, work_left
 from experiments.sweep.definition import load_definition
 from experiments.sweep.hyperband import WandbHyperband
 from experiments.sweep.samplers import SeededByTrial
@@ -160,7 +160,7 @@ def test_a_dead_owner_s_trial_is_taken_over_with_its_values_and_its_folder(open_
     again = claim(other, definition, 2, tmp_path)
     assert (again.run, again.values, again.folder) == (claimed.run, claimed.values, claimed.folder)
     assert again.trial.number != claimed.trial.number
-    assert not give_back(one, claimed.trial.number)
+    assert not requeue_trial(one, claimed.trial.number)
     assert len(kept(one)) == 1
 
 

@@ -13,7 +13,7 @@ from experiments.errors import ConfigError
 from experiments.tracking import artifacts, lineage
 from experiments.tracking.__main__ import main
 from experiments.tracking.artifacts import Reference, fetch_model, is_reference, local_model
-from experiments.training.best_effort import Forgiving
+from experiments.training.best_effort import BestEffort
 from heyjetson.tensorrt.cache import user_cache
 
 
@@ -178,7 +178,7 @@ def test_online_the_dataset_and_the_model_begun_with_are_inputs(data, tmp_path, 
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
     fetch_model("wandb:me/p/base:v2", Server(base=Stored("v2", {"model.nemo": b""})))
     run = Run(offline=False)
-    lineage.declare_inputs(run, "my run", data, False, Forgiving()).join(20)
+    lineage.declare_inputs(run, "my run", data, False, BestEffort()).join(20)
     dataset, model = run.used
     assert (dataset.type, dataset.name, model) == ("dataset", "my-run-data", "me/p/base:v2")
     assert set(dataset.manifest.entries) == {"train.jsonl", "validation.jsonl", "test.jsonl"}
@@ -189,14 +189,14 @@ def test_online_the_dataset_and_the_model_begun_with_are_inputs(data, tmp_path, 
 
 def test_offline_the_config_names_the_inputs(data):
     run = Run(offline=True)
-    assert lineage.declare_inputs(run, "a", data, False, Forgiving()) is None
+    assert lineage.declare_inputs(run, "a", data, False, BestEffort()) is None
     assert len(run.known["dataset"]["validation"]["sha256"]) == 64
 
 
 def test_recordings_go_along_on_request_and_the_manifest_finds_them(data, corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
     run = Run(offline=True)
-    lineage.declare_inputs(run, "a", data, True, Forgiving()).join(20)
+    lineage.declare_inputs(run, "a", data, True, BestEffort()).join(20)
     ((artifact, _),) = run.logged
     entries = artifact.manifest.entries
     lines = [json.loads(line) for line in Path(entries["train.jsonl"].local_path).read_text().splitlines()]
@@ -210,7 +210,7 @@ def test_recordings_go_along_on_request_and_the_manifest_finds_them(data, corpus
 def test_a_dataset_that_cannot_be_declared_is_said(data, capsys):
     run = Run(offline=False)
     run.use_artifact = lambda artifact: 1 / 0
-    lineage.declare_inputs(run, "a", data, False, Forgiving()).join(20)
+    lineage.declare_inputs(run, "a", data, False, BestEffort()).join(20)
     assert "the dataset as an artifact: division by zero" in capsys.readouterr().out
 
 

@@ -75,12 +75,12 @@ def test_the_bundle_hears_what_the_model_hears(run, tmp_path):
 def test_targets_begin_when_the_word_has_been_heard(compose_config):
     import custom_modules  # noqa: F401
     from custom_modules.trigger import TriggerModel
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
     from experiments.training.fit import model_config
     from experiments.trigger.dataset import Targets
     from manifests.trigger.clips import Clip, Placed
 
-    hush()
+    set_log_levels()
     model = TriggerModel(model_config(compose_config(*TINY, name="trigger"))).eval()
     clip = Clip(np.zeros(48000, np.float32), [Placed("computer", 8000, 16000)])
     targets, weights = Targets(hold=0.4, before=0.16, after=0.2).of(clip, model)
@@ -141,10 +141,10 @@ def test_encoders_of_the_course_fit_their_sizes(compose_config):
     """The small one below 1 MB in float32, the course's below 2.2."""
     import custom_modules  # noqa: F401
     from custom_modules.trigger import TriggerModel
-    from experiments.cli.log_levels import hush
+    from experiments.cli.log_levels import set_log_levels
     from experiments.training.fit import model_config
 
-    hush()
+    set_log_levels()
     for encoder, most in (("trigger", 1e6), ("trigger_course", 2.2e6)):
         model = TriggerModel(model_config(compose_config("logger=none", f"encoder={encoder}", name="trigger")))
         assert sum(parameter.numel() for parameter in model.parameters()) * 4 < most

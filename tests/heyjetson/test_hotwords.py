@@ -49,9 +49,9 @@ def test_the_outlook_is_gone_when_the_phrase_breaks():
     state, seen = hot.start, []
     for character in "ab ":
         state = int(hot.follow[state, LABELS.index(character)])
-        seen.append(float(hot.potential[state]))
+        seen.append(float(hot.lookahead_score[state]))
     assert seen == [1.0, 2.0, 0.0]
-    assert (hot.potential >= 0).all()
+    assert (hot.lookahead_score >= 0).all()
 
 
 def test_labels_without_a_space():

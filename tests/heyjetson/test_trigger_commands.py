@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from heyjetson import AudioError, Bundle, EndpointRules, Engine, OptionError, Trigger, microphone
 from heyjetson.cli import main
 from heyjetson.wakeword.detector import Detection
-from heyjetson.wakeword.two_stage import Awake
+from heyjetson.wakeword.two_stage import TwoStageListener
 from tests.heyjetson.tensorrt_fake import make_bundle
 from tests.heyjetson.trigger_fake import CHUNK, RATE, SHIFT, make_speech, make_trigger, quiet, say, tone
 
@@ -220,9 +220,9 @@ def loaded(wake, asr):
     return Trigger(Bundle(wake)), Engine(Bundle(asr))
 
 
-def listened(loaded, rate: int = RATE, **options) -> Awake:
+def listened(loaded, rate: int = RATE, **options) -> TwoStageListener:
     trigger, engine = loaded
-    return Awake(trigger.stream(rate), engine.stream(rate, rules=RULES), **options)
+    return TwoStageListener(trigger.stream(rate), engine.stream(rate, rules=RULES), **options)
 
 
 def heard(events) -> list[str]:
@@ -312,7 +312,7 @@ def test_an_exported_model_after_the_word(wake, streaming_bundle):
     clip = np.concatenate([quiet(0.3), tone("hey jetson", 0.1, level=0.9), following])
     engine = Engine(Bundle(streaming_bundle))
     rules = EndpointRules(silence=60.0, longest=60.0)
-    awake = Awake(Trigger(Bundle(wake)).stream(), engine.stream(rules=rules), lead=0.05)
+    awake = TwoStageListener(Trigger(Bundle(wake)).stream(), engine.stream(rules=rules), lead=0.05)
     event, result = awake.feed(clip) + awake.finish()
     alone = engine.stream(rules=rules)
     alone.feed(clip[round((event.time - 0.05) * RATE) :].astype(np.float32))
@@ -347,7 +347,7 @@ def test_speech_after_a_word_needs_rules(loaded):
     trigger, engine = loaded
     for stream in (engine.stream(), engine.stream(8000, rules=RULES)):
         with pytest.raises(OptionError, match="endpoint rules and the trigger's sample rate"):
-            Awake(trigger.stream(), stream)
+            TwoStageListener(trigger.stream(), stream)
 
 
 # detect, info, bench, doctor.

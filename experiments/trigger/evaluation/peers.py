@@ -35,7 +35,7 @@ LOG_BASE, UNIT, OFFSET = math.log(1.0001), 1024, 1500
 
 
 @dataclass(frozen=True)
-class Heard:
+class PeerDetections:
     """Detections at the lowest threshold.
 
     Args:
@@ -96,7 +96,7 @@ class PocketSphinx:
             self.decoder.add_kws("words", str(phrases))
         self.decoder.activate_search("words")
 
-    def listen(self, stream: Stream) -> Heard:
+    def listen(self, stream: Stream) -> PeerDetections:
         """Detections in a stream at the lowest threshold."""
         found: dict[str, list[tuple[float, float]]] = {word: [] for word in self.words}
         named = {word.lower(): word for word in self.words}
@@ -113,7 +113,9 @@ class PocketSphinx:
                 told = start + (one.end_frame + DELAY + 1) * FRAME_SECONDS
                 found[named[one.word.strip()]].append((told, threshold_of(one.prob)))
         pairs = {word: np.array(sorted(each)).reshape(-1, 2) for word, each in found.items()}
-        return Heard({w: pair[:, 0] for w, pair in pairs.items()}, {w: pair[:, 1] for w, pair in pairs.items()}, spent)
+        return PeerDetections(
+            {w: pair[:, 0] for w, pair in pairs.items()}, {w: pair[:, 1] for w, pair in pairs.items()}, spent
+        )
 
 
 def utterances(seconds: float, labels: Sequence[Label]) -> list[float]:
@@ -142,7 +144,7 @@ def apart(times: np.ndarray, refractory: float) -> np.ndarray:
     return np.array(kept)
 
 
-def peer_curve(heard: Heard, word: str, stream: Stream, refractory: float, judged_by: Judge) -> Curve:
+def peer_curve(heard: PeerDetections, word: str, stream: Stream, refractory: float, judged_by: Judge) -> Curve:
     """Operating points of the peer; thresholds are decimal logarithms of its own.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 from heyjetson.errors import OptionError
 from heyjetson.server.audio.uploads import Clip
-from heyjetson.server.engines.base import EngineError, Heard
+from heyjetson.server.engines.base import EngineError, TranscriptionResult
 from heyjetson.server.engines.remote import SECONDS, RemoteEngine, key_of
 
 KEY = "AZURE_SPEECH_KEY"
@@ -65,7 +65,7 @@ class AzureEngine(RemoteEngine):
             raise OptionError(f"The engine {name!r} is Azure Speech: put its key in the variable {KEY}.")
         return cls(name, region, key, language or "en-US")
 
-    async def transcribe(self, clip: Clip) -> Heard:
+    async def transcribe(self, clip: Clip) -> TranscriptionResult:
         """See `Engine.transcribe`."""
         if clip.seconds > LONGEST:
             raise EngineError(
@@ -77,11 +77,11 @@ class AzureEngine(RemoteEngine):
         """See `RemoteEngine.ask`."""
         return await self.post(content=sound, params=self._query, headers=self._headers)
 
-    def read(self, answer: Any, taken: float) -> Heard:
+    def read(self, answer: Any, taken: float) -> TranscriptionResult:
         """See `RemoteEngine.read`."""
         status = answer["RecognitionStatus"]
         if status in ("NoMatch", "InitialSilenceTimeout"):  # it heard no speech
-            return Heard("", taken)
+            return TranscriptionResult("", taken)
         if status != "Success":
             raise EngineError("Azure could not recognise anything: it hears noise only, or had a fault of its own.")
         best = answer["NBest"][0]
@@ -94,4 +94,4 @@ class AzureEngine(RemoteEngine):
             }
             for word in best.get("Words") or []
         ]
-        return Heard(str(best["Lexical"]), taken, words, float(best["Confidence"]))
+        return TranscriptionResult(str(best["Lexical"]), taken, words, float(best["Confidence"]))

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from heyjetson.server.audio.uploads import Clip
-from heyjetson.server.errors import ToldError
+from heyjetson.server.errors import PublicError
 
 
-class EngineError(ToldError):
+class EngineError(PublicError):
     """An engine has no transcript for a recording. The message says why, without an address or a key.
 
     Args:
@@ -25,7 +25,7 @@ class EngineError(ToldError):
 
 
 @dataclass(frozen=True)
-class Heard:
+class TranscriptionResult:
     """A transcript.
 
     Args:
@@ -56,7 +56,7 @@ class Engine(Protocol):
     local: bool
     identity: str
 
-    async def transcribe(self, clip: Clip) -> Heard:
+    async def transcribe(self, clip: Clip) -> TranscriptionResult:
         """What was said in a recording.
 
         Raises:

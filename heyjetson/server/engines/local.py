@@ -7,9 +7,9 @@ import threading
 from heyjetson.engine import Engine as Model
 from heyjetson.formats import word_records
 from heyjetson.server.audio.uploads import Clip
-from heyjetson.server.engines.base import Heard, mean_confidence
+from heyjetson.server.engines.base import TranscriptionResult, mean_confidence
 from heyjetson.server.settings import SOUND_SHARE
-from heyjetson.server.transcribe.transcription_job import Growing
+from heyjetson.server.transcribe.transcription_job import TranscriptionJob
 from heyjetson.server.workers import Workers
 
 
@@ -32,16 +32,18 @@ class BundleEngine:
         graph = model.bundle.manifest["files"][model.bundle.graph.name]["sha256"]
         self.identity = f"{graph} {scorer or ''}"
 
-    async def transcribe(self, clip: Clip) -> Heard:
+    async def transcribe(self, clip: Clip) -> TranscriptionResult:
         """See `Engine.transcribe`; the time is that of the model, without that of waiting."""
-        gone = threading.Event()
-        return await self.files.run(self._transcribe, clip, gone, more=SOUND_SHARE * clip.seconds, gone=gone)
+        cancelled = threading.Event()
+        return await self.files.run(
+            self._transcribe, clip, cancelled, more=SOUND_SHARE * clip.seconds, cancelled=cancelled
+        )
 
-    def _transcribe(self, clip: Clip, gone: threading.Event) -> Heard:
-        growing = Growing(self.model, clip, self.model.decoder(self.scorer), gone)
-        result = growing.final()
+    def _transcribe(self, clip: Clip, cancelled: threading.Event) -> TranscriptionResult:
+        job = TranscriptionJob(self.model, clip, self.model.decoder(self.scorer), cancelled)
+        result = job.final()
         words = word_records(result.words)
-        return Heard(result.text, growing.taken, words, mean_confidence(words))
+        return TranscriptionResult(result.text, job.taken, words, mean_confidence(words))
 
     async def close(self) -> None:
         """Nothing to end."""

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from heyjetson.errors import OptionError
-from heyjetson.server.engines.base import EngineError, Heard, mean_confidence
+from heyjetson.server.engines.base import EngineError, TranscriptionResult, mean_confidence
 from heyjetson.server.engines.remote import SECONDS, RemoteEngine, key_of
 
 LOOPBACK = ("localhost", "::1")
@@ -76,7 +76,7 @@ class OpenAIEngine(RemoteEngine):
         files = {"file": ("audio.wav", sound, "audio/wav")}
         return await self.post(data={"model": self.model, **form}, files=files, headers=self._headers)
 
-    def read(self, answer: Any, taken: float) -> Heard:
+    def read(self, answer: Any, taken: float) -> TranscriptionResult:
         """See `RemoteEngine.read`."""
         words = [
             {
@@ -89,7 +89,7 @@ class OpenAIEngine(RemoteEngine):
         ]
         if not isinstance(answer["text"], str):
             raise TypeError
-        return Heard(answer["text"].strip(), taken, words, mean_confidence(words))
+        return TranscriptionResult(answer["text"].strip(), taken, words, mean_confidence(words))
 
 
 def _number(value: Any) -> float | None:

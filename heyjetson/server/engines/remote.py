@@ -18,7 +18,7 @@ import numpy as np
 from heyjetson.audio import resample
 from heyjetson.errors import OptionError
 from heyjetson.server.audio.uploads import Clip
-from heyjetson.server.engines.base import EngineError, Heard
+from heyjetson.server.engines.base import EngineError, TranscriptionResult
 from heyjetson.server.errors import BusyError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class RemoteEngine:
         for library in ("httpx", "httpcore"):  # they log addresses
             logging.getLogger(library).setLevel(logging.WARNING)
 
-    async def transcribe(self, clip: Clip) -> Heard:
+    async def transcribe(self, clip: Clip) -> TranscriptionResult:
         """See `Engine.transcribe`."""
         if self._held >= AT_ONCE + WAITING:
             raise BusyError()
@@ -105,7 +105,7 @@ class RemoteEngine:
         finally:
             self._held -= 1
 
-    async def _transcribe(self, clip: Clip) -> Heard:
+    async def _transcribe(self, clip: Clip) -> TranscriptionResult:
         sound = await asyncio.to_thread(wav, clip)
         began = time.perf_counter()
         answer = await self.ask(sound)
@@ -125,7 +125,7 @@ class RemoteEngine:
         """
         raise NotImplementedError
 
-    def read(self, answer: Any, taken: float) -> Heard:
+    def read(self, answer: Any, taken: float) -> TranscriptionResult:
         """What an answer says."""
         raise NotImplementedError
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from heyjetson.server import prometheus
-from heyjetson.server.errors import DeadlineError, StuckError, told
+from heyjetson.server.errors import DeadlineError, StuckError, public_error
 from heyjetson.server.live.inbox import Ending, Inbox
 from heyjetson.server.live.session import Event
 from heyjetson.server.models import Models
@@ -28,7 +28,7 @@ TIMED = ("partial", "final")  # and told
 class Talk(Protocol):
     """One client's stream, in the messages of its kind of socket. May block, but for `item` and `fault`."""
 
-    def __init__(self, here: Models, query: Mapping[str, str]): ...
+    def __init__(self, models: Models, query: Mapping[str, str]): ...
 
     @property
     def rate(self) -> int:
@@ -59,13 +59,13 @@ class Connection:
 
     Args:
         socket: accepted.
-        here: the models, and the threads that run them.
+        models: the models, and the threads that run them.
         client: who opened it, see `access.client_of`.
         kind: of stream; it is made of the server and the address's query, in a thread.
     """
 
-    def __init__(self, socket: WebSocket, here: Models, client: str, kind: type[Talk]):
-        self.socket, self.here, self.client, self.kind = socket, here, client, kind
+    def __init__(self, socket: WebSocket, models: Models, client: str, kind: type[Talk]):
+        self.socket, self.models, self.client, self.kind = socket, models, client, kind
         self.faults = 0
         self.inbox = Inbox(2**16)
         self._last = time.monotonic()  # when something came
@@ -79,9 +79,9 @@ class Connection:
     async def run(self) -> None:
         """Hear and answer until an end."""
         try:
-            talk = await self.here.live.run(self.kind, self.here, self.socket.query_params)
+            talk = await self.models.live.run(self.kind, self.models, self.socket.query_params)
         except Exception as error:
-            status, code, message = told(error)
+            status, code, message = public_error(error)
             await self._end(Ending(POLICY if status < 500 else FAILED, message, code))
             return
         self.inbox.step = max(round(STEP_SECONDS * talk.rate), 1) * 2
@@ -113,7 +113,7 @@ class Connection:
 
     async def _watch(self) -> None:
         """End the stream when nothing came for long, and nothing that came waits."""
-        idle = self.here.settings.idle_seconds
+        idle = self.models.settings.idle_seconds
         while (left := self._last + idle - time.monotonic()) > 0 or self.inbox:
             await asyncio.sleep(max(left, 0.05))
         why = f"Nothing was received for {idle:g} s, so the stream was closed. Connect again to go on."
@@ -132,7 +132,7 @@ class Connection:
                 work = (_heard, talk, item) if isinstance(item, bytes) else (talk.obey, item)
                 events = await self._work(*work)
             except Exception as error:
-                status, code, message = told(error)
+                status, code, message = public_error(error)
                 if status >= 500:
                     return Ending(FAILED, message, code)
                 self.faults += 1
@@ -142,7 +142,7 @@ class Connection:
             await self._tell(events, since)
 
     async def _work(self, function: Callable[..., list[Event]], *arguments: object) -> list[Event]:
-        return await self.here.live.run(function, *arguments)
+        return await self.models.live.run(function, *arguments)
 
     async def _tell(self, events: list[Event], since: float) -> None:
         for event in events:

@@ -18,7 +18,7 @@ QUIET = -50.0  # decibels of full scale: the background before it is known
 FIRST, GROWTH = 0.6, 0.4  # an utterance is read again when it is so many seconds longer, and by so large a share
 
 
-class WholeStream:
+class PseudoStream:
     """The verbs of `heyjetson.Stream` on a bundle of whole recordings.
 
     An utterance begins and ends by loudness. Each of its seconds is read a few times, since the readings lie further

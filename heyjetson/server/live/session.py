@@ -15,7 +15,7 @@ from heyjetson.errors import AudioError
 from heyjetson.formats import word_records
 from heyjetson.loudness import Loudness
 from heyjetson.server.live.options import ListenOptions, changed_rules, hot_words_of
-from heyjetson.server.live.pseudo_streaming import WholeStream
+from heyjetson.server.live.pseudo_streaming import PseudoStream
 from heyjetson.stream import Stream
 from heyjetson.wakeword.trigger import Trigger
 
@@ -80,11 +80,11 @@ class LiveSession:
         self.engine, self.scorer, self.rules, self.rate = engine, scorer, options.rules, options.rate
         decoder = engine.decoder(scorer, options.hot_words)
         self.decoder = ChangingDecoder(decoder, engine.bundle.frame_seconds)
-        self.speech: Stream | WholeStream
+        self.speech: Stream | PseudoStream
         if engine.bundle.streams:
             self.speech = Stream(engine.bundle, engine.session, self.decoder, options.rate, options.rules)
         else:
-            self.speech = WholeStream(engine, self.decoder, options.rate, options.rules)
+            self.speech = PseudoStream(engine, self.decoder, options.rate, options.rules)
         self.trigger = trigger.stream(options.rate) if trigger else None
         self._before = 0.0  # seconds before the last flush
         self._text = ""  # of the last partial

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from heyjetson.server.audio.datasets import Dataset, Utterance
-from heyjetson.server.engines.base import Engine, EngineError, Heard
-from heyjetson.server.errors import BusyError, RequestError, told
+from heyjetson.server.engines.base import Engine, EngineError, TranscriptionResult
+from heyjetson.server.errors import BusyError, RequestError, public_error
 from heyjetson.server.models import Models
 from heyjetson.server.performance import accuracy
 from heyjetson.server.performance.results import Outcome, Results
@@ -58,12 +58,12 @@ class Jobs:
     """All runs of a server. Its methods belong to the event loop.
 
     Args:
-        here: data sets, engines and threads.
+        models: data sets, engines and threads.
     """
 
-    def __init__(self, here: Models):
-        self.here = here
-        settings = here.settings
+    def __init__(self, models: Models):
+        self.models = models
+        settings = models.settings
         self.results = Results(settings.state, settings.results_bytes, settings.free_bytes)
         self._queue: deque[int] = deque()
         self._current: _Current | None = None
@@ -96,7 +96,7 @@ class Jobs:
             run = await self.write(
                 self.results.create,
                 dataset.name,
-                self.here.model_name,
+                self.models.model_name,
                 [(engine.name, engine.kind, engine.identity) for engine in engines],
                 [(one.index, one.seconds, one.text, one.speaker) for one in chosen],
             )
@@ -126,14 +126,14 @@ class Jobs:
             RequestError: 409, it is not.
         """
         again = "Start a new run instead."
-        dataset = self.here.datasets.get(run["dataset"])
+        dataset = self.models.datasets.get(run["dataset"])
         if dataset is None:
             raise RequestError(409, f"This server has no data set {run['dataset']!r} any more. {again}", "changed")
         for number, reference in (await self._hands.run(self.results.references, run["id"])).items():
             if number >= len(dataset) or dataset.utterances[number].text != reference:
                 raise RequestError(409, f"The data set {dataset.name!r} is not what it was. {again}", "changed")
         for one in run["engines"]:
-            engine = self.here.engines.get(one["name"])
+            engine = self.models.engines.get(one["name"])
             if engine is None or engine.identity != one["identity"]:
                 raise RequestError(409, f"The engine {one['name']!r} is not what it was. {again}", "changed")
 
@@ -222,9 +222,9 @@ class Jobs:
         try:
             await self.write(self.results.set_state, run, "running")
             record = await self._hands.run(self.results.one, run)
-            dataset = self.here.datasets[record["dataset"]]
+            dataset = self.models.datasets[record["dataset"]]
             tasks = [
-                asyncio.create_task(self._engine(run, dataset, self.here.engines[one["name"]]))
+                asyncio.create_task(self._engine(run, dataset, self.models.engines[one["name"]]))
                 for one in record["engines"]
             ]
             try:
@@ -236,7 +236,7 @@ class Jobs:
         except asyncio.CancelledError:
             state = "interrupted" if self._closing else "cancelled"
         except Exception as error:
-            state, message = "failed", told(error)[2]
+            state, message = "failed", public_error(error)[2]
         with suppress(RequestError):  # it has been logged; the run will be shown as interrupted
             await self.write(self.results.finish, run, state, message, time.monotonic() - began)
 
@@ -260,7 +260,7 @@ class Jobs:
         try:
             clip = await self._hands.run(dataset.load, number)
         except Exception as error:
-            return Outcome(error=told(error)[2])
+            return Outcome(error=public_error(error)[2])
         for attempt in range(TRIES):
             try:
                 heard = await self._transcribe(engine, clip)
@@ -272,19 +272,19 @@ class Jobs:
                     return Outcome(error=str(error))
                 await asyncio.sleep(error.retry)
             except Exception as error:
-                return Outcome(error=told(error)[2])
+                return Outcome(error=public_error(error)[2])
         raise AssertionError
 
-    async def _transcribe(self, engine: Engine, clip: Any) -> Heard:
+    async def _transcribe(self, engine: Engine, clip: Any) -> TranscriptionResult:
         if not engine.local or engine.kind not in ("model", "bundle"):
             return await self._patiently(engine, clip)
         async with self._device:
-            files = self.here.files
+            files = self.models.files
             while files.held >= files.threads:
                 await asyncio.sleep(PAUSE)
             return await self._patiently(engine, clip)
 
-    async def _patiently(self, engine: Engine, clip: Any) -> Heard:
+    async def _patiently(self, engine: Engine, clip: Any) -> TranscriptionResult:
         while True:
             try:
                 return await engine.transcribe(clip)
@@ -292,7 +292,7 @@ class Jobs:
                 await asyncio.sleep(10 * PAUSE)
 
 
-def _scored(reference: str, heard: Heard) -> Outcome:
+def _scored(reference: str, heard: TranscriptionResult) -> Outcome:
     said, written = accuracy.plain(reference), accuracy.plain(heard.text)
     if not accuracy.comparable(said, written):
         return Outcome(error=f"The transcript has {len(written)} characters, too many to be compared.")

@@ -14,6 +14,6 @@ router = APIRouter(prefix="/v1/about", tags=["about"])
 
 
 @router.get("")
-def described(here: Annotated[AppState, Depends(app_state)]) -> dict[str, Any]:
+def described(state: Annotated[AppState, Depends(app_state)]) -> dict[str, Any]:
     """The model card, figures, the graph's layers, versions, what really runs the graph, and the server's limits."""
-    return unchecked(about(here))
+    return unchecked(about(state))

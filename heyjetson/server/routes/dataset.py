@@ -52,45 +52,45 @@ def _record(utterance: Utterance) -> UtteranceRecord:
     )
 
 
-def chosen(here: AppState, name: str) -> Dataset:
+def chosen(state: AppState, name: str) -> Dataset:
     """The data set of a name.
 
     Raises:
         RequestError: 404, there is none of this name.
     """
-    if name in here.datasets:
-        return here.datasets[name]
-    known = ", ".join(here.datasets) or "none: start the server with --data manifest.jsonl"
+    if name in state.datasets:
+        return state.datasets[name]
+    known = ", ".join(state.datasets) or "none: start the server with --data manifest.jsonl"
     raise RequestError(404, f"There is no data set {name[:60]!r}. This server has {known}.", "not_found")
 
 
-async def _named(here: Annotated[AppState, Depends(app_state)], name: str) -> Dataset:
+async def _named(state: Annotated[AppState, Depends(app_state)], name: str) -> Dataset:
     """The data set that a path names."""
-    return chosen(here, name)
+    return chosen(state, name)
 
 
 Chosen = Annotated[Dataset, Depends(_named)]
 
 
 @router.get("")
-async def list_datasets(here: Annotated[AppState, Depends(app_state)]) -> list[DatasetRecord]:
+async def list_datasets(state: Annotated[AppState, Depends(app_state)]) -> list[DatasetRecord]:
     """The data sets of this server."""
     return [
         DatasetRecord(name=name, utterances=len(dataset), seconds=round(dataset.seconds, 1))
-        for name, dataset in here.datasets.items()
+        for name, dataset in state.datasets.items()
     ]
 
 
 @router.get("/{name}")
 async def list_utterances(
-    here: Annotated[AppState, Depends(app_state)],
+    state: Annotated[AppState, Depends(app_state)],
     dataset: Chosen,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
     search: Annotated[str, Query(max_length=200, description="words that text or speaker must hold")] = "",
 ) -> PageOfUtterances:
     """Utterances of a data set, a page at a time."""
-    found = await here.reads.run(dataset.search, search)
+    found = await state.reads.run(dataset.search, search)
     page = found[offset : offset + limit]
     return PageOfUtterances(total=len(found), utterances=[_record(utterance) for utterance in page])
 
@@ -107,13 +107,13 @@ async def one_utterance(dataset: Chosen, index: int) -> UtteranceRecord:
     responses={200: {"content": {"audio/wav": {}}}, 206: {"content": {"audio/wav": {}}}},
 )
 async def audio(
-    here: Annotated[AppState, Depends(app_state)],
+    state: Annotated[AppState, Depends(app_state)],
     dataset: Chosen,
     index: int,
     range_: Annotated[str, Header(alias="range", max_length=200)] = "",
 ) -> Response:
     """The utterance's sound as wav; a range of its bytes where one is asked for."""
-    return ranged(await here.reads.run(_wav, dataset, index), range_, "audio/wav")
+    return ranged(await state.reads.run(_wav, dataset, index), range_, "audio/wav")
 
 
 def _wav(dataset: Dataset, index: int) -> bytes:

@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field
 from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.audio.uploads import Clip, read_clip
 from heyjetson.server.engines import MODEL
-from heyjetson.server.engines.base import Engine, Heard
-from heyjetson.server.errors import RequestError, told
+from heyjetson.server.engines.base import Engine, TranscriptionResult
+from heyjetson.server.errors import RequestError, public_error
 from heyjetson.server.performance import accuracy
-from heyjetson.server.workers import unless_gone
+from heyjetson.server.workers import unless_disconnected
 
 router = APIRouter(prefix="/v1", tags=["engines"])
 LONGEST_REFERENCE = 20_000
@@ -56,29 +56,29 @@ class Comparisons(BaseModel):
     engines: list[Comparison]
 
 
-def chosen_engines(here: AppState, names: Sequence[str]) -> list[Engine]:
+def chosen_engines(state: AppState, names: Sequence[str]) -> list[Engine]:
     """Engines by their names, each once.
 
     Raises:
         RequestError: 404, there is none of a name.
     """
     for name in names:
-        if name not in here.engines:
-            known = ", ".join(here.engines)
+        if name not in state.engines:
+            known = ", ".join(state.engines)
             raise RequestError(404, f"There is no engine {name[:60]!r} here. This server has {known}.", "not_found")
-    return [here.engines[name] for name in dict.fromkeys(names)]
+    return [state.engines[name] for name in dict.fromkeys(names)]
 
 
 @router.get("/engines")
-async def list_engines(here: Here) -> list[EngineRecord]:
+async def list_engines(state: Here) -> list[EngineRecord]:
     """The engines of this server."""
-    return [EngineRecord(name=one.name, kind=one.kind, local=one.local) for one in here.engines.values()]
+    return [EngineRecord(name=one.name, kind=one.kind, local=one.local) for one in state.engines.values()]
 
 
 @router.post("/compare")
 async def compare(
     request: Request,
-    here: Here,
+    state: Here,
     file: Annotated[UploadFile, File(description="the recording")],
     engines: Annotated[
         list[str] | None, Form(description="their names; every engine of this device when none is named")
@@ -89,19 +89,19 @@ async def compare(
 ) -> Comparisons:
     """Transcribe a recording with several engines at once. One that fails says so in its place."""
     names = [name.strip() for given in engines or [] for name in given.split(",") if name.strip()]
-    chosen = chosen_engines(here, names or [name for name, engine in here.engines.items() if engine.local])
-    clip = await read_clip(here.decoders, file)
-    compared = await unless_gone(request, asyncio.gather(*(_compared(engine, clip) for engine in chosen)))
-    against = await here.reads.run(_align, compared, " ".join(reference.split()))
+    chosen = chosen_engines(state, names or [name for name, engine in state.engines.items() if engine.local])
+    clip = await read_clip(state.decoders, file)
+    compared = await unless_disconnected(request, asyncio.gather(*(_compared(engine, clip) for engine in chosen)))
+    against = await state.reads.run(_align, compared, " ".join(reference.split()))
     return Comparisons(seconds=round(clip.seconds, 3), against=against, engines=list(compared))
 
 
 async def _compared(engine: Engine, clip: Clip) -> Comparison:
     record: dict[str, Any] = {"name": engine.name, "kind": engine.kind, "local": engine.local}
     try:
-        heard: Heard = await engine.transcribe(clip)
+        heard: TranscriptionResult = await engine.transcribe(clip)
     except Exception as error:
-        return Comparison(**record, error=told(error)[2])
+        return Comparison(**record, error=public_error(error)[2])
     return Comparison(
         **record,
         text=heard.text,

@@ -19,10 +19,10 @@ async def live() -> dict[str, str]:
 
 
 @router.get("/ready")
-async def ready(here: Annotated[AppState, Depends(app_state)]) -> dict[str, str]:
+async def ready(state: Annotated[AppState, Depends(app_state)]) -> dict[str, str]:
     """The models are loaded, work moves and the queue has room; 503 with the reason where one is not so."""
-    if trouble := here.trouble():
+    if trouble := state.trouble():
         raise RequestError(503, f"The server is stuck. {trouble}", "stuck", {"Retry-After": "60"})
-    if here.files.limit is not None and here.files.held >= here.files.limit:
+    if state.files.limit is not None and state.files.held >= state.files.limit:
         raise BusyError()
-    return {"status": "ready", "model": here.model_name, "provider": here.engine.provider}
+    return {"status": "ready", "model": state.model_name, "provider": state.engine.provider}

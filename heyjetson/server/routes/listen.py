@@ -38,21 +38,21 @@ async def serve_stream(websocket: WebSocket, kind: type[Talk], protocol: str) ->
         kind: of stream.
         protocol: that is agreed on where the client names it.
     """
-    here = app_state_of(websocket)
-    client = client_of(websocket, here.settings)
+    state = app_state_of(websocket)
+    client = client_of(websocket, state.settings)
     retry = {"Retry-After": str(RETRY)}
     refusal = None
-    if here.connections.full:
-        told = f"All {here.connections.limit} live streams are in use: try again in {RETRY} s."
+    if state.connections.full:
+        told = f"All {state.connections.limit} live streams are in use: try again in {RETRY} s."
         refusal = RequestError(503, told, "busy", retry)
-    elif here.connections.has_all(client):
-        told = f"You have {here.connections.share} live streams open, as many as one client may have: close one first."
+    elif state.connections.has_all(client):
+        told = f"You have {state.connections.share} live streams open, as many as one client may have: close one first."
         refusal = RequestError(429, told, "too_many_streams", retry)
     if refusal:
         prometheus.REFUSED.labels(refusal.code).inc()
         await websocket.send_denial_response(problem(refusal.status, str(refusal), refusal.code, refusal.headers))
         return
-    connection = Connection(websocket, here, client, kind)
-    with here.connections.added(connection):
+    connection = Connection(websocket, state, client, kind)
+    with state.connections.added(connection):
         await websocket.accept(protocol if protocol in websocket.scope["subprotocols"] else None)
         await connection.run()

@@ -14,7 +14,7 @@ KIND = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def read(here: Annotated[AppState, Depends(app_state)]) -> Response:
+async def read(state: Annotated[AppState, Depends(app_state)]) -> Response:
     """Requests, latency, real-time factor, streams and queue, in Prometheus' text format."""
-    waiting = here.files.waiting
-    return Response(prometheus.text(waiting, here.files.held - waiting), media_type=KIND)
+    waiting = state.files.waiting
+    return Response(prometheus.text(waiting, state.files.held - waiting), media_type=KIND)

@@ -55,17 +55,17 @@ def _described(model: Engine | Trigger) -> Model:
 
 
 @router.get("", response_model_exclude_none=True)
-async def models(here: Here) -> Models:
+async def models(state: Here) -> Models:
     """Models that are loaded; speech first."""
-    return Models(data=[_described(model) for model in (here.engine, here.trigger) if model])
+    return Models(data=[_described(model) for model in (state.engine, state.trigger) if model])
 
 
 @router.get("/{name}", response_model_exclude_none=True)
-async def model(here: Here, name: str) -> Model:
+async def model(state: Here, name: str) -> Model:
     """One of them."""
-    found = {each.id: each for each in (await models(here)).data}
+    found = {each.id: each for each in (await models(state)).data}
     if name not in found and is_any(name):
-        return _described(here.engine)
+        return _described(state.engine)
     if name not in found:
         raise RequestError(404, f"There is no model {name!r} here: see /v1/models.", "model_not_found")
     return found[name]

@@ -54,14 +54,14 @@ class Stopped(BaseModel):
     state: Literal["cancelled", "forgotten"]
 
 
-def _found(here: AppState, run: int) -> dict[str, Any]:
-    return here.jobs.results.one(run)
+def _found(state: AppState, run: int) -> dict[str, Any]:
+    return state.jobs.results.one(run)
 
 
-def _summary(here: AppState, run: dict[str, Any]) -> dict[str, Any]:
+def _summary(state: AppState, run: dict[str, Any]) -> dict[str, Any]:
     """A run as clients see it."""
     total = sum(one["done"] if one["message"] else run["utterances"] for one in run["engines"])
-    left = here.jobs.left_seconds(run)
+    left = state.jobs.left_seconds(run)
     progress = {
         "done": sum(one["done"] for one in run["engines"]),
         "total": total,
@@ -74,42 +74,42 @@ def _summary(here: AppState, run: dict[str, Any]) -> dict[str, Any]:
     ]
     kept = {key: run[key] for key in ("id", "dataset", "model", "message", "created", "utterances")}
     times = {"seconds": round(run["seconds"] or 0, 3), "worked": round(run["worked"], 3)}
-    return {**kept, **times, "state": here.jobs.state(run), "progress": progress, "engines": engines}
+    return {**kept, **times, "state": state.jobs.state(run), "progress": progress, "engines": engines}
 
 
 @router.post("", status_code=202)
-async def start(here: Here, wanted: Wanted) -> Started:
+async def start(state: Here, wanted: Wanted) -> Started:
     """Start a run, or let it wait behind others: each utterance of a data set through each engine."""
-    engines = chosen_engines(here, wanted.engines)
-    return Started(id=await here.jobs.start(chosen(here, wanted.dataset), engines, wanted.limit))
+    engines = chosen_engines(state, wanted.engines)
+    return Started(id=await state.jobs.start(chosen(state, wanted.dataset), engines, wanted.limit))
 
 
 @router.get("")
-async def list_runs(here: Here) -> list[dict[str, Any]]:
+async def list_runs(state: Here) -> list[dict[str, Any]]:
     """All runs, the newest first, with progress and word error rates."""
-    return await here.reads.run(lambda: [_summary(here, run) for run in here.jobs.results.runs()])
+    return await state.reads.run(lambda: [_summary(state, run) for run in state.jobs.results.runs()])
 
 
 @router.get("/{run}.json", response_class=Response, responses={200: {"content": {"application/json": {}}}})
-async def as_json(here: Here, run: Id) -> Response:
+async def as_json(state: Here, run: Id) -> Response:
     """A run with every result, to keep."""
 
     def written() -> str:
-        body = {**_report(here, run), "results": here.jobs.results.everything(run)}
+        body = {**_report(state, run), "results": state.jobs.results.everything(run)}
         return json.dumps(body, ensure_ascii=False, indent=1)
 
-    return _file(await here.reads.run(written), f"performance-{run}.json", "application/json")
+    return _file(await state.reads.run(written), f"performance-{run}.json", "application/json")
 
 
 @router.get("/{run}.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
-async def as_csv(here: Here, run: Id) -> Response:
+async def as_csv(state: Here, run: Id) -> Response:
     """Every result of a run as a table: a line for each utterance and engine."""
-    return _file(await here.reads.run(_csv, here, run), f"performance-{run}.csv", "text/csv; charset=utf-8")
+    return _file(await state.reads.run(_csv, state, run), f"performance-{run}.csv", "text/csv; charset=utf-8")
 
 
-def _csv(here: AppState, run: int) -> str:
-    _found(here, run)
-    rows = here.jobs.results.everything(run)
+def _csv(state: AppState, run: int) -> str:
+    _found(state, run)
+    rows = state.jobs.results.everything(run)
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(rows[0] if rows else ("index",))
@@ -129,15 +129,15 @@ def _file(text: str, name: str, media_type: str) -> Response:
 
 
 @router.get("/{run}")
-async def one_run(here: Here, run: Id) -> dict[str, Any]:
+async def one_run(state: Here, run: Id) -> dict[str, Any]:
     """A run with its figures: pooled WER, CER and mean cosine with 95 % intervals, latency percentiles, real-time
     factor and distributions of each engine, and the difference of each pair of them."""
-    return await here.reads.run(_report, here, run)
+    return await state.reads.run(_report, state, run)
 
 
-def _report(here: AppState, run: int) -> dict[str, Any]:
-    summary = _summary(here, _found(here, run))
-    details, differences = _details(here, summary)
+def _report(state: AppState, run: int) -> dict[str, Any]:
+    summary = _summary(state, _found(state, run))
+    details, differences = _details(state, summary)
     engines = [one | details.get(one["name"], {}) for one in summary["engines"]]
     return {**summary, "engines": engines, "differences": differences}
 
@@ -146,16 +146,16 @@ def _report(here: AppState, run: int) -> dict[str, Any]:
 _cache: dict[tuple[str, int], tuple[list[Any], float, float, tuple[Any, Any]]] = {}
 
 
-def _details(here: AppState, summary: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _details(state: AppState, summary: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Figures by engine, and of pairs; not made anew at each look while a run goes on."""
-    key = (str(here.jobs.results.path), summary["id"])
+    key = (str(state.jobs.results.path), summary["id"])
     done, began = [(one["done"], one["failed"]) for one in summary["engines"]], time.monotonic()
     if cached := _cache.get(key):
         known, made, took, details = cached
         if known == done or (summary["state"] == "running" and began - made < CALM * took):
             return details
     names = [one["name"] for one in summary["engines"]]
-    columns = {name: here.jobs.results.columns(summary["id"], name) for name in names}
+    columns = {name: state.jobs.results.columns(summary["id"], name) for name in names}
     by_name = {
         name: {
             **intervals.accuracy(columns[name]),
@@ -177,7 +177,7 @@ def _details(here: AppState, summary: dict[str, Any]) -> tuple[dict[str, Any], l
 
 @router.get("/{run}/utterances")
 async def list_utterances(
-    here: Here,
+    state: Here,
     run: Id,
     engine: Annotated[str, Query(max_length=60, description="by whose results to sort and choose")] = "",
     sort: Literal["index", "wer", "latency", "seconds"] = "wer",
@@ -189,14 +189,14 @@ async def list_utterances(
 ) -> dict[str, Any]:
     """Utterances of a run with what each engine wrote, word by word against the truth; the worst first."""
     asked = (sort, order == "descending", shown, search.strip(), offset, limit)
-    return await here.reads.run(_page, here, run, engine, asked)
+    return await state.reads.run(_page, state, run, engine, asked)
 
 
-def _page(here: AppState, run: int, engine: str, asked: tuple[str, bool, str, str, int, int]) -> dict[str, Any]:
-    names = [one["name"] for one in _found(here, run)["engines"]]
+def _page(state: AppState, run: int, engine: str, asked: tuple[str, bool, str, str, int, int]) -> dict[str, Any]:
+    names = [one["name"] for one in _found(state, run)["engines"]]
     if engine and engine not in names:
         raise RequestError(404, f"The run has no engine {engine[:60]!r}, it has {', '.join(names)}.", "not_found")
-    total, page = here.jobs.results.utterances(run, engine or names[0], *asked)
+    total, page = state.jobs.results.utterances(run, engine or names[0], *asked)
     return {"total": total, "utterances": [_utterance(one, names) for one in page]}
 
 
@@ -226,22 +226,22 @@ def _rate(errors: int, units: int) -> float:
 
 
 @router.post("/{run}/continue", status_code=202)
-async def resume(here: Here, run: Id) -> Started:
+async def resume(state: Here, run: Id) -> Started:
     """Go on with a run that was interrupted or cancelled, where it was; what failed is tried again."""
-    await here.jobs.resume(run)
+    await state.jobs.resume(run)
     return Started(id=run)
 
 
 @router.post("/{run}/cancel")
-async def cancel(here: Here, run: Id) -> Stopped:
+async def cancel(state: Here, run: Id) -> Stopped:
     """Stop a run that runs or waits; its results so far stay. 409 where it has come to another end."""
-    await here.jobs.cancel(run)
+    await state.jobs.cancel(run)
     return Stopped(id=run, state="cancelled")
 
 
 @router.delete("/{run}")
-async def delete(here: Here, run: Id) -> Stopped:
+async def delete(state: Here, run: Id) -> Stopped:
     """Forget a run that is over, with all of its results. 409 while it runs or waits."""
-    await here.jobs.forget(run)
-    _cache.pop((str(here.jobs.results.path), run), None)
+    await state.jobs.forget(run)
+    _cache.pop((str(state.jobs.results.path), run), None)
     return Stopped(id=run, state="forgotten")

@@ -15,12 +15,12 @@ from heyjetson import formats, languages
 from heyjetson.decoding.hypothesis import Result
 from heyjetson.server.app_state import AppState, app_state
 from heyjetson.server.audio.uploads import Clip, read_clip
-from heyjetson.server.errors import GoneError, RequestError, told
+from heyjetson.server.errors import ClientDisconnectedError, RequestError, public_error
 from heyjetson.server.settings import SOUND_SHARE
 from heyjetson.server.transcribe.form import Asked, asked
-from heyjetson.server.transcribe.transcription_job import Deltas, Growing, joined
+from heyjetson.server.transcribe.transcription_job import Deltas, TranscriptionJob, joined
 from heyjetson.server.transcribe.verbose_json import log_probs, verbose
-from heyjetson.server.workers import unless_gone
+from heyjetson.server.workers import unless_disconnected
 
 CONTENTS: dict[str, Any] = {
     "application/json": {
@@ -42,26 +42,26 @@ router = APIRouter(prefix="/v1/audio", tags=["speech"])
 )
 async def transcribe(
     request: Request,
-    here: Annotated[AppState, Depends(app_state)],
+    state: Annotated[AppState, Depends(app_state)],
     file: Annotated[UploadFile, File(description="wav, flac, ogg, opus, mp3, aiff, au, sph; with PyAV webm, m4a, …")],
     wanted: Annotated[Asked, Depends(asked)],
 ) -> Response:
     """Transcribe a recording of any length up to the server's limit. What is asked for and not done, notes say."""
-    clip = await read_clip(here.decoders, file)
-    growing = Growing(here.engine, clip, here.engine.decoder(here.settings.scorer, wanted.hot_words))
-    keeper = here.keeper if wanted.consent else None
+    clip = await read_clip(state.decoders, file)
+    job = TranscriptionJob(state.engine, clip, state.engine.decoder(state.settings.scorer, wanted.hot_words))
+    recording_store = state.recording_store if wanted.consent else None
     notes = [*clip.notes, *wanted.notes]
 
     def kept(result: Result) -> Result:
-        if keeper and not growing.gone.is_set() and (told := keeper.try_to_keep(clip, result.text)):
+        if recording_store and not job.cancelled.is_set() and (told := recording_store.try_to_keep(clip, result.text)):
             notes.append(told)  # the client gets its text all the same
         return result
 
     if wanted.stream:
-        return await _streamed(request, here, growing, kept, notes, wanted.log_probs)
-    work = here.files.run(lambda: kept(growing.final()), more=SOUND_SHARE * clip.seconds, gone=growing.gone)
-    result = await unless_gone(request, work)
-    more, headers = noted(clip, notes), _headers(here, notes)
+        return await _streamed(request, state, job, kept, notes, wanted.log_probs)
+    work = state.files.run(lambda: kept(job.final()), more=SOUND_SHARE * clip.seconds, cancelled=job.cancelled)
+    result = await unless_disconnected(request, work)
+    more, headers = noted(clip, notes), _headers(state, notes)
     if wanted.response_format == "text":
         return PlainTextResponse(result.text + "\n", headers=headers)
     if wanted.response_format in ("srt", "vtt"):
@@ -75,8 +75,8 @@ async def transcribe(
         if wanted.log_probs:
             more["logprobs"] = log_probs(result.words)
         return JSONResponse({"text": result.text} | more, headers=headers)
-    about = {"model": here.model_name, "real_time_factor": round(growing.taken / clip.seconds, 4)}
-    language, labels = languages.name(here.settings.language), here.engine.bundle.labels
+    about = {"model": state.model_name, "real_time_factor": round(job.taken / clip.seconds, 4)}
+    language, labels = languages.name(state.settings.language), state.engine.bundle.labels
     about |= verbose(result, clip.seconds, wanted.granularities, language, labels)
     return JSONResponse(about | more, headers=headers)
 
@@ -93,9 +93,9 @@ def noted(clip: Clip, notes: Sequence[str]) -> dict[str, Any]:
     return more | ({"notes": list(notes)} if notes else {})
 
 
-def _headers(here: AppState, notes: Sequence[str]) -> dict[str, str]:
+def _headers(state: AppState, notes: Sequence[str]) -> dict[str, str]:
     """Which model it was, whatever it was asked for as, and the notes."""
-    named = {MODEL: here.model_name.encode("ascii", "replace").decode()}
+    named = {MODEL: state.model_name.encode("ascii", "replace").decode()}
     return named | ({NOTES: " ".join(notes).encode("ascii", "replace").decode()} if notes else {})
 
 
@@ -104,8 +104,8 @@ Item = dict[str, Any] | Exception | None  # an event, what went wrong, or the en
 
 async def _streamed(
     request: Request,
-    here: AppState,
-    growing: Growing,
+    state: AppState,
+    job: TranscriptionJob,
     kept: Callable[[Result], Result],
     notes: Sequence[str],
     with_log_probs: bool,
@@ -114,8 +114,8 @@ async def _streamed(
 
     Args:
         request: of the client.
-        here: the app's state.
-        growing: the work.
+        state: the app's state.
+        job: the work.
         kept: keeps the recording where that was agreed to, and may add a note.
         notes: of the recording, and of what was asked for.
         with_log_probs: tell the words' log-probabilities.
@@ -128,7 +128,7 @@ async def _streamed(
     loop = asyncio.get_running_loop()
     waiting: asyncio.Queue[Item] = asyncio.Queue()
     begun: asyncio.Future[None] = loop.create_future()
-    headers = _headers(here, notes)
+    headers = _headers(state, notes)
 
     def begin(error: Exception | None) -> None:
         if not begun.done():
@@ -139,7 +139,7 @@ async def _streamed(
     def work() -> None:
         deltas = Deltas()
         try:
-            for result in growing.results():
+            for result in job.results():
                 loop.call_soon_threadsafe(begin, None)
                 first = deltas.told == 0
                 if words := deltas.words(result):
@@ -148,8 +148,8 @@ async def _streamed(
                 if result.final:
                     kept(result)
                     more = {"logprobs": log_probs(result.words)} if with_log_probs else {}
-                    tell({"type": "transcript.text.done", "text": result.text} | more | noted(growing.clip, notes))
-        except GoneError:
+                    tell({"type": "transcript.text.done", "text": result.text} | more | noted(job.clip, notes))
+        except ClientDisconnectedError:
             pass
         except Exception as error:
             loop.call_soon_threadsafe(begin, error)
@@ -166,13 +166,13 @@ async def _streamed(
             loop.call_soon_threadsafe(begin, error)
             tell(None)
 
-    gone = growing.gone  # alone: what is sent must not keep the recording
-    future = here.files.submit(work, more=SOUND_SHARE * growing.clip.seconds, gone=gone)
+    cancelled = job.cancelled  # alone: what is sent must not keep the recording
+    future = state.files.submit(work, more=SOUND_SHARE * job.clip.seconds, cancelled=cancelled)
     future.add_done_callback(given_up)
     try:
-        await unless_gone(request, begun)
+        await unless_disconnected(request, begun)
     except BaseException:
-        gone.set()
+        cancelled.set()
         future.cancel()
         raise
 
@@ -181,7 +181,7 @@ async def _streamed(
             while (item := await waiting.get()) is not None:
                 yield f"data: {json.dumps(_event(item), ensure_ascii=False)}\n\n"
         finally:
-            gone.set()
+            cancelled.set()
 
     return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"} | headers)
 
@@ -189,5 +189,5 @@ async def _streamed(
 def _event(item: dict[str, Any] | Exception) -> dict[str, Any]:
     if isinstance(item, dict):
         return item
-    status, code, message = told(item)
+    status, code, message = public_error(item)
     return {"error": {"message": message, "type": "server_error" if status >= 500 else "invalid", "code": code}}

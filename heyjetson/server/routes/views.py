@@ -14,30 +14,30 @@ from heyjetson.server.http.openapi import unchecked
 from heyjetson.server.performance.accuracy import align, score
 from heyjetson.server.routes.dataset import Chosen
 from heyjetson.server.settings import SOUND_SHARE
-from heyjetson.server.workers import unless_gone
+from heyjetson.server.workers import unless_disconnected
 
 router = APIRouter(prefix="/v1", tags=["views"])
 Here = Annotated[AppState, Depends(app_state)]
 
 
 @router.post("/views")
-async def views_of_file(request: Request, here: Here, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
+async def views_of_file(request: Request, state: Here, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
     """Waveform, features, log-probabilities and prediction of a recording; its first minute."""
-    clip = await read_clip(here.decoders, file)
-    work = here.files.run(views, here.engine, clip, here.settings.scorer, more=SOUND_SHARE * LONGEST_SECONDS)
-    return unchecked(await unless_gone(request, work))
+    clip = await read_clip(state.decoders, file)
+    work = state.files.run(views, state.engine, clip, state.settings.scorer, more=SOUND_SHARE * LONGEST_SECONDS)
+    return unchecked(await unless_disconnected(request, work))
 
 
 @router.get("/dataset/{name}/{index}/views")
-async def views_of_utterance(request: Request, here: Here, dataset: Chosen, index: int) -> dict[str, Any]:
+async def views_of_utterance(request: Request, state: Here, dataset: Chosen, index: int) -> dict[str, Any]:
     """The same of an utterance of a data set, with its truth aligned to the prediction."""
     dataset.get(index)
-    work = here.files.run(_utterance, here, dataset, index, more=SOUND_SHARE * LONGEST_SECONDS)
-    return unchecked(await unless_gone(request, work))
+    work = state.files.run(_utterance, state, dataset, index, more=SOUND_SHARE * LONGEST_SECONDS)
+    return unchecked(await unless_disconnected(request, work))
 
 
-def _utterance(here: AppState, dataset: Dataset, index: int) -> dict[str, Any]:
+def _utterance(state: AppState, dataset: Dataset, index: int) -> dict[str, Any]:
     text = dataset.get(index).text
-    seen = views(here.engine, dataset.load(index), here.settings.scorer)
+    seen = views(state.engine, dataset.load(index), state.settings.scorer)
     prediction = seen["prediction"]["text"]
     return {**seen, "text": text, "alignment": align(text, prediction), "score": score(text, prediction)}

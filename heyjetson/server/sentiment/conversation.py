@@ -10,7 +10,7 @@ import numpy as np
 from heyjetson.engine import Engine
 from heyjetson.formats import word_records
 from heyjetson.server.audio.uploads import Clip
-from heyjetson.server.transcribe.transcription_job import Growing
+from heyjetson.server.transcribe.transcription_job import TranscriptionJob
 
 ALIKE = 0.95  # correlation above which two channels hold one sound
 SILENT = 1e-10  # mean square below which a channel holds none
@@ -34,7 +34,7 @@ def heard(
     clip: Clip,
     channels: str = "auto",
     scorer: str | None = None,
-    gone: threading.Event | None = None,
+    cancelled: threading.Event | None = None,
 ) -> dict[str, Any]:
     """Transcribe a recording.
 
@@ -43,14 +43,14 @@ def heard(
         clip: the recording.
         channels: `apart`, `together`, or `auto`: apart where there are two that differ.
         scorer: language model, see `Engine.decoder`.
-        gone: set it, and the work is given up.
+        cancelled: set it, and the work is given up.
 
     Returns:
         text, `words`: word, start, end, confidence, channel each, in order; and whether the channels were heard apart.
 
     Raises:
         AudioError: the recording is shorter than a frame.
-        GoneError: see `gone`.
+        ClientDisconnectedError: see `cancelled`.
     """
     two = clip.samples.shape[1] == 2
     apart = two and (channels == "apart" or (channels == "auto" and not alike(clip.samples)))
@@ -59,7 +59,7 @@ def heard(
         sounds = [(channel, Clip(clip.samples[:, [channel]], clip.rate)) for channel in (0, 1)]
     found: list[dict[str, Any]] = []
     for channel, sound in sounds:
-        result = Growing(engine, sound, engine.decoder(scorer), gone).final()
+        result = TranscriptionJob(engine, sound, engine.decoder(scorer), cancelled).final()
         found += [word | {"channel": channel} for word in word_records(result.words)]
     found.sort(key=lambda word: word["start"])
     return {"text": " ".join(word["word"] for word in found), "words": found, "apart": apart}

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from heyjetson.server.child_process import Child, end, ended, receive, spawn
-from heyjetson.server.errors import BusyError, GoneError, MisfitError, RequestError
+from heyjetson.server.errors import BusyError, ClientDisconnectedError, MisfitError, RequestError
 from heyjetson.server.settings import Settings
 from heyjetson.server.workers import Workers
 
@@ -49,13 +49,13 @@ class Errand(threading.Event):
         """Let a process do it.
 
         Raises:
-            GoneError: nobody waits for it.
+            ClientDisconnectedError: nobody waits for it.
         """
         with self._lock:
             self._child = child
         try:
             if self.is_set():
-                raise GoneError
+                raise ClientDisconnectedError
             yield
         finally:
             with self._lock:
@@ -90,10 +90,10 @@ class Analysts:
         """
         errand = Errand()
         try:
-            return await self.workers.run(self._analyse, {}, body, errand, gone=errand)
+            return await self.workers.run(self._analyse, {}, body, errand, cancelled=errand)
         except BusyError:
             await asyncio.sleep(PATIENCE)
-        return await self.workers.run(self._analyse, {}, body, errand, gone=errand)
+        return await self.workers.run(self._analyse, {}, body, errand, cancelled=errand)
 
     def heard(self, heard: dict[str, Any], seconds: float, errand: Errand) -> bytes:
         """Analyse what was heard; called in the thread that heard it.
@@ -107,7 +107,7 @@ class Analysts:
             the answer as JSON, with what was heard.
 
         Raises:
-            GoneError: nobody waits for it.
+            ClientDisconnectedError: nobody waits for it.
             RequestError: it cannot be analysed.
         """
         return self._analyse({"seconds": seconds}, json.dumps(heard).encode(), errand)
@@ -128,7 +128,7 @@ class Analysts:
             except BaseException as error:
                 status = ended(child)
                 if errand.is_set():
-                    raise GoneError from None
+                    raise ClientDisconnectedError from None
                 if not isinstance(error, OSError | EOFError):
                     raise
                 LOG.error("A process that analyses texts ended by itself, or was killed: status %s.", status)

@@ -26,7 +26,7 @@ SAMPLE_BYTES = 2
 HEADER_BYTES = 44
 
 
-class Keeper:
+class RecordingStore:
     """A folder that grows, up to a bound.
 
     Args:

@@ -10,25 +10,25 @@ from heyjetson.decoding.hypothesis import Decoder, Result, Word
 from heyjetson.engine import Engine, last
 from heyjetson.server import prometheus
 from heyjetson.server.audio.uploads import Clip
-from heyjetson.server.errors import GoneError
+from heyjetson.server.errors import ClientDisconnectedError
 
 
-class Growing:
+class TranscriptionJob:
     """Transcribes one recording, in a thread that is not the event loop's.
 
     Args:
         engine: whose model runs.
         clip: the recording.
         decoder: of this recording alone.
-        gone: set it, and the work ends at the next piece.
+        cancelled: set it, and the work ends at the next piece.
 
     Attributes:
         taken: seconds that the model took so far.
     """
 
-    def __init__(self, engine: Engine, clip: Clip, decoder: Decoder, gone: threading.Event | None = None):
+    def __init__(self, engine: Engine, clip: Clip, decoder: Decoder, cancelled: threading.Event | None = None):
         self.engine, self.clip, self.decoder = engine, clip, decoder
-        self.gone = gone or threading.Event()
+        self.cancelled = cancelled or threading.Event()
         self.taken = 0.0
 
     def results(self, partials: bool = True) -> Iterator[Result]:
@@ -36,7 +36,7 @@ class Growing:
 
         Raises:
             AudioError: there is nothing to transcribe.
-            GoneError: see `gone`.
+            ClientDisconnectedError: see `cancelled`.
         """
         begun = time.perf_counter()
         for result in self.engine.results(self.clip.samples, self.clip.rate, self.decoder, partials):
@@ -45,8 +45,8 @@ class Growing:
                 prometheus.observe_transcription(self.clip.seconds, self.taken)
             yield result
             begun = time.perf_counter()
-            if self.gone.is_set() and not result.final:
-                raise GoneError
+            if self.cancelled.is_set() and not result.final:
+                raise ClientDisconnectedError
 
     def final(self) -> Result:
         """The whole, as `Engine.transcribe` gives it."""

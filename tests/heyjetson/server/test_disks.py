@@ -20,7 +20,7 @@ from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.errors import FullError
 from heyjetson.server.performance.results import Outcome, Results
 from heyjetson.server.settings import Settings
-from heyjetson.server.transcribe.recording_store import Keeper
+from heyjetson.server.transcribe.recording_store import RecordingStore
 from tests.heyjetson.server.running import served
 from tests.heyjetson.server.test_performance import awaited, begin
 from tests.heyjetson.server.tones import write_tones
@@ -30,7 +30,7 @@ PATH = "/v1/audio/transcriptions"
 
 
 def test_what_is_kept_has_a_bound(tmp_path, caplog):
-    keeper = Keeper(tmp_path, 70_000, 0)
+    keeper = RecordingStore(tmp_path, 70_000, 0)
     assert keeper.try_to_keep(SECOND, "one") is None
     assert keeper.try_to_keep(SECOND, "two") is None
     for _ in range(2):
@@ -41,15 +41,15 @@ def test_what_is_kept_has_a_bound(tmp_path, caplog):
     assert len(list(tmp_path.glob("*.wav"))) == 2
     assert len((tmp_path / "manifest.jsonl").read_text().splitlines()) == 2
     assert caplog.text.count("as much as they may") == 1  # once, however many come
-    assert Keeper(tmp_path, 70_000, 0).try_to_keep(SECOND, "four")  # what is there counts after a restart
+    assert RecordingStore(tmp_path, 70_000, 0).try_to_keep(SECOND, "four")  # what is there counts after a restart
 
 
 def test_room_is_left_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(disk_quota, "room_of", lambda _: 50_000)
-    assert "The disk of the recordings is nearly full" in Keeper(tmp_path / "a", 10**9, 20_000).try_to_keep(
+    assert "The disk of the recordings is nearly full" in RecordingStore(tmp_path / "a", 10**9, 20_000).try_to_keep(
         SECOND, "one"
     )
-    assert Keeper(tmp_path / "b", 10**9, 10_000).try_to_keep(SECOND, "one") is None
+    assert RecordingStore(tmp_path / "b", 10**9, 10_000).try_to_keep(SECOND, "one") is None
 
 
 def test_a_recording_that_was_not_kept_is_told_to_its_sender(speech_folder, spoken, tmp_path):
@@ -151,7 +151,7 @@ def test_a_flood_fills_no_log_and_hides_no_fault():
 def test_a_place_that_cannot_be_written_is_told_at_the_start(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OptionError, match="choose another --keep"):
-        Keeper(Path(tmp_path / "file"), 1, 0)
+        RecordingStore(Path(tmp_path / "file"), 1, 0)
 
 
 def test_limits_are_told(site):

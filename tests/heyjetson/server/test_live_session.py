@@ -16,7 +16,7 @@ from heyjetson.decoding.hypothesis import Result, Word
 from heyjetson.server.app import create_app
 from heyjetson.server.live.inbox import WAITING_BYTES, Ending, Inbox
 from heyjetson.server.live.options import ListenOptions, changed_rules, hot_words_of
-from heyjetson.server.live.pseudo_streaming import WholeStream
+from heyjetson.server.live.pseudo_streaming import PseudoStream
 from heyjetson.server.live.session import ChangingDecoder, LiveSession
 from heyjetson.server.run import Server, bind, configuration
 from heyjetson.server.settings import Settings
@@ -124,7 +124,7 @@ class Whole:
 @pytest.mark.parametrize("size", [160, 4000, 10**6])
 def test_whole_utterances_are_cut_by_loudness(engine, rate, size):
     heard = Whole(engine)
-    stream = WholeStream(heard, None, rate, EndpointRules())
+    stream = PseudoStream(heard, None, rate, EndpointRules())
     time = np.arange(rate) / rate
     loud = 0.3 * np.sin(2 * np.pi * 300 * time).astype(np.float32)
     quiet = [trigger_fake.quiet(seconds, rate) for seconds in (1.0, 1.5, 1.0)]
@@ -142,7 +142,7 @@ def test_whole_utterances_are_cut_by_loudness(engine, rate, size):
 
 def test_a_whole_utterance_is_no_longer_than_it_may_be(engine):
     heard = Whole(engine)
-    stream = WholeStream(heard, None, RATE, EndpointRules(longest=2.0))
+    stream = PseudoStream(heard, None, RATE, EndpointRules(longest=2.0))
     loud = np.sin(np.arange(5 * RATE) * 0.1).astype(np.float32)
     assert len(stream.feed(loud)) == 2
     assert max(heard.calls) <= 2.1

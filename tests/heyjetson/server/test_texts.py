@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from heyjetson.server.errors import BusyError, DeadlineError, GoneError, RequestError
+from heyjetson.server.errors import BusyError, ClientDisconnectedError, DeadlineError, RequestError
 from heyjetson.server.sentiment import analyse_process, processes
 from heyjetson.server.sentiment.processes import Analysts, Errand
 from heyjetson.server.settings import Settings
@@ -87,7 +87,7 @@ def test_a_process_over_its_deadline_is_killed_and_holds_no_thread(analysts):
 def test_what_nobody_waits_for_is_not_begun_and_its_process_ended(analysts):
     errand = Errand()
     errand.set()
-    with pytest.raises(GoneError):
+    with pytest.raises(ClientDisconnectedError):
         analysts.heard(HEARD, 3.0, errand)
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
         errand = Errand()

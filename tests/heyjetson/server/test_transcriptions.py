@@ -17,7 +17,7 @@ from heyjetson.errors import BundleError
 from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.settings import Settings
 from heyjetson.server.transcribe import recording_store
-from heyjetson.server.transcribe.transcription_job import Deltas, GoneError, Growing, joined
+from heyjetson.server.transcribe.transcription_job import ClientDisconnectedError, Deltas, TranscriptionJob, joined
 from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.running import served
 
@@ -131,8 +131,8 @@ def test_the_openai_client_reads_errors_and_models(client):
     assert (wake["kind"], wake["words"], wake["sample_rate"]) == ("trigger", ["hey jetson", "computer"], 16000)
 
 
-def growing(engine: Engine, samples: np.ndarray, rate: int = trigger_fake.RATE) -> Growing:
-    return Growing(engine, Clip(samples[:, None].astype(np.float32), rate), engine.decoder())
+def growing(engine: Engine, samples: np.ndarray, rate: int = trigger_fake.RATE) -> TranscriptionJob:
+    return TranscriptionJob(engine, Clip(samples[:, None].astype(np.float32), rate), engine.decoder())
 
 
 @pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
@@ -157,7 +157,7 @@ def test_growing_is_given_up(kind, request):
     results = work.results()
     assert not next(results).final
     work.gone.set()
-    with pytest.raises(GoneError):
+    with pytest.raises(ClientDisconnectedError):
         next(results)
 
 
@@ -179,7 +179,7 @@ def test_deltas_take_nothing_back():
 
 def test_work_ends_when_the_client_leaves(speech_folder, tmp_path, monkeypatch):
     begun, ended = threading.Event(), threading.Event()
-    real = Growing.results
+    real = TranscriptionJob.results
 
     def slow(self, partials=True):
         for number, result in enumerate(real(self, partials)):
@@ -188,10 +188,10 @@ def test_work_ends_when_the_client_leaves(speech_folder, tmp_path, monkeypatch):
                 yield result
             if self.gone.wait(0 if result.final else 30):
                 ended.set()
-                raise GoneError
+                raise ClientDisconnectedError
             yield result
 
-    monkeypatch.setattr(Growing, "results", slow)
+    monkeypatch.setattr(TranscriptionJob, "results", slow)
     long = wav(trigger_fake.quiet(30.0))
     with served(Settings(speech_folder, state=tmp_path)) as site:
         for stream in ("false", "true"):
@@ -257,14 +257,14 @@ def test_consent_without_a_place_keeps_nothing(site, spoken):
 
 def test_a_full_queue_is_answered_503(speech_folder, spoken, tmp_path, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    real = Growing.final
+    real = TranscriptionJob.final
 
     def held(self):
         begun.set()
         go_on.wait(30)
         return real(self)
 
-    monkeypatch.setattr(Growing, "final", held)
+    monkeypatch.setattr(TranscriptionJob, "final", held)
     with served(Settings(speech_folder, workers=1, queue=0, state=tmp_path)) as site:
         first = threading.Thread(target=ask, args=(site, spoken))
         first.start()

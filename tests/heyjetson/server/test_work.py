@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 from heyjetson.server.errors import DeadlineError, RequestError, StuckError
-from heyjetson.server.workers import Workers, unless_gone
+from heyjetson.server.workers import Workers, unless_disconnected
 
 
 class Client:
@@ -35,9 +35,9 @@ def test_work_is_told_that_its_client_left_and_what_waits_is_dropped():
 
     async def wait() -> None:
         client = Client()
-        first = asyncio.create_task(unless_gone(client, workers.run(endless, gone=gone)))
+        first = asyncio.create_task(unless_disconnected(client, workers.run(endless, gone=gone)))
         await asyncio.to_thread(begun.wait, 30)
-        second = asyncio.create_task(unless_gone(client, workers.run(ran.append, 1)))
+        second = asyncio.create_task(unless_disconnected(client, workers.run(ran.append, 1)))
         while workers.waiting != 1:
             await asyncio.sleep(0)
         client.leaves.set()
@@ -54,7 +54,7 @@ def test_work_is_waited_for_as_long_as_its_client_is_there():
     workers = Workers(1, 1, "work")
 
     async def wait() -> int:
-        return await unless_gone(Client(), workers.run(max, 1, 2))
+        return await unless_disconnected(Client(), workers.run(max, 1, 2))
 
     assert asyncio.run(wait()) == 2
     workers.close()
