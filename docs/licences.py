@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "licences.md"
 # Packages that say it nowhere, in a whole text, or only as "see LICENSE": read in their repositories.
 SAID_ELSEWHERE = {
+    "sherpa-onnx": "Apache-2.0",  # "as found in the LICENSE file"
     "espeakng-loader": "not stated; it holds espeak-ng, GPL-3.0-or-later",
     "flashlight-text": "MIT",
 }
