@@ -60,8 +60,7 @@ __all__ = [
 ]
 _PLACES = {
     "bundle": ("Bundle",),
-    "decode": ("Hypothesis", "Result", "Word",),
-    "detector": ("Detection",),
+    "decoding.hypothesis": ("Hypothesis", "Result", "Word",),
     "endpoint": ("EndpointRules",),
     "engine": ("Engine",),
     "errors": (
@@ -69,7 +68,8 @@ _PLACES = {
         "StreamError",
     ),
     "stream": ("Stream",),
-    "trigger": ("Trigger", "TriggerRules", "TriggerStream",),
+    "wakeword.detector": ("Detection",),
+    "wakeword.trigger": ("Trigger", "TriggerRules", "TriggerStream",),
 }  # fmt: skip
 
 

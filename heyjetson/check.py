@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heyjetson.bundle import Bundle
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
 from heyjetson.errors import BundleError, HeyJetsonError
 from heyjetson.frames import FrameStream
 

@@ -17,8 +17,8 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 
 from experiments.errors import ConfigError
-from experiments.export.difference import largest_difference
 from heyjetson.bundle import Bundle
+from heyjetson.check import largest_difference
 from manifests import read_manifest
 from manifests.convert import sound_of
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from heyjetson.decoding.greedy import GreedyDecoder
-from heyjetson.decoding.hypothesis import Word
 
 from experiments.errors import ConfigError
 from experiments.export.known_borders import Edges, beginnings, make_clips, matched
 from heyjetson import Bundle, Engine
 from heyjetson.bundle import file_hash
 from heyjetson.calibration import Calibration, describe
+from heyjetson.decoding.greedy import GreedyDecoder
+from heyjetson.decoding.hypothesis import Word
 from heyjetson.loudness import Loudness
 from heyjetson.metrics import pooled, word_errors
 from manifests import read_manifest

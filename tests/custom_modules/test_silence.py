@@ -148,7 +148,6 @@ def test_nonsense_is_refused_by_its_key(wrong):
 
 def test_a_folder_without_sound_is_named_before_the_first_step(tmp_path):
     from experiments.errors import ConfigError
-
     from experiments.training.fit import read_noise
 
     (tmp_path / "notes.txt").write_text("none")

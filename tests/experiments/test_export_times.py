@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from experiments.errors import ConfigError
 
+from experiments.errors import ConfigError
 from experiments.export import times
 from experiments.export.known_borders import beginnings, make_clips, matched, utterance_edges
 from heyjetson.bundle import file_hash

@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from experiments.errors import ConfigError
 from onnx import TensorProto, helper, numpy_helper
 
+from experiments.errors import ConfigError
 from experiments.export.precision import fits_half, store
 from experiments.export.ranges import measure, on_gpu, recordings, require_range, rounded, to_keep
 from experiments.export.tensorrt_half import half, halved

@@ -6,15 +6,15 @@ from functools import partial
 
 import numpy as np
 import pytest
-from heyjetson.decoding.greedy import GreedyDecoder
-from heyjetson.decoding.hypothesis import Word
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heyjetson import Bundle, BundleError, EndpointRules, Engine
 from heyjetson.bundle import write_manifest
 from heyjetson.calibration import Calibration, describe
-from heyjetson.decoding.decoder import make_decoder
+from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.greedy import GreedyDecoder
+from heyjetson.decoding.hypothesis import Word
 from heyjetson.formats import CAPTION_LEAST, captions, cues
 from heyjetson.loudness import Loudness
 from tests.heyjetson.test_decode_and_audio import BLANK, LABELS, log_probs

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from heyjetson.decoding.decoder import NO_NUMBERS
 
 from heyjetson import Bundle, Engine, HeyJetsonError
 from heyjetson import check as checking
 from heyjetson.check import FILE, check, frames_of, report, tolerance
 from heyjetson.cli import main
+from heyjetson.decoding.words import NO_NUMBERS
 from heyjetson.errors import DecoderError, ProviderError
 from heyjetson.frames import FrameStream
 from heyjetson.installed import load_onnxruntime, sentence
