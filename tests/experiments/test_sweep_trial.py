@@ -17,7 +17,7 @@ import pytest
 from hydra import compose
 from omegaconf import OmegaConf
 
-import experiments.cli.entry as entry_module
+from experiments.cli import overrides as overrides_module
 from experiments.cli.overrides import composing
 from experiments.cli.resolvers import run_folder
 from experiments.data.preparation import prepare_data
@@ -94,7 +94,7 @@ def own_conf(tmp_path, monkeypatch):
     """The configuration in a place where an experiment can be written."""
     conf = tmp_path / "conf"
     shutil.copytree(ROOT / "conf", conf)
-    for module in (entry_module, best, commands):
+    for module in (overrides_module, best, commands):
         monkeypatch.setattr(module, "CONF", conf)
     monkeypatch.chdir(ROOT)
     return conf
