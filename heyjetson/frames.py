@@ -123,8 +123,8 @@ class FrameStream:
         if not self._steps.sound():
             self._restart()
             raise StreamError(
-                f"The model's state is no longer made of numbers after {self.position / self.rate:.2f} s: sound beyond "
-                "all measure, or a damaged or half-precision graph that overflows. The state was begun anew; feed on, "
-                "or export the model again with precision=fp32."
+                f"The model's state or output is not numbers any more after {self.position / self.rate:.2f} s: sound "
+                "beyond all measure, a damaged or half-precision graph that overflows, or what runs it computes "
+                "wrongly: `heyjetson doctor BUNDLE` says which. The state was begun anew: feed on."
             )
         return frames

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback
 
 from experiments.cli.guarded import guarded
-from experiments.tracking.artifacts import main
+from experiments.tracking.__main__ import main
 from experiments.tracking.offline_parts import BEGIN, BLOCK, FIRST, FULL, HEADER, LAST, MIDDLE, parts, whole_length
 from tests.conftest import SMALL
 from tests.experiments.wandb_server import Server

@@ -156,7 +156,7 @@ def test_growing_is_given_up(kind, request):
     work = growing(engine, 0.1 * np.random.default_rng(0).standard_normal(60 * trigger_fake.RATE))
     results = work.results()
     assert not next(results).final
-    work.gone.set()
+    work.cancelled.set()
     with pytest.raises(ClientDisconnectedError):
         next(results)
 
@@ -186,7 +186,7 @@ def test_work_ends_when_the_client_leaves(speech_folder, tmp_path, monkeypatch):
             begun.set()
             if number == 0:
                 yield result
-            if self.gone.wait(0 if result.final else 30):
+            if self.cancelled.wait(0 if result.final else 30):
                 ended.set()
                 raise ClientDisconnectedError
             yield result

@@ -35,7 +35,7 @@ def test_work_is_told_that_its_client_left_and_what_waits_is_dropped():
 
     async def wait() -> None:
         client = Client()
-        first = asyncio.create_task(unless_disconnected(client, workers.run(endless, gone=gone)))
+        first = asyncio.create_task(unless_disconnected(client, workers.run(endless, cancelled=gone)))
         await asyncio.to_thread(begun.wait, 30)
         second = asyncio.create_task(unless_disconnected(client, workers.run(ran.append, 1)))
         while workers.waiting != 1:
@@ -72,7 +72,7 @@ def test_work_over_its_deadline_is_given_up_and_its_thread_replaced(stubborn):
     workers = Workers(1, 1, "work", 0.05)
     gone = threading.Event()
     with pytest.raises(DeadlineError, match=r"gave this up after 0\.05 s") as error:
-        workers.submit(stubborn, gone=gone).result(30)
+        workers.submit(stubborn, cancelled=gone).result(30)
     assert error.value.status == 503
     assert gone.is_set() and workers.overdue == 1 and workers.held == 0
     assert workers.submit(max, 1, 2).result(30) == 2
