@@ -139,6 +139,8 @@ def _environment() -> Iterator[None]:
     level, disabled = logging.root.level, logging.root.manager.disable
     yield
     logging.root.setLevel(level)  # libraries that a run imports change them
+    for handler in logging.root.handlers:  # and those of pytest, which it keeps for all tests
+        handler.setLevel(logging.NOTSET)
     logging.disable(disabled)
     for name in [name for name in os.environ if name.startswith(LEFT)]:
         del os.environ[name]
