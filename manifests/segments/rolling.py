@@ -8,7 +8,7 @@ from typing import NamedTuple
 Cue = tuple[float, float, str]
 
 _TOUCHING = 0.05  # seconds between two cues of which the second goes on with the first
-_FEWEST = 2  # cues that go on, from which captions can be seen to roll
+_FEWEST = 2  # cues that go on and have a line of their own, from which captions can be seen to roll
 _SHARE = 0.8  # of the cues that go on: elsewhere a line that is said twice is all that looks so
 
 
@@ -44,7 +44,8 @@ def unrolled(cues: Sequence[Cue], plain: Callable[[str], str]) -> list[New]:
     ]  # fmt: skip
     rolling = [at for at in follow if fits[at]]
     new = [New(content) for _, _, content in cues]
-    if len(rolling) < _FEWEST or len(rolling) < _SHARE * len(follow):
+    growing = [at for at in rolling if len(shown[at]) > fits[at][0]]  # the others may be lines that are said again
+    if len(growing) < _FEWEST or len(rolling) < _SHARE * len(follow):
         return new
     for at, one in enumerate(lines):
         pause = at not in follow

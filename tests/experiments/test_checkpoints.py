@@ -134,7 +134,7 @@ def test_killed_at_each_line_of_a_save_the_run_goes_on_from_the_newest_whole_one
     assert step_of(newest_checkpoint(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.99])
 def test_a_kill_while_the_bytes_are_written_costs_nothing(tmp_path, share):
     """Of a new checkpoint, and over the one of an earlier save of the same step."""
     (path,) = written(tmp_path, 1)

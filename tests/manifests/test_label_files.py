@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from manifests import ManifestError
@@ -119,6 +119,7 @@ def read(path: Path, reader: Callable, text: str | bytes, **given) -> list[Segme
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
 @pytest.mark.parametrize("kind", WRITERS)
+@example(given_rows=[(0, 1, "no"), (1, 2, "no"), (2, 3, "no")], end="\n", encoding="utf-8")
 def test_what_was_written_is_read(tmp_path_factory, kind, given_rows, end, encoding):
     write, reader = WRITERS[kind]
     content = write(given_rows).replace("\n", end).encode(encoding)
