@@ -90,6 +90,8 @@ SLOW = (
     "experiments/test_trigger_evaluation_benchmark.py",
     "heyjetson/server/test_document.py",
     "experiments/test_compare_runs.py",
+    "experiments/test_unreadable.py",
+    "experiments/test_sweep_failures.py",
 )
 
 SMALL = [
