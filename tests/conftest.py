@@ -92,6 +92,7 @@ SLOW = (
     "experiments/test_compare_runs.py",
     "experiments/test_unreadable.py",
     "experiments/test_sweep_failures.py",
+    "custom_modules/test_ranks.py",
 )
 
 SMALL = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,12 +30,18 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))}
 
 
+@functools.cache
+def imports(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """The statements that import, anywhere in a file."""
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(path: Path) -> Iterator[str]:
     """What a module imports anywhere in it, within functions and for types alone included."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in imports(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             module = node.module or ""
             inner = [f"{module}.{alias.name}" for alias in node.names]
             yield from (name if name in MODULES else module for name in inner)
@@ -70,8 +77,7 @@ def test_every_module_of_ours_that_is_imported_is_there():
     known = {module_of(path) for path in places}
     missing = []
     for path in [*places, *ROOT.glob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for node in imports(path):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             missing += [f"{path}: {name}" for name in names if name.partition(".")[0] in ROOMS and name not in known]
     assert not missing

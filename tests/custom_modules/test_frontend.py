@@ -96,8 +96,9 @@ def test_padding_changes_nothing(kind, length, padding):
     longer = torch.cat([samples, torch.randn(1, padding)], dim=1)
     batched, same = frontend(input_signal=longer, length=torch.tensor([length]))
     assert int(frames) == int(same) == frontend.frames(length) == alone.shape[2]
-    # The convolution sums in another order at another length; the logarithm shows it where a bin is near silence.
-    torch.testing.assert_close(batched[:, :, : int(frames)], alone, atol=1e-3, rtol=0)
+    # The convolution sums in another order at another length; the logarithm shows it where a bin is near silence. What
+    # is heard of the noise would be a hundred times as much.
+    torch.testing.assert_close(batched[:, :, : int(frames)], alone, atol=1e-2, rtol=0)
     assert batched[:, :, int(frames) :].abs().sum() == 0
 
 
