@@ -11,13 +11,13 @@ import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from heyjetson.audio import choose
-from heyjetson.server.child_process import BY_OTHERS, Child, end, ended, receive, spawn
+from heyjetson.server.child_process import BY_OTHERS, Child, ended, receive
+from heyjetson.server.children import Children
 from heyjetson.server.errors import BusyError, RequestError
 from heyjetson.server.settings import Settings
 from heyjetson.server.workers import Workers
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger("heyjetson.server")
+SCRIPT = Path(__file__).with_name("decode_process.py")
 PROCESSES = 2
 KILLED = (
     "The process that decodes was killed twice, most likely because the machine is short of memory: the file may be "
@@ -75,7 +76,7 @@ class Clip:
         return choose(self.samples)[0]
 
 
-class Decoders:
+class Decoders(Children):
     """Processes that decode uploads, a file at a time each.
 
     Args:
@@ -84,33 +85,18 @@ class Decoders:
     """
 
     def __init__(self, settings: Settings, rate: int):
+        # A file has two tries, and its processes are killed before: this deadline is for what is stuck all the same.
+        workers = Workers(PROCESSES, settings.queue, "decode", 2 * TIMES * settings.decode_seconds + SLACK)
+        super().__init__(workers, SCRIPT, settings.decode_bytes, PROCESSES)
         self.settings = settings
         self.rate = rate
-        # A file has two tries, and its processes are killed before: this deadline is for what is stuck all the same.
-        self.workers = Workers(PROCESSES, settings.queue, "decode", 2 * TIMES * settings.decode_seconds + SLACK)
-        self._idle: SimpleQueue[Child] = SimpleQueue()
         self._lock = threading.RLock()  # a clip may be collected, and released, anywhere
         self._held = 0  # bytes of the clips that live
-        self._closed = False
 
     def start(self) -> None:
         """Start the processes, so that the first upload need not wait for them; returns at once."""
         for _ in range(PROCESSES - self.workers.held - self._idle.qsize()):
             self._idle.put(self._spawn())
-
-    def _spawn(self) -> Child:
-        return spawn(Path(__file__).with_name("decode_process.py"), self.settings.decode_bytes)
-
-    def _living(self) -> Child:
-        """A process that waits for a task; one that ended while it was idle is replaced."""
-        try:
-            child = self._idle.get_nowait()
-        except Empty:
-            return self._spawn()
-        if child.poll() is None:
-            return child
-        end(child)
-        return self._spawn()
 
     async def decode(self, file: BinaryIO, size: int) -> Clip:
         """Decode a file.
@@ -235,22 +221,6 @@ class Decoders:
     def _release(self, size: int) -> None:
         with self._lock:
             self._held -= size
-
-    def _give_back(self, child: Child) -> None:
-        if self._closed:
-            end(child)
-        else:
-            self._idle.put(child)
-
-    def close(self) -> None:
-        """Let running work end, and the processes."""
-        self._closed = True
-        self.workers.close()
-        while True:
-            try:
-                end(self._idle.get_nowait())
-            except Empty:
-                return
 
 
 async def read_clip(decoders: Decoders, upload: UploadFile) -> Clip:

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from heyjetson.server.child_process import Child, end, ended, receive, spawn
+from heyjetson.server.child_process import Child, ended, receive
+from heyjetson.server.children import Children
 from heyjetson.server.errors import BusyError, ClientDisconnectedError, MisfitError, RequestError
 from heyjetson.server.settings import Settings
 from heyjetson.server.workers import Workers
@@ -62,7 +62,7 @@ class Errand(threading.Event):
                 self._child = None
 
 
-class Analysts:
+class Analysts(Children):
     """Processes that analyse texts, one at a time each: as many as ask at once, of which one stays for the next.
 
     They are started when they are needed.
@@ -72,15 +72,13 @@ class Analysts:
     """
 
     def __init__(self, settings: Settings):
-        self.workers = Workers(1, settings.queue, "texts", settings.work_seconds)
-        self._idle: SimpleQueue[Child] = SimpleQueue()
-        self._closed = False
+        super().__init__(Workers(1, settings.queue, "texts", settings.work_seconds), SCRIPT, MEMORY, 1)
 
     async def requested(self, body: bytes) -> bytes:
         """Analyse what a client sent.
 
         Args:
-            body: of the request, see `analyst.SentimentRequest`.
+            body: of the request, see `analyse_process.SentimentRequest`.
 
         Returns:
             the answer as JSON.
@@ -136,33 +134,6 @@ class Analysts:
             self._give_back(child)
             return answer
         raise RequestError(503, BROKEN + "Try again in a while.", "analyst_killed", {"Retry-After": "10"})
-
-    def _living(self) -> Child:
-        """A process that waits for a task; one that ended while it was idle is replaced."""
-        while True:
-            try:
-                child = self._idle.get_nowait()
-            except Empty:
-                return self._spawn()
-            if child.poll() is None:
-                return child
-            end(child)
-
-    def _spawn(self) -> Child:
-        return spawn(SCRIPT, MEMORY)
-
-    def _give_back(self, child: Child) -> None:
-        if self._closed or not self._idle.empty():
-            end(child)
-        else:
-            self._idle.put(child)
-
-    def close(self) -> None:
-        """Let running work end, and the processes."""
-        self._closed = True
-        self.workers.close()
-        while not self._idle.empty():
-            end(self._idle.get())
 
 
 def _converse(child: Child, task: dict[str, Any], body: bytes) -> bytes:
