@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import heyjetson
-from heyjetson.bundle import Bundle
+from heyjetson.bundle import Bundle, name_of
 from heyjetson.errors import ProviderError
 from heyjetson.installed import load_onnxruntime
 from heyjetson.server.about import graph
 from heyjetson.server.app_state import AppState
-from heyjetson.server.models import name_of
 from heyjetson.wakeword.trigger import Trigger, TriggerRules
 
 PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "soundfile", "soxr", "fastapi", "uvicorn", "plotly")

@@ -1,8 +1,8 @@
 """The process that decodes what strangers send: `heyjetson.audio` and limits, nothing of the server.
 
-`sound.Decoders` starts it; see `children`. A task is a file. Out go H the header, B blocks of float32, then E the end
-with what is to be known of the file, or X an error. A file that breaks a decoder breaks this process alone. No other
-program is run.
+`uploads.Decoders` starts it; see `child_process`. A task is a file. Out go H the header, B blocks of float32, then E
+the end with what is to be known of the file, or X an error. A file that breaks a decoder breaks this process alone. No
+other program is run.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ def _require_origin(headers: Headers) -> None:
 
 
 def _address(connection: HTTPConnection) -> str:
-    """The client that asks; see `gate.address_of`."""
+    """The client that asks; see `connection_limits.address_of`."""
     return address_of(connection.client.host if connection.client else "")
 
 

@@ -13,7 +13,7 @@ class Listening:
     """See `connection.Talk`: sound is binary, commands are JSON.
 
     Args:
-        here: the server.
+        models: of the server.
         query: of the address, see `ListenOptions.of_query`.
 
     Raises:
@@ -22,20 +22,20 @@ class Listening:
         RequestError: the model is not here.
     """
 
-    def __init__(self, here: Models, query: Mapping[str, str]):
+    def __init__(self, models: Models, query: Mapping[str, str]):
         options = ListenOptions.of_query(query)
-        here.require_model(query.get("model", here.model_name))
-        self.here, self.rate = here, options.rate
-        self.session = LiveSession(here.engine, here.trigger, here.settings.scorer, options)
+        models.require_model(query.get("model", models.model_name))
+        self.models, self.rate = models, options.rate
+        self.session = LiveSession(models.engine, models.trigger, models.settings.scorer, options)
         self.hear, self.flush = self.session.hear, self.session.flush
 
     def ready(self) -> list[Event]:
         """See `Talk`, like what follows."""
-        bundle, trigger = self.here.engine.bundle, self.here.trigger
+        bundle, trigger = self.models.engine.bundle, self.models.trigger
         return [
             {
                 "type": "ready",
-                "model": self.here.model_name,
+                "model": self.models.model_name,
                 "rate": self.rate,
                 "frame_seconds": bundle.frame_seconds,
                 "streams": bundle.streams,

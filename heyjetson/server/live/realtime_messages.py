@@ -54,16 +54,16 @@ class Realtime:
     """See `connection.Talk`.
 
     Args:
-        here: the server.
+        models: of the server.
         query: of the address: `model`.
 
     Raises:
         RequestError: the model is not here.
     """
 
-    def __init__(self, here: Models, query: Mapping[str, str]):
-        here.require_model(query.get("model", here.model_name))
-        self.here = here
+    def __init__(self, models: Models, query: Mapping[str, str]):
+        models.require_model(query.get("model", models.model_name))
+        self.models = models
         self.id = _id("sess")
         self.choices = Choices()
         self.live = self._opened(self.choices)
@@ -83,19 +83,19 @@ class Realtime:
         return self._before + self.live.seconds
 
     def _opened(self, choices: Choices) -> LiveSession:
-        engine = self.here.engine
+        engine = self.models.engine
         options = ListenOptions(choices.rate, choices.rules(engine.bundle.streams), self._hot_words(choices))
-        return LiveSession(engine, None, self.here.settings.scorer, options)
+        return LiveSession(engine, None, self.models.settings.scorer, options)
 
     def _hot_words(self, choices: Choices) -> dict[str, float] | None:
-        return keywords_of(choices.keywords, self.here.engine.bundle.labels, None)
+        return keywords_of(choices.keywords, self.models.engine.bundle.labels, None)
 
     def ready(self) -> list[Event]:
         """See `Talk`, like what follows."""
         return [self._told("session.created", session=self._session())]
 
     def _session(self) -> dict[str, Any]:
-        return {"id": self.id} | self.choices.effective(self.here.model_name, self.here.settings.language)
+        return {"id": self.id} | self.choices.effective(self.models.model_name, self.models.settings.language)
 
     @staticmethod
     def item(message: bytes | str) -> bytes | str:
@@ -134,8 +134,8 @@ class Realtime:
         choices = self.choices.updated(session)
         wanted = choices.transcription
         if wanted.model:
-            self.here.require_model(wanted.model)
-        languages.require([wanted.language or "", *(wanted.languages or [])], self.here.settings.language)
+            self.models.require_model(wanted.model)
+        languages.require([wanted.language or "", *(wanted.languages or [])], self.models.settings.language)
         if not self.seconds:
             self.live = self._opened(choices)
         else:
@@ -143,7 +143,7 @@ class Realtime:
                 raise OptionError("The rate cannot change once sound has come: open another connection.")
             if choices.keywords != self.choices.keywords:
                 self.live.change_hot_words(self._hot_words(choices))
-            self.live.change_rules(choices.rules(self.here.engine.bundle.streams))
+            self.live.change_rules(choices.rules(self.models.engine.bundle.streams))
         self.choices = choices
         return [self._told("session.updated", session=self._session())]
 
@@ -154,7 +154,7 @@ class Realtime:
             AudioError: half a sample.
             OptionError: too much waits to be committed.
         """
-        most = self.here.settings.audio_seconds
+        most = self.models.settings.audio_seconds
         if not self.choices.turns and self.seconds - self._committed + len(sound) / 2 / self.rate > most:
             raise OptionError(f"More than {most:g} s of sound wait to be committed: commit or clear them first.")
         told: list[Event] = []
@@ -173,7 +173,7 @@ class Realtime:
         """Begin an item, unless one has begun."""
         if self._item:
             return []
-        steady = self.here.engine.bundle.streams and not self.here.settings.scorer and not self.choices.keywords
+        steady = self.models.engine.bundle.streams and not self.models.settings.scorer and not self.choices.keywords
         self._item = _Item(TextDeltas(steady), seconds)
         if not self.choices.turns:
             return []

@@ -1,7 +1,7 @@
 """The process that analyses texts: a request as it came, or what was heard in a recording, as JSON in and JSON out.
 
-`texts.Analysts` starts it; see `children`. Out goes A the answer, or what is wrong: F with the faults of a request's
-form, X another error. All of it is done here, reading and writing JSON too: each of these would hold the server up.
+`processes.Analysts` starts it; see `child_process`. Out goes A the answer, or what is wrong: F with the faults of a
+request's form, X another error. All of it is done here, reading and writing JSON too: each would hold the server up.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Asked:
 
 async def asked(
     request: Request,
-    here: Annotated[AppState, Depends(app_state)],
+    state: Annotated[AppState, Depends(app_state)],
     model: Annotated[
         str, Form(max_length=200, description="as in /v1/models, `default`, or any of OpenAI's")
     ] = "default",
@@ -114,9 +114,9 @@ async def asked(
         RequestError: what is asked for is not done here.
         OptionError: a value cannot be used.
     """
-    here.require_model(model)
-    languages.require([language, *possible], here.settings.language)
-    words = keywords_of(keywords, here.engine.bundle.labels, hot_words_of(hot_words))
+    state.require_model(model)
+    languages.require([language, *possible], state.settings.language)
+    words = keywords_of(keywords, state.engine.bundle.labels, hot_words_of(hot_words))
     if response_format == "diarized_json" or speaker_names or speaker_references:
         told = "Speakers are not told apart here: leave known_speaker_names[] out and choose verbose_json."
         raise RequestError(422, told, "invalid")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import httpx
 
-from heyjetson.server.models import name_of
+from heyjetson.bundle import name_of
 
 
 def test_the_server_says_that_it_is_ready(site):
