@@ -17,7 +17,8 @@ class EndpointRules:
     Args:
         silence: seconds without a character after speech.
         no_speech: seconds without any; nothing is closed, but the model begins anew.
-        longest: seconds of an utterance, which is then closed at the next frame between two characters.
+        longest: seconds of an utterance, which is then closed where the next word ends; where none does for half as
+            long again, between two characters.
         onset: seconds before the next utterance that it is given, so that its first sound is not lost.
         gate: decibels over the background below which nothing is computed between utterances; None computes always.
     """
@@ -40,6 +41,7 @@ class EndpointRules:
             )
 
 
+PATIENCE = 1.5  # times `longest` after which an utterance is closed within a word
 SPEECH_ENDED, NOTHING_SAID, TOO_LONG = "silence", "no_speech", "longest"
 
 
@@ -48,13 +50,15 @@ class Endpointer:
 
     Args:
         rules: see `EndpointRules`.
-        quiet_labels: outputs that are not speech: the blank and the space.
+        blank: column of the blank.
+        space: column of the space; None where words are not told apart.
         frame_seconds: seconds a frame.
     """
 
-    def __init__(self, rules: EndpointRules, quiet_labels: list[int], frame_seconds: float):
+    def __init__(self, rules: EndpointRules, blank: int, space: int | None, frame_seconds: float):
         self.frame_seconds = frame_seconds
-        self.quiet_labels = quiet_labels
+        self.space = space
+        self.quiet_labels = [blank] if space is None else [blank, space]
         self.change(rules)
         self.reset()
 
@@ -75,8 +79,8 @@ class Endpointer:
         Returns:
             how many of them belong to the utterance, and the rule that closes it; None where it goes on.
         """
-        quiet = np.isin(log_probs.argmax(axis=1), self.quiet_labels).tolist()
-        for count, frame_is_quiet in enumerate(quiet, 1):
+        for count, label in enumerate(log_probs.argmax(axis=1).tolist(), 1):
+            frame_is_quiet = label in self.quiet_labels
             self.frames += 1
             self.quiet = self.quiet + 1 if frame_is_quiet else 0
             self.spoken |= not frame_is_quiet
@@ -84,7 +88,8 @@ class Endpointer:
                 return count, SPEECH_ENDED
             if not self.spoken and self.quiet >= self.no_speech:
                 return count, NOTHING_SAID
-            if self.frames >= self.longest and frame_is_quiet:
+            between = label == self.space or self.space is None or self.frames >= PATIENCE * self.longest
+            if self.frames >= self.longest and frame_is_quiet and between:
                 return count, TOO_LONG
         return None
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from heyjetson import audio
 from heyjetson.bundle import Bundle
+from heyjetson.chunked import OVERLAP, chunks, joined
 from heyjetson.decoding.factory import make_decoder
-from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
+from heyjetson.decoding.hypothesis import Decoder, Result
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
 from heyjetson.frames import FrameStream
@@ -25,30 +26,6 @@ if TYPE_CHECKING:
     from heyjetson.decoding.scorer import Scorer
 
 PIECE = 2.0  # seconds of a recording that a stream is fed at once
-
-
-def pieces(samples: np.ndarray, sample_rate: int, longest: float) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut a long recording where it is quietest, so that no piece is longer than the model was trained for.
-
-    Args:
-        samples: [S].
-        sample_rate: hertz.
-        longest: seconds.
-
-    Yields:
-        first sample and samples of each piece; together they are the recording.
-    """
-    limit = int(longest * sample_rate)
-    block = max(sample_rate // 50, 1)
-    start = 0
-    while len(samples) - start > limit:
-        # The quietest 20 ms of the second half of what may be used.
-        window = samples[start + limit // 2 : start + limit]
-        blocks = window[: len(window) // block * block].reshape(-1, block)
-        cut = start + limit // 2 + int(np.square(blocks).mean(axis=1).argmin()) * block + block // 2
-        yield start, samples[start:cut]
-        start = cut
-    yield start, samples[start:]
 
 
 class Engine:
@@ -115,31 +92,40 @@ class Engine:
             raise BundleError(f"The graph {self.bundle.graph} fails on {size}: {error}. {cure}") from error
         return log_probs, frames
 
-    def heard(self, samples: np.ndarray) -> Iterator[tuple[float, np.ndarray, Loudness]]:
-        """What the model hears of a recording of any length, piece by piece; a bundle that streams has one piece.
+    def heard(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray, Loudness]]:
+        """What the model makes of a recording of any length, in stretches that follow one another without a seam.
 
         Args:
             samples: [S] float32 at the bundle's sample rate.
 
         Yields:
-            second at which a piece begins, its log-probabilities [T, V + 1] with those of the quiet behind its end, and
-            how loud the recording is up to there. They are what a `Decoder` is given.
+            number of the first frame of a stretch, its log-probabilities [T, V + 1], the last with those of the quiet
+            behind the end, and how loud the recording is. One `Decoder` is given them all.
         """
-        rate, calibration = self.bundle.sample_rate, self.bundle.calibration
-        quiet = calibration.silence(rate) if calibration else np.zeros(0, np.float32)
-        longest = self.bundle.manifest["longest_seconds"] - len(quiet) / rate
-        sound = Loudness(rate, self.bundle.ahead)
-        for start, piece in [(0, samples)] if self.bundle.streams else pieces(samples, rate, longest):
-            sound.hear(piece)
-            if len(piece) < self.bundle.manifest["window"]:
-                continue
-            piece = np.concatenate([piece, quiet])
-            if self.bundle.streams:
-                log_probs = self.stream_log_probs(piece[begin : begin + rate] for begin in range(0, len(piece), rate))
-            else:
-                given, frames = self.log_probs(piece[None])
-                log_probs = given[0, : frames[0]]
-            yield start / rate, log_probs, sound
+        bundle = self.bundle
+        if len(samples) < bundle.manifest["window"]:
+            return
+        sound = Loudness(bundle.sample_rate, bundle.ahead)
+        for begin in range(0, len(samples), bundle.sample_rate):  # what fits the cache is quicker
+            sound.hear(samples[begin : begin + bundle.sample_rate])
+        if bundle.calibration:
+            samples = np.concatenate([samples, bundle.calibration.silence(bundle.sample_rate)])
+        parts = [(0, self._streamed(samples))] if bundle.streams else joined(self._chunks(samples), bundle.blank_id)
+        for first, log_probs in parts:
+            yield first, log_probs, sound
+
+    def _chunks(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """First frame and log-probabilities [T, V + 1] of each chunk of a recording."""
+        rate, manifest = self.bundle.sample_rate, self.bundle.manifest
+        grid = manifest["hop"] * manifest["subsampling_factor"]
+        longest = int(manifest["longest_seconds"] * rate)
+        for begin, end in chunks(len(samples), longest, round(OVERLAP * rate), grid):
+            log_probs, frames = self.log_probs(samples[None, begin:end])
+            yield begin // grid, log_probs[0, : frames[0]]
+
+    def _streamed(self, samples: np.ndarray) -> np.ndarray:
+        rate = self.bundle.sample_rate
+        return self.stream_log_probs(samples[begin : begin + rate] for begin in range(0, len(samples), rate))
 
     def stream_log_probs(self, chunks: Iterable[np.ndarray]) -> np.ndarray:
         """Log-probabilities [T, V + 1] of a stream's chunks [S] each, float32 at the bundle's sample rate."""
@@ -271,13 +257,14 @@ class Engine:
             yield stream.finish()
             return
         mono = audio.resample(mono, sample_rate, rate)
-        parts: list[list[Hypothesis]] = []
-        for begin, log_probs, sound in self.heard(mono):
-            decoder.reset(begin, sound)
+        for first, log_probs, sound in self.heard(mono):
+            if first == 0:
+                decoder.reset(0.0, sound)
             decoder.feed(log_probs)
-            parts.append(decoder.finish())
-            yield _joined(parts, len(mono) / rate, final=False) if partials else Result("", final=False)
-        yield _joined(parts, len(mono) / rate, final=True)
+            words = decoder.words() if partials else []
+            yield Result(" ".join(word.text for word in words), words, len(mono) / rate, final=False)
+        best, *others = decoder.finish()
+        yield Result(best.text, best.words, len(mono) / rate, True, others)
 
     def transcribe_file(self, path: str | os.PathLike[str], decoder: Decoder | None = None) -> Result:
         """Transcribe a recording from a file.
@@ -292,11 +279,3 @@ class Engine:
 def last(results: Iterable[Result]) -> Result:
     """The last of some results, which keeps none of the others."""
     return deque(results, maxlen=1)[0]
-
-
-def _joined(parts: list[list[Hypothesis]], seconds: float, final: bool) -> Result:
-    """One result of the readings of a recording's pieces."""
-    best = [part[0] for part in parts if part]
-    text = " ".join(hypothesis.text for hypothesis in best if hypothesis.text)
-    words = [word for hypothesis in best for word in hypothesis.words]
-    return Result(text, words, seconds, final, parts[0][1:] if len(parts) == 1 else [])

@@ -49,8 +49,9 @@ class Stream:
         self._frames = FrameStream(bundle, session, history=self._onset + late)
         self._sound = Loudness(self.rate, bundle.ahead)
         self._calibration = bundle.calibration
-        space = [index for index, label in enumerate(bundle.labels) if label == " "]
-        self._endpointer = Endpointer(rules, [bundle.blank_id, *space], self.frame_seconds) if rules else None
+        columns = [*bundle.labels[: bundle.blank_id], "", *bundle.labels[bundle.blank_id :]]
+        space = columns.index(" ") if " " in columns else None
+        self._endpointer = Endpointer(rules, bundle.blank_id, space, self.frame_seconds) if rules else None
         self.reset()
 
     def reset(self) -> None:

@@ -11,7 +11,6 @@ from heyjetson.audio import load, to_mono
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.greedy import GreedyDecoder
 from heyjetson.decoding.hypothesis import Word
-from heyjetson.engine import pieces
 from heyjetson.errors import DecoderError
 
 LABELS = list(" abc")
@@ -109,22 +108,6 @@ def test_wrong_use_is_named():
     decoder.feed(log_probs("a"))
     with pytest.raises(DecoderError, match="n_best must be 1 or more"):
         make_decoder(LABELS, BLANK, 0.04, n_best=0)
-
-
-@given(st.integers(1, 90000), st.floats(0.5, 3.0))
-def test_pieces_are_the_recording(samples, longest):
-    sound = np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
-    cut = list(pieces(sound, 16000, longest))
-    assert np.array_equal(np.concatenate([piece for _, piece in cut]), sound)
-    assert all(len(piece) <= longest * 16000 for _, piece in cut)
-    assert [start for start, _ in cut] == np.cumsum([0] + [len(piece) for _, piece in cut[:-1]]).tolist()
-
-
-def test_pieces_are_cut_where_it_is_quiet():
-    sound = np.ones(48000, np.float32)
-    sound[25000:27000] = 0.0
-    (_, first), *_ = pieces(sound, 16000, 2.0)
-    assert 25000 < len(first) < 27000
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])

@@ -142,14 +142,15 @@ def frames(text: str) -> np.ndarray:
         ("__aa_a___", (9, "silence")),
         ("__aa_a-__", (9, "silence")),
         ("_____", (5, "no_speech")),
-        ("aa_a" * 5, (11, "longest")),
+        ("aa_a" * 2 + "_aa-a", (12, "longest")),  # between two words, not at the next blank
+        ("aa_a" * 5, (15, "longest")),  # half as long again without a space
         ("a" * 15 + "_", (16, "longest")),
         ("aa__a__a", None),
     ],
 )
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
 def test_rules(text, expected, size):
-    endpointer = Endpointer(EndpointRules(0.3, 0.5, 1.0, 0.1), [BLANK, SPACE], 0.1)
+    endpointer = Endpointer(EndpointRules(0.3, 0.5, 1.0, 0.1), BLANK, SPACE, 0.1)
     log_probs, found = frames(text), None
     for start in range(0, len(log_probs), size):
         closing = endpointer.feed(log_probs[start : start + size])

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from heyjetson import audio
-from heyjetson.decoding.hypothesis import Word
 from heyjetson.engine import Engine
 from heyjetson.errors import AudioError
 from heyjetson.server.audio.uploads import Clip
@@ -116,18 +115,16 @@ def _model(engine: Engine, samples: np.ndarray, scorer: str | None) -> tuple[dic
     frames, room = 0, round(len(samples) / bundle.sample_rate / bundle.frame_seconds) + 2
     whole = np.full((room, len(symbols)), FLOOR, np.float32)
     decoder = engine.decoder(scorer)
-    words: list[Word] = []
-    path: list[dict[str, Any]] = []
-    for start, values, sound in engine.heard(samples):
-        decoder.reset(start, sound)
+    for first, values, sound in engine.heard(samples):
+        if first == 0:
+            decoder.reset(0.0, sound)
         decoder.feed(values)
-        words += decoder.finish()[0].words
-        first = round(start / bundle.frame_seconds)
         # The quiet behind the end of the sound is heard, and not shown.
-        values = values[: round((sound.end - start) / bundle.frame_seconds) + 1]
+        values = values[: max(round(sound.end / bundle.frame_seconds) + 1 - first, 0)]
         frames = first + len(values)
         whole[first:frames] = values
-        path += _path(values, symbols, bundle.blank_id, start, bundle.frame_seconds)
+    words = decoder.finish()[0].words
+    path = _path(whole[:frames], symbols, bundle.blank_id, bundle.frame_seconds)
     picture, step = pooled(whole[:frames].T if frames else np.full((len(symbols), 1), FLOOR))
     rows = _rows(picture, bundle.blank_id)
     place = {label: row for row, label in enumerate(rows)}
@@ -149,9 +146,7 @@ def _rows(picture: np.ndarray, blank_id: int) -> list[int]:
     return sorted({*likeliest, blank_id})
 
 
-def _path(
-    log_probs: np.ndarray, symbols: list[str], blank_id: int, start: float, frame_seconds: float
-) -> list[dict[str, Any]]:
+def _path(log_probs: np.ndarray, symbols: list[str], blank_id: int, frame_seconds: float) -> list[dict[str, Any]]:
     """Runs of the likeliest label of each frame of [T, V + 1], blanks left out."""
     best = log_probs.argmax(axis=1)
     begins = np.flatnonzero(np.diff(best, prepend=-1)).tolist()
@@ -163,8 +158,8 @@ def _path(
                 {
                     "label": symbols[label],
                     "row": label,
-                    "start": round(start + begin * frame_seconds, 3),
-                    "end": round(start + end * frame_seconds, 3),
+                    "start": round(begin * frame_seconds, 3),
+                    "end": round(end * frame_seconds, 3),
                     "probability": round(float(np.exp(log_probs[begin:end, label].max())), 4),
                 }
             )

@@ -21,8 +21,8 @@ FIRST, GROWTH = 0.6, 0.4  # an utterance is read again when it is so many second
 class PseudoStream:
     """The verbs of `heyjetson.Stream` on a bundle of whole recordings.
 
-    An utterance begins and ends by loudness. Each of its seconds is read a few times, since the readings lie further
-    apart the longer it gets; memory is bounded by `longest`.
+    An utterance begins and ends by loudness; one that reaches `longest` ends before its last word. Each of its seconds
+    is read a few times, since the readings lie further apart the longer it gets; memory is bounded by `longest`.
 
     Args:
         engine: whose model runs.
@@ -91,10 +91,26 @@ class PseudoStream:
             self._quiet = 0 if loud else self._quiet + 1
             if not self._spoken:
                 self._blocks = self._blocks[-onset:]
-            elif self._quiet * BLOCK >= self.rules.silence or len(self._blocks) * BLOCK >= self.rules.longest:
+            elif self._quiet * BLOCK >= self.rules.silence:
                 ended.append(self._transcribed(final=True))
                 self._begin(self._blocks[-onset:] if self._quiet >= onset else [])
+            elif len(self._blocks) * BLOCK >= self.rules.longest:
+                ended.append(self._cut())
         return ended
+
+    def _cut(self) -> Result:
+        """End an utterance in the middle of speech: its last word, which may go on, begins the next one."""
+        result, begun = self._transcribed(final=True), self._position - len(self._blocks)
+        *_, before, last = [None, None, *result.words]
+        kept = round((before.end + last.start) / 2 / BLOCK) - begun if before and last else 0
+        if kept < len(self._blocks) // 2:  # so long a word is none
+            self._begin([])
+            return result
+        quiet = self._quiet
+        self._begin(self._blocks[kept:])
+        self._spoken, self._quiet = True, quiet
+        words = result.words[:-1]
+        return replace(result, text=" ".join(word.text for word in words), words=words, alternatives=[])
 
     def _transcribed(self, final: bool) -> Result:
         samples = np.concatenate([*self._blocks, self._rest]) if self._blocks else self._rest

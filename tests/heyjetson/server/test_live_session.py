@@ -149,6 +149,38 @@ def test_a_whole_utterance_is_no_longer_than_it_may_be(engine):
     assert stream.finish().words[0].start == pytest.approx(4.0, abs=0.05)
 
 
+class Reader:
+    """An engine that reads two words a second, for whose first syllable alone it writes the same."""
+
+    def __init__(self, engine: Engine):
+        self.bundle = engine.bundle
+
+    def transcribe(self, samples, rate, decoder):
+        begins = np.arange(np.ceil(samples[0] / 0.01 * 2), len(samples) / rate * 2 + samples[0] / 0.01 * 2)
+        words = [
+            Word(f"w{int(begin)}", begin / 2 - samples[0] / 0.01, begin / 2 + 0.4 - samples[0] / 0.01, 1.0)
+            for begin in begins
+        ]
+        return Result(" ".join(word.text for word in words), words, len(samples) / rate)
+
+
+@pytest.mark.parametrize("size", [160, 4000, 10**6])
+def test_a_whole_utterance_is_cut_between_words(engine, size):
+    """Samples say at which second they were taken, so that the reader knows the words of any stretch."""
+    sound = (np.arange(7 * RATE, dtype=np.float32) / RATE) * 0.01
+    stream = PseudoStream(Reader(engine), None, RATE, EndpointRules(longest=2.2))
+    stream._gate.is_open = lambda _: True
+    results = []
+    for start in range(0, len(sound), size):
+        results += stream.feed(sound[start : start + size])
+    results.append(stream.finish())
+    words = [word for result in results for word in result.words]
+    assert [word.text for word in words] == [f"w{number}" for number in range(14)]
+    assert [word.start for word in words] == pytest.approx([number / 2 for number in range(14)], abs=0.03)
+    assert len(results) > 2
+    assert " ".join(result.text for result in results) == " ".join(word.text for word in words)
+
+
 def test_a_session_works_on_a_model_of_whole_recordings(engine, monkeypatch):
     monkeypatch.setattr(type(engine.bundle), "streams", property(lambda _: False))
     monkeypatch.setattr(Engine, "transcribe", Whole(engine).transcribe.__func__)
