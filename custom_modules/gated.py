@@ -25,53 +25,49 @@ SHORTEST = BRANCHES**3  # frames of a clip that every exported tree has room for
 
 
 class _Scan(torch.autograd.Function):
-    """Given [B, T, 2 * D * H] (z of each direction, then g of each) and mask [B, T, 1] → states [B, T, D * H]."""
+    """Given [B, T, 2 * D * H] (z of each direction, then g of each) and mask [B, T, 1] → states [B, T, D * H].
+
+    One loop serves both directions: what reads backwards lies turned about beside what does not.
+    """
 
     @staticmethod
     def forward(ctx: Any, given: Tensor, mask: Tensor, directions: int) -> Tensor:
         width = given.shape[2] // 2
-        given = given.transpose(0, 1).contiguous()  # a frame of all utterances lies together
-        z = torch.sigmoid(given[..., :width]).mul_(mask.transpose(0, 1))
-        g = torch.tanh(given[..., width:])
+        given = given.transpose(0, 1)  # a frame of all utterances lies together
+        z = _turned(torch.sigmoid(given[..., :width]).mul_(mask.transpose(0, 1)), directions)
+        g = _turned(given[..., width:], directions).tanh_()
         h = torch.empty_like(g)
-        for part, backwards in _parts(width, directions):
-            zs, gs, hs = (x[..., part].unbind(0) for x in (z, g, h))
-            last = g.new_zeros(g.shape[1], width // directions)
-            for t in reversed(range(len(hs))) if backwards else range(len(hs)):
-                torch.lerp(last, gs[t], zs[t], out=hs[t])
-                last = hs[t]
+        last = g.new_zeros(g.shape[1:])
+        for now, at_z, at_g in zip(h.unbind(0), z.unbind(0), g.unbind(0), strict=True):
+            last = torch.lerp(last, at_g, at_z, out=now)
         ctx.save_for_backward(z, g, h)
         ctx.directions = directions
-        return h.transpose(0, 1)
+        return _turned(h, directions).transpose(0, 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, wanted: Tensor) -> tuple[Tensor, None, None]:
         z, g, h = ctx.saved_tensors
-        width, frames = z.shape[2], z.shape[0]
         keep = 1 - z
-        total = wanted.transpose(0, 1).clone(memory_format=torch.contiguous_format)
-        before = torch.zeros_like(h)
-        for part, backwards in _parts(width, ctx.directions):
-            kept, of = keep[..., part].unbind(0), total[..., part].unbind(0)
-            for t in range(1, frames) if backwards else reversed(range(frames - 1)):  # what later frames want of it
-                later = t - 1 if backwards else t + 1
-                of[t].addcmul_(kept[later], of[later])
-            if backwards:
-                before[:-1, :, part] = h[1:, :, part]
-            else:
-                before[1:, :, part] = h[:-1, :, part]
-        found = total.new_empty(*total.shape[:2], 2 * width)
+        total = _turned(wanted.transpose(0, 1), ctx.directions)
+        of, kept = total.unbind(0), keep.unbind(0)
+        for t in range(len(of) - 2, -1, -1):  # what later frames want of it
+            of[t].addcmul_(kept[t + 1], of[t + 1])
+        before = functional.pad(h[:-1], (0, 0, 0, 0, 1, 0))
         total.mul_(z)
-        torch.mul(torch.sub(g, before, out=before).mul_(total), keep, out=found[..., :width])
-        torch.addcmul(total, total * g, g, value=-1, out=found[..., width:])
+        at_z = torch.sub(g, before, out=before).mul_(total).mul_(keep)
+        at_g = torch.addcmul(total, total * g, g, value=-1)
+        found = torch.cat([_turned(at_z, ctx.directions), _turned(at_g, ctx.directions)], dim=2)
         return found.transpose(0, 1), None, None
 
 
-def _parts(width: int, directions: int) -> list[tuple[slice, bool]]:
-    """Where the features of each direction lie, and whether it reads backwards."""
-    size = width // directions
-    return [(slice(i * size, (i + 1) * size), bool(i)) for i in range(directions)]
+def _turned(x: Tensor, directions: int) -> Tensor:
+    """A copy of [T, B, D * H] in which the second direction's frames lie in the other order."""
+    x = x.clone(memory_format=torch.contiguous_format)
+    if directions == 2:
+        half = x.shape[2] // 2
+        x[..., half:] = x[..., half:].flip(0)
+    return x
 
 
 def tree_scan(kept: Tensor, added: Tensor, levels: int) -> Tensor:

@@ -13,7 +13,7 @@ class MaskedBatchNorm(nn.modules.batchnorm._NormBase):
     Not one of torch's own: `trainer.sync_batchnorm` would replace those by a module that knows no mask. Instead
     `across_ranks` has the statistics span all processes of a run.
 
-    Shapes: x [B, T, H], mask [B, T, 1] → [B, T, H].
+    Shapes: x [B, T, H], or [B, T, F, H] with F bands a frame, mask [B, T, 1] → as x.
     """
 
     across_ranks = False
@@ -25,10 +25,11 @@ class MaskedBatchNorm(nn.modules.batchnorm._NormBase):
         self.num_batches_tracked.add_(1)
         if x.device.type != "cpu" or x.dtype != torch.float32 or self.across_ranks:
             return self._from_sums(x, mask)
-        frames = x.reshape(-1, x.shape[2])
+        frames = x.reshape(mask.numel(), -1)  # what lies in a frame is moved together
         real = mask.reshape(-1).nonzero()[:, 0]
+        picked = frames.index_select(0, real)
         normalised = functional.batch_norm(
-            frames.index_select(0, real),
+            picked.reshape(-1, x.shape[-1]),
             self.running_mean,
             self.running_var,
             self.weight,
@@ -37,10 +38,12 @@ class MaskedBatchNorm(nn.modules.batchnorm._NormBase):
             momentum=self.momentum,
             eps=self.eps,
         )
-        return normalised.new_zeros(frames.shape).index_copy(0, real, normalised).reshape(x.shape)
+        return frames.new_zeros(frames.shape).index_copy(0, real, normalised.reshape(picked.shape)).reshape(x.shape)
 
     def _from_sums(self, x: Tensor, mask: Tensor) -> Tensor:
         """The same without picking out frames, which makes an accelerator's host wait; one exchange between ranks."""
+        if x.dim() == 4:
+            return self._from_sums(x.flatten(1, 2), mask.repeat_interleave(x.shape[2], 1)).reshape(x.shape)
         real = mask.float()
         # The running mean is near the batch's, so that the difference of squares loses no digits.
         moved = (x.float() - self.running_mean) * real

@@ -54,10 +54,7 @@ class SpectralLayer(nn.Module):
     def _convolve(self, x: Tensor, padded: Tensor, mask: Tensor) -> Tensor:
         """Input, input with its surroundings in time, mask [B, T'] → [B, T', F', filters]."""
         y = self.convolution(padded.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        batch, frames, bands, filters = y.shape
-        real = mask[:, :, None].expand(batch, frames, bands).reshape(batch, frames * bands, 1)
-        y = functional.relu(self.norm(y.reshape(batch, frames * bands, filters), real))
-        y = y.reshape(batch, frames, bands, filters)
+        y = functional.relu(self.norm(y, mask[..., None]))
         if y.shape == x.shape:
             y = y + x
         return y * mask[:, :, None, None].to(y.dtype)

@@ -81,7 +81,7 @@ def test_the_full_models_are_the_original_plan(compose_config, name, attention):
     encoder = build(compose_config, name)
     assert [layer.convolution.dilation for layer in encoder.convolution.layers] == [(1,), (2,), (4,)]
     recurrent = encoder.recurrent
-    assert len(recurrent.forwards) == 7 and recurrent.feat_out * recurrent.join_frames == 512
+    assert len(recurrent.forwards) == 7 and recurrent.bidirectional
     assert len(recurrent.backwards) == (0 if name == "hey_jetson" else 7)
     assert all(isinstance(layer, GatedRecurrence) == (name == "hey_jetson") for layer in recurrent.forwards)
     assert isinstance(encoder.attention, attention)
@@ -90,7 +90,7 @@ def test_the_full_models_are_the_original_plan(compose_config, name, attention):
 
 def test_ordinary_grus_are_one_override_away(compose_config):
     encoder = instantiate(compose_config("encoder=hey_jetson", "encoder.recurrent.cell=gru").encoder)
-    assert len(encoder.recurrent.backwards) == 7 and encoder.recurrent.join_frames == 4
+    assert len(encoder.recurrent.backwards) == 7 and encoder.recurrent.join_frames == 2
 
 
 def test_attention_is_scaled_by_default_and_an_old_file_keeps_its_scores(compose_config):

@@ -11,8 +11,14 @@ from custom_modules.schedule import BudgetAnnealing
 from tests.conftest import SMALL, drawn_model
 
 
-def test_layers_lie_in_the_order_of_the_sound(small_model):
-    found = depths(small_model)
+@pytest.fixture(scope="module")
+def two_layers(compose_config):
+    """A small model of two recurrent layers."""
+    return drawn_model(compose_config("encoder=hey_jetson_small", *SMALL), seed=0)
+
+
+def test_layers_lie_in_the_order_of_the_sound(two_layers):
+    found = depths(two_layers)
     assert {found[name] for name in found if name.startswith("decoder.")} == {0}
     assert {found[name] for name in found if name.startswith("encoder.dense.")} == {1}
     for both in ("forwards", "backwards"):
@@ -23,7 +29,7 @@ def test_layers_lie_in_the_order_of_the_sound(small_model):
     assert found["preprocessor.bank"] == 6
 
 
-@pytest.mark.parametrize("encoder", ["hey_jetson_streaming", "nemo_quartznet", "nemo_conformer_small"])
+@pytest.mark.parametrize("encoder", ["hey_jetson", "hey_jetson_streaming", "nemo_quartznet", "nemo_conformer_small"])
 def test_every_encoder_has_layers(encoder, compose_config):
     few = ["encoder.n_layers=3"] if "conformer" in encoder else []
     model = drawn_model(compose_config(f"encoder={encoder}", *few), seed=0)
@@ -33,16 +39,16 @@ def test_every_encoder_has_layers(encoder, compose_config):
     assert len(layers) >= 7
 
 
-def test_one_group_where_all_learn_alike_and_one_for_each_rate_else(small_model):
-    (group,) = parameter_groups(small_model, 0.1)
+def test_one_group_where_all_learn_alike_and_one_for_each_rate_else(two_layers):
+    (group,) = parameter_groups(two_layers, 0.1)
     assert "lr" not in group
     scales = {"decoder": 4.0, "encoder": 2.0, "encoder.dense": 1.0}
-    groups = parameter_groups(small_model, 0.1, 0.5, scales)
-    assert sum(len(group["params"]) for group in groups) == len(list(small_model.parameters()))
+    groups = parameter_groups(two_layers, 0.1, 0.5, scales)
+    assert sum(len(group["params"]) for group in groups) == len(list(two_layers.parameters()))
     rate = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
-    assert rate[id(small_model.decoder.decoder_layers[0].bias)] == pytest.approx(0.4)
-    assert rate[id(small_model.encoder.dense[0].bias)] == pytest.approx(0.05)
-    assert rate[id(small_model.encoder.convolution.layers[0].convolution.bias)] == pytest.approx(0.1 * 2 / 64)
+    assert rate[id(two_layers.decoder.decoder_layers[0].bias)] == pytest.approx(0.4)
+    assert rate[id(two_layers.encoder.dense[0].bias)] == pytest.approx(0.05)
+    assert rate[id(two_layers.encoder.convolution.layers[0].convolution.bias)] == pytest.approx(0.1 * 2 / 64)
     assert [group["lr"] for group in groups] == sorted((group["lr"] for group in groups), reverse=True)
 
 
