@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from heyjetson.privacy import WORKSTATION
+from tests.thrift import compose_once, freeze_libraries
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
@@ -24,6 +26,7 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
 
 settings.register_profile("suite", deadline=None)  # of a busy machine's clock no example can be judged
 settings.load_profile("suite")
+compose_once()
 LEFT = ("HEYJETSON_", "WANDB_DATA_DIR")  # what runs leave in the environment of their process
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -126,6 +129,16 @@ TINY = [
 ]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Imports make hardly any garbage, and the larger the heap the longer it is searched for some."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long, and put it first: files are given out in this order, so that no core waits at the end."""
     places = {TESTS / name: place for place, name in enumerate(SLOW)}
@@ -138,6 +151,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _environment() -> Iterator[None]:
     """What a run in this process leaves behind is not handed to the commands of the next module."""
+    freeze_libraries()
     before = {name: value for name, value in os.environ.items() if name.startswith(LEFT)}
     level, disabled = logging.root.level, logging.root.manager.disable
     yield

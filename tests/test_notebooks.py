@@ -34,7 +34,7 @@ def code(notebook: nbformat.NotebookNode) -> list[str]:
 def run(tmp_path_factory):
     """Run a notebook with this interpreter, whatever kernels are installed, and return what it wrote.
 
-    Those that build and restore models are once a fresh interpreter's; the others' has imported NeMo, see `tests.warm`.
+    That which restores a model is once a fresh interpreter's; the others' has imported NeMo, see `tests.warm`.
     """
     profile = str(tmp_path_factory.mktemp("ipython"))
 
@@ -121,11 +121,12 @@ def test_features(run, corpus, python):
     assert "audio" in wrote(notebook, "waveform", "text/html")[0]
 
 
-def test_model_ladder(run, tmp_path):
+def test_model_ladder(run, tmp_path, python):
     utterances = tones(tmp_path / "corpus", count=12, sound=0)
     for name, rate in (("hey_jetson_small", 0.1), ("nemo_quartznet", 0.6)):
         make_run(tmp_path / "race" / name, {"unseen": utterances}, rate)
-    notebook = run("2_model_ladder", RUNGS="model_0[05]*", RUNG="model_05_improved", RACE=tmp_path / "race")
+    given = {"RUNGS": "model_0[05]*", "RUNG": "model_05_improved", "RACE": tmp_path / "race"}
+    notebook = run("2_model_ladder", python, **given)
     (table,) = wrote(notebook, "rungs")
     assert "model_05_improved" in table and "1,570,429" in table and "Mended" in table
     assert "encoder.convolution.strides: [2] → [4]" in "".join(wrote(notebook, "steps"))

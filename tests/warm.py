@@ -46,7 +46,8 @@ IMPORTS = (
 # Needs nothing but a few modules of the standard library, so that it starts at once.
 CLIENT = """import json, os, signal, socket, struct, sys
 given, python, address = sys.argv[1:], {python!r}, {address!r}
-light = ("submitit.local._local",)  # imports nothing, and names its job by its process
+# Import nothing; the first names its job by its process, the second is looked for by its environment.
+light = ("submitit.local._local", "tests/experiments/sweep_program.py")
 if not given or (given[0].startswith("-") and given[0] not in ("-m", "-c", "-u")) or set(light) & set(given):
     os.execv(python, [python, *given])
 server = socket.socket(socket.AF_UNIX)
@@ -291,11 +292,15 @@ def serve(address: str, owner: int) -> None:
     server = Server(address, owner)
     from experiments.cli.guarded import quiet
     from experiments.cli.log_levels import set_log_levels
+    from experiments.cli.overrides import check_overrides
+    from tests.thrift import compose_once
 
     quiet()
     set_log_levels()
     for name in IMPORTS:
         importlib.import_module(name)
+    compose_once()
+    check_overrides("train", [])  # what nearly all of the commands compose
     gc.collect()
     gc.freeze()
     if given := server.request():

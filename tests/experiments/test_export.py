@@ -44,14 +44,13 @@ def test_every_frontend_exports(compose_config, nemo_file, tmp_path, override):
         ],
         ["encoder=nemo_jasper_4x1"],
         ["encoder=nemo_quartznet"],
-        ["encoder=nemo_conformer_small", "encoder.n_layers=2"],
+        ["encoder=nemo_conformer_small", "encoder.n_layers=2", "encoder.d_model=32"],
     ],
 )
 def test_every_encoder_exports(compose_config, nemo_file, tmp_path, overrides):
-    from custom_modules.model import SpeechModel
-    from experiments.training.fit import model_config
+    from tests.conftest import drawn_model, narrow
 
-    model = SpeechModel(model_config(compose_config("logger=none", *overrides))).eval()
+    model = drawn_model(narrow(compose_config("logger=none", *overrides)), seed=0)
     assert export_bundle(model, nemo_file, tmp_path / "b", ExportOptions(seconds=[0.4, 1.7])).difference < 1e-4
 
 
@@ -76,12 +75,11 @@ def test_gated_layers_export_for_whole_clips_and_as_a_stream(compose_config, nem
 def test_a_graph_that_fits_short_clips_alone_is_refused(compose_config, nemo_file, tmp_path, monkeypatch):
     """NeMo's masks come from a table as long as what was seen before the export: 9.6 s here, and clips are longer."""
     import experiments.export.bundle as export
-    from custom_modules.model import SpeechModel
-    from experiments.training.fit import model_config
+    from tests.conftest import drawn_model, narrow
 
     trace = export.trace_clip
     monkeypatch.setattr(export, "trace_clip", lambda model, path, opset, longest: trace(model, path, opset, 1.0))
-    model = SpeechModel(model_config(compose_config("logger=none", "encoder=nemo_jasper_4x1"))).eval()
+    model = drawn_model(narrow(compose_config("logger=none", "encoder=nemo_jasper_4x1")), seed=0)
     with pytest.raises(BundleError, match="fails on 1 x 20.0 s"):
         export_bundle(model, nemo_file, tmp_path / "b", ExportOptions(seconds=[0.4]))
     assert list(tmp_path.iterdir()) == []

@@ -32,9 +32,9 @@ DEFINITION = {
 class Sweep:
     """A sweep in a folder of the test's own."""
 
-    def __init__(self, folder: Path, compose_config, capsys):
+    def __init__(self, folder: Path, compose_config, capsys, python: str):
         self.root, self.folder = folder, folder / "runs" / "tried"
-        self.compose_config, self.capsys = compose_config, capsys
+        self.compose_config, self.capsys, self.python = compose_config, capsys, python
 
     def write(self, **changes):
         (self.root / "tried.yaml").write_text(yaml.safe_dump(DEFINITION | changes, sort_keys=False))
@@ -50,7 +50,7 @@ class Sweep:
         return self.capsys.readouterr().out
 
     def start(self, *given) -> subprocess.Popen:
-        command = [sys.executable, "sweep.py", *self.overrides(*given)]
+        command = [self.python, "sweep.py", *self.overrides(*given)]
         # A shell that starts the tests in the background has its children ignore Ctrl-C.
         heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen(
@@ -82,10 +82,10 @@ class Sweep:
 
 
 @pytest.fixture
-def sweep(tmp_path, compose_config, capsys, monkeypatch):
+def sweep(tmp_path, compose_config, capsys, monkeypatch, python):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(session, "Runner", functools.partial(session.Runner, poll=0.02))
-    return Sweep(tmp_path, compose_config, capsys).write()
+    return Sweep(tmp_path, compose_config, capsys, python).write()
 
 
 def test_trials_of_all_kinds_are_run_ranked_and_explained(sweep):

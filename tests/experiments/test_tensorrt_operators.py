@@ -16,6 +16,7 @@ from experiments.export.tensorrt_operators import (
     release_number,
     require_tensorrt,
 )
+from tests.conftest import drawn_model, narrow
 
 RELEASES = ("10.3", "10.15", "11.4")
 FEW = ["encoder.convolution.filters=8", "encoder.recurrent.hidden=8", "encoder.dense.units=[8]"]
@@ -43,11 +44,9 @@ def graphs(compose_config, tmp_path_factory):
     def graph(name):
         path = folder / f"{name}.onnx"
         if not path.exists():
-            from custom_modules.model import SpeechModel
             from experiments.export.graphs import StreamGeometry, trace_clip, trace_stream
-            from experiments.training.fit import model_config
 
-            model = SpeechModel(model_config(compose_config("logger=none", *GRAPHS[name]))).eval()
+            model = drawn_model(narrow(compose_config("logger=none", *GRAPHS[name])), seed=0)
             if name == "streaming":
                 trace_stream(model, path, 17, StreamGeometry.of(model, 4))
             else:

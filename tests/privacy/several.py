@@ -1,31 +1,36 @@
-"""Runs commands one after the other, each in a fork of this process, where NeMo is imported: that takes longest of all.
+"""Runs commands one after the other, each in a fork of a process that has imported NeMo: that takes longest of all.
 
-python tests/privacy/several.py '["train.py", "resume=last"]' '["-m", "experiments.cli.preview", "out=preview"]'
+python tests/privacy/several.py '["sweep.py", "count=1"]' '["export.py", "model=runs/*/*/model.nemo"]'
+
+A `*` is as in a shell: for what an earlier command has made under a drawn name. What they start with their own
+interpreter is forked as well, see `tests.warm`.
 """
 
+import glob
 import json
 import os
-import runpy
+import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def filled(word: str) -> str:
+    """A word with the one path that its pattern fits."""
+    name, equals, pattern = word.rpartition("=")
+    return f"{name}{equals}{next(iter(glob.glob(pattern)), pattern)}" if "*" in pattern else word
 
 
 def main(commands: list[list[str]]) -> int:
     """The status of the first that does not end well, or 0."""
     sys.path[0] = os.getcwd()
-    import custom_modules.model  # noqa: F401  (NeMo, with what the package sets before)
+    from tests.warm import python_in
 
+    python = python_in(Path(tempfile.gettempdir()), os.getpid())
     for words in commands:
-        sys.stdout.flush()
-        child = os.fork()
-        if not child:
-            module = words[0] == "-m"
-            sys.argv = words[1:] if module else words
-            if module:
-                runpy.run_module(words[1], run_name="__main__", alter_sys=True)
-            else:
-                runpy.run_path(words[0], run_name="__main__")
-            return 0
-        if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        print(f"{words[0]} begins at {time.time_ns()}", flush=True)
+        if status := subprocess.run([python, *map(filled, words)]).returncode:
             return status
     return 0
 

@@ -162,7 +162,7 @@ def test_a_notebook(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_sweep_its_training_the_export_the_comparison_and_a_trigger(corpus, corpus_overrides, tmp_path):
-    """A trial is a run of train.py, with W&B offline; NeMo starts twice, the second time for all that comes after."""
+    """A trial is a run of train.py, with W&B offline; NeMo is imported once, under watch, for all that they start."""
     quick = [word for word in SMALL if not word.startswith("logger")]
     quick += ["trainer.max_time=null", "trainer.max_epochs=1", "trainer.val_check_interval=1.0"]
     definition = {
@@ -174,26 +174,31 @@ def test_a_sweep_its_training_the_export_the_comparison_and_a_trigger(corpus, co
         "command": ["${env}", "${interpreter}", "${program}", *corpus_overrides, *quick, "${args_no_hyphens}"],
     }
     (tmp_path / "tried.yaml").write_text(yaml.safe_dump(definition))
-    runs = tmp_path / "runs"
-    sweep = ["sweep.py", "count=1", f"definition={tmp_path}/tried.yaml", f"runs={runs}"]
-    said = run(tmp_path / "sweep", *sweep, own=(runs, corpus, corpus.parent / f".{corpus.name}.lock")).output
-    (nemo,) = runs.glob("*/*/model.nemo")
-    assert list(nemo.parent.glob("wandb/offline-run-*")), said
-    bundles, sounds, triggers, heard = (tmp_path / name for name in ("bundles", "sounds", "triggers", "preview"))
+    runs, bundles, sounds, triggers, heard = (
+        tmp_path / name for name in ("runs", "bundles", "sounds", "triggers", "preview")
+    )
+    page = tmp_path / "report.html"
     tiny = [word for word in TINY if not word.startswith(("logger", "mining.clips"))]
     folders = [f"data.cache={sounds}", f"data.backgrounds=[{corpus / 'wavs'}]", f"runs={triggers}"]
     commands = [
-        ["export.py", f"model={nemo}", f"out={bundles}/made"],
+        ["sweep.py", "count=1", f"definition={tmp_path}/tried.yaml", f"runs={runs}"],
+        ["export.py", f"model={runs}/*/*/model.nemo", f"out={bundles}/made"],
         ["-m", "experiments.cli.preview", f"manifest={corpus}/test.jsonl", f"out={heard}", "count=1"],
         ["train.py", "--config-name", "trigger", *tiny, *folders, "mining.clips=0", "trainer.max_epochs=1"],
+        ["compare.py", f"{runs}/tried/*-*", "--html", str(page)],
     ]
     words = ["tests/privacy/several.py", *map(json.dumps, commands)]
-    said = run(tmp_path / "several", *words, own=(bundles, sounds, triggers, heard)).output
+    own = (runs, corpus, corpus.parent / f".{corpus.name}.lock", bundles, sounds, triggers, heard, page)
+    said = run(tmp_path / "several", *words, own=own, timeout=550).output
+    (nemo,) = runs.glob("*/*/model.nemo")
+    assert list(nemo.parent.glob("wandb/offline-run-*")), said
     assert (bundles / "made" / "manifest.json").exists() and (heard / "01.png").exists()
     assert list(triggers.glob("*/*/model.nemo")) and list(triggers.glob("*/*/wandb/offline-run-*")), said
-    page = tmp_path / "report.html"
-    run(tmp_path / "compare", "compare.py", nemo.parent, "--html", page, own=(page,))
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", page.read_text())
+    # What is the sweep's own is not the others'.
+    swept = int(re.findall(r"begins at (\d+)", said)[1])
+    late = [path for folder in (runs, corpus) for path in folder.rglob("*") if path.stat().st_mtime_ns > swept]
+    assert not [path for path in late if "wandb" not in path.parts]
 
 
 def test_the_page_names_every_cache_and_every_setting():

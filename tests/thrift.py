@@ -1,0 +1,63 @@
+"""What the tests of a process need not do again and again: compose the same configuration, search the same heap."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+
+frozen = 0  # modules whose objects are
+
+
+def compose_once() -> None:
+    """Have Hydra parse each state of a file once in this process, and compose the same overrides of it once.
+
+    Half of what a training of one step takes is this. Callers get copies: what is composed is changed.
+    """
+    FileConfigSource.load_config = _kept(FileConfigSource.load_config, _state_of_file)
+    ConfigLoaderImpl.load_configuration = _kept(ConfigLoaderImpl.load_configuration, _state_of_folders)
+
+
+def _kept(method: Any, state: Any) -> Any:
+    kept: dict[Any, bytes] = {}
+
+    @functools.wraps(method)
+    def called(self: Any, *arguments: Any, **named: Any) -> Any:
+        shared = sorted((name, value) for name, value in named.items() if name != "from_shell")  # of messages alone
+        key = pickle.dumps((state(self, *arguments, **named), arguments, shared))
+        if key not in kept:
+            kept[key] = pickle.dumps(method(self, *arguments, **named), pickle.HIGHEST_PROTOCOL)
+        return pickle.loads(kept[key])
+
+    return called
+
+
+def _state_of_file(source: FileConfigSource, config_path: str) -> object:
+    return source.path, _states([Path(source.path, source._normalize_file_name(config_path))])
+
+
+def _state_of_folders(loader: ConfigLoaderImpl, *_: object, **__: object) -> object:
+    folders = [each.path for each in loader.config_search_path.get_path()]
+    files = [Path(folder.removeprefix("file://")).rglob("*.yaml") for folder in folders if folder.startswith("file:")]
+    return os.getcwd(), folders, [_states(sorted(each)) for each in files]
+
+
+def _states(files: list[Path]) -> list[tuple[str, int, int]]:
+    found = [(str(path), os.stat(path)) for path in files if path.exists()]
+    return [(path, state.st_mtime_ns, state.st_size) for path, state in found]
+
+
+def freeze_libraries() -> None:
+    """Leave what imports made out of garbage collection: to go through NeMo's part of the heap takes half a second."""
+    global frozen
+    if len(sys.modules) > frozen + 200:
+        gc.collect()
+        gc.freeze()
+        frozen = len(sys.modules)
