@@ -146,13 +146,17 @@ class Frontend(NeuralModule):
         """Features before normalisation: samples [B, S] → [B, D, T]."""
         raise TypeError(f"{type(self).__name__} is a base class: choose one of conf/frontend.")
 
+    def normalised(self, samples: Tensor) -> Tensor:
+        """Features before padding is masked: samples [B, S] → [B, D, T]."""
+        with torch.autocast(samples.device.type, enabled=False):  # log of a half-precision power underflows
+            features = self.raw_features(samples.float())
+            return (features - self.mean[:, None]) / self.deviation[:, None]
+
     @typecheck()
     def forward(self, input_signal: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         if self.training and self.dither > 0:
             input_signal = input_signal + self.dither * torch.randn_like(input_signal)
-        with torch.autocast(input_signal.device.type, enabled=False):  # log of a half-precision power underflows
-            features = self.raw_features(input_signal.float())
-            features = (features - self.mean[:, None]) / self.deviation[:, None]
+        features = self.normalised(input_signal)
         frames = self.frames(length)
         mask = frame_mask(frames, features.shape[2])
         return features * mask[:, None, :].to(features.dtype), frames

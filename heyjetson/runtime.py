@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,7 @@ def open_runtime(bundle: Bundle, threads: int = 1, provider: str = "auto") -> Ru
 
 def _require_fit(bundle: Bundle, session: Any) -> None:
     """Refuse a graph that takes or gives something else than the manifest says."""
-    takes = {value.name: value.shape for value in session.get_inputs()}
+    takes = {value.name: for_one(value.shape) if bundle.streams else value.shape for value in session.get_inputs()}
     gives = {value.name for value in session.get_outputs()}
     wanted_outputs = {bundle.output, "frames"}
     expected = {"samples": takes.get("samples"), "length": takes.get("length")}
@@ -95,6 +96,11 @@ def _require_fit(bundle: Bundle, session: Any) -> None:
             f"{bundle.graph} and the manifest do not fit each other ({', '.join([*wrong, *missing])}): they are of "
             "different exports. Copy the bundle again, or export the model again."
         )
+
+
+def for_one(shape: Sequence[int | str | None]) -> list[int | str | None]:
+    """The shape of a stream's input or output for one stream, where the graph steps any number of them at once."""
+    return [1 if place == 0 and not isinstance(size, int) else size for place, size in enumerate(shape)]
 
 
 def _other_words(bundle: Bundle, value: Any) -> bool:

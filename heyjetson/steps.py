@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from heyjetson.bundle import Bundle
+from heyjetson.runtime import for_one
 
 ALIGNED = 64  # bytes: a line of the processor's cache
 CPU = ["CPUExecutionProvider"]
@@ -57,7 +58,7 @@ def make_steps(bundle: Bundle, session: Any) -> Steps:
     wanted = [ports.get(name) for name in (bundle.output, "valid")]
     # What is bound must have a size that is known and the type that is read.
     fixed = all(
-        port and port.type == "tensor(float)" and all(isinstance(n, int) for n in port.shape) for port in wanted
+        port and port.type == "tensor(float)" and all(isinstance(n, int) for n in for_one(port.shape)) for port in wanted
     )
     return BoundSteps(bundle, session) if on_cpu and fixed else FedSteps(bundle, session)
 
@@ -120,7 +121,7 @@ class BoundSteps:
 
         entries = bundle.manifest["states"]
         inputs = {port.name for port in session.get_inputs()}
-        shapes = {port.name: port.shape for port in session.get_outputs()}
+        shapes = {port.name: for_one(port.shape) for port in session.get_outputs()}
         self._samples = np.zeros((1, bundle.manifest["chunk_samples"]), np.float32)
         self._length = np.zeros(1, np.int64)
         self._given = np.zeros(shapes[bundle.output], np.float32)

@@ -24,6 +24,7 @@ from experiments.export.graphs import (
     StreamGeometry,
     following,
     kind_of,
+    stream_states,
     trace_clip,
     trace_stream,
 )
@@ -138,11 +139,11 @@ def _stream_shapes(model: Model, geometry: StreamGeometry) -> dict[str, Any]:
     outputs = len(model.labels) + (kind != "trigger")  # the blank
     return {
         **asdict(geometry),
-        "inputs": {"samples": [1, geometry.chunk_samples], "length": [1]},
-        "outputs": {OUTPUTS[kind]: [1, frames, outputs], "valid": [1, frames]},
+        "inputs": {"samples": ["batch", geometry.chunk_samples], "length": ["batch"]},
+        "outputs": {OUTPUTS[kind]: ["batch", frames, outputs], "valid": ["batch", frames]},
         "states": [
             {"name": name, "output": following(name), "shape": [1, *shape], "dtype": "float32", "initial": 0.0}
-            for name, shape in model.encoder.initial_state().items()
+            for name, shape in stream_states(model, geometry).items()
         ],
     }
 

@@ -10,10 +10,11 @@ import torch
 from nemo.core.classes.common import typecheck
 from torch import Tensor, nn
 
-from custom_modules.frontend import frame_mask
 from custom_modules.model import SpeechModel
 from custom_modules.streaming import HeyJetsonStreamingEncoder
 from custom_modules.trigger import TriggerModel
+from experiments.export.folded import folded
+from experiments.export.stream_step import StepDecoder, StepEncoder
 
 Model = SpeechModel | TriggerModel
 OUTPUTS = {"ctc": "log_probs", "ctc_stream": "log_probs", "trigger": "scores"}
@@ -28,11 +29,17 @@ def kind_of(model: Model) -> str:
 
 
 class ClipGraph(nn.Module):
-    """Front-end, encoder and decoder as one: samples [B, S], length [B] → outputs [B, T, V + 1 or W], frames [B]."""
+    """Front-end, encoder and decoder as one: samples [B, S], length [B] → outputs [B, T, V + 1 or W], frames [B].
 
-    def __init__(self, model: Model):
+    Args:
+        model: in evaluation mode.
+        fold: see `folded`; else the front-end is the model's very own.
+    """
+
+    def __init__(self, model: Model, fold: bool = False):
         super().__init__()
-        self.frontend, self.encoder, self.decoder = model.preprocessor, model.encoder, model.decoder
+        self.frontend = folded(model.preprocessor) if fold else model.preprocessor
+        self.encoder, self.decoder = model.encoder, model.decoder
         self.outputs = scores_of if isinstance(model, TriggerModel) else log_probs_of
 
     def forward(self, samples: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,25 +59,35 @@ def scores_of(decoder: nn.Module, encoded: Tensor) -> Tensor:
 
 
 class StreamGraph(nn.Module):
-    """The same for the next piece of a stream.
+    """The same for the next piece of a stream, of few operators: see `StepEncoder`.
 
-    samples [1, chunk], length [1], states → outputs [1, F, V + 1 or W], valid [1, F], next states. Pieces overlap by
+    samples [B, chunk], length [B], states → outputs [B, F, V + 1 or W], valid [B, F], next states. Pieces overlap by
     what a window is longer than a hop. `valid` is 1 for the frames that hold sound: not for the first ones, which come
     before the lookahead is filled, and not for those after the end.
+
+    Args:
+        model: in evaluation mode.
+        geometry: how its stream is cut.
     """
 
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, geometry: StreamGeometry):
         super().__init__()
-        self.frontend, self.encoder, self.decoder = model.preprocessor, model.encoder, model.decoder
-        self.outputs = scores_of if isinstance(model, TriggerModel) else log_probs_of
-        self.names = list(model.encoder.initial_state())
+        hop, factor = model.preprocessor.hop, model.subsampling_factor
+        self.frontend = folded(model.preprocessor, geometry.chunk_samples)
+        self.encoder = StepEncoder(model.encoder, geometry.shift_samples // hop)
+        self.decoder = model.decoder if isinstance(model, TriggerModel) else StepDecoder(model.decoder)
+        self.scores = isinstance(model, TriggerModel)
+        # Samples that there must be for a frame to hold sound.
+        needed = torch.arange(geometry.chunk_frames) * factor * hop + model.preprocessor.window
+        self.register_buffer("needed", needed)
 
     def forward(self, samples: Tensor, length: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        features, frames = self.frontend(input_signal=samples, length=length)
-        mask = frame_mask(frames, features.shape[2]).to(features.dtype)
-        given = self.encoder.step(features, mask, dict(zip(self.names, states, strict=True)))
-        outputs = self.outputs(self.decoder, given.outputs.transpose(1, 2))
-        return outputs, given.mask, *(given.state[name] for name in self.names)
+        features = self.frontend.normalised(samples)
+        sound = (length[:, None] >= self.needed).to(features.dtype)
+        names = self.encoder.shapes()
+        x, valid, after = self.encoder(features, sound, dict(zip(names, states, strict=True)))
+        x = self.decoder(x)
+        return torch.sigmoid(x) if self.scores else x, valid, *(after[name] for name in names)
 
 
 @dataclass(frozen=True)
@@ -122,19 +139,27 @@ def trace_clip(model: Model, path: Path, opset: int, longest: float) -> None:
         "frames": {0: "batch"},
     }
     names = {"input_names": ["samples", "length"], "output_names": ["log_probs", "frames"], "dynamic_axes": axes}
-    write_graph(ClipGraph(model), (samples, length), path, opset, **names)
+    write_graph(ClipGraph(model, fold=True), (samples, length), path, opset, **names)
+
+
+def stream_states(model: Model, geometry: StreamGeometry) -> dict[str, tuple[int, ...]]:
+    """Shapes, without the batch, of what the graph of a stream's step keeps; all begin with zeros."""
+    return StreamGraph(model, geometry).encoder.shapes()
 
 
 def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry) -> None:
-    """Write the graph of a stream's step as ONNX, every shape fixed."""
-    states = model.encoder.zeros(1)
-    samples = torch.randn(1, geometry.chunk_samples) * 0.1
-    length = torch.tensor([geometry.chunk_samples])
+    """Write the graph of a stream's step as ONNX, every shape fixed but the batch: streams that are stepped together."""
+    graph = StreamGraph(model, geometry)
+    states = {name: torch.randn(2, *shape) for name, shape in graph.encoder.shapes().items()}
+    samples = torch.randn(2, geometry.chunk_samples) * 0.1
+    length = torch.full((2,), geometry.chunk_samples)
+    inputs, outputs = ["samples", "length", *states], [OUTPUTS[kind_of(model)], "valid", *map(following, states)]
     names = {
-        "input_names": ["samples", "length", *states],
-        "output_names": [OUTPUTS[kind_of(model)], "valid", *(following(name) for name in states)],
+        "input_names": inputs,
+        "output_names": outputs,
+        "dynamic_axes": {name: {0: "batch"} for name in [*inputs, *outputs]},
     }
-    write_graph(StreamGraph(model), (samples, length, *states.values()), path, opset, **names)
+    write_graph(graph, (samples, length, *states.values()), path, opset, **names)
 
 
 def following(state: str) -> str:
