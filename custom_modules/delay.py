@@ -21,8 +21,8 @@ def delay_penalised_ctc(
 ) -> Tensor:
     """Minus the logarithm of the sum over all alignments, each weighed by when its labels begin.
 
-    A label that begins in frame t of T adds penalty * ((T - 1) / 2 - t) to the logarithm of its alignment; the frames in
-    which it goes on add nothing. With a penalty of 0 it is CTC.
+    A label that begins in frame t of T adds penalty * ((T - 1) / 2 - t) to the logarithm of its alignment; the frames
+    in which it goes on add nothing. With a penalty of 0 it is CTC.
 
     Args:
         log_probs: [B, T, V + 1].
@@ -95,9 +95,7 @@ class DelayPenalisedCTCLoss(CTCLoss):
         self.strength = 1.0  # share of the penalty in use; the model raises it from 0 as training begins
 
     @typecheck()
-    def forward(
-        self, log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor
-    ) -> Tensor:
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> Tensor:
         """Loss of a batch: log-probabilities [B, T, V + 1], labels [B, L] and the lengths of both."""
         penalty = self.penalty * self.strength
         if not self.training or penalty == 0:

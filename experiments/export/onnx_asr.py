@@ -62,8 +62,8 @@ def require_onnx_asr(model: Model) -> None:
     require_nemo_features(model, "onnx-asr", cure)
     if not model.preprocessor.per_utterance:
         raise ConfigError(
-            "onnx-asr normalises each recording by its own mean and deviation; this model was trained with those of the "
-            f"training set (frontend.normalize=fixed) and would write other text there. {cure}"
+            "onnx-asr normalises each recording by its own mean and deviation; this model was trained with those of "
+            f"the training set (frontend.normalize=fixed) and would write other text there. {cure}"
         )
     if model.preprocessor.features not in BANDS:
         raise ConfigError(
@@ -152,7 +152,9 @@ def parity(model: SpeechModel, graph: Path, seconds: Sequence[float] = SECONDS, 
         (found,) = session.run(None, {"audio_signal": features.numpy(), "length": frames.numpy()})
         for row, count in enumerate((frames.numpy() - 1) // factor + 1):
             if count > min(found.shape[1], expected.shape[1]):
-                raise ConfigError(f"The graph gives {found.shape[1]} rows for {frames[row]} frames, onnx-asr reads {count}.")
+                raise ConfigError(
+                    f"The graph gives {found.shape[1]} rows for {frames[row]} frames, onnx-asr reads {count}."
+                )
             worst = max(worst, largest_difference(found[row, :count], expected[row, :count].numpy()))
     return worst
 
@@ -168,9 +170,9 @@ model = onnx_asr.load_model("{KIND}", ".")  # this folder
 print(model.recognize("a.wav"))
 ```
 
-onnx-asr computes the features itself: NeMo's, {model.preprocessor.features} mel bands, normalised by each recording's own mean
-and deviation, which is what this model was trained with. Nothing needs to be put before or behind the sound. Files are
-wav; others are given as an array, `recognize(samples, sample_rate={SAMPLE_RATE})`. A frame of the output lasts
-{10 * model.subsampling_factor} ms (`subsampling_factor` in {CONFIG}); without that file onnx-asr takes it to last 80.
+onnx-asr computes the features itself: NeMo's, {model.preprocessor.features} mel bands, normalised by each recording's
+own mean and deviation, which is what this model was trained with. Nothing needs to be put before or behind the sound.
+Files are wav; others are given as an array, `recognize(samples, sample_rate={SAMPLE_RATE})`. A frame of the output
+lasts {10 * model.subsampling_factor} ms (`subsampling_factor` in {CONFIG}); without that file it is taken to last 80.
 It leaves out a space that a sign like ' follows.
 """

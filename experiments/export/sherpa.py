@@ -49,8 +49,8 @@ def require_sherpa(model: Model) -> None:
     require_nemo_features(model, "sherpa-onnx", cure)
     if model.preprocessor.per_utterance:
         raise ConfigError(
-            "This model normalises each utterance (frontend.normalize=per_feature), on frames that sherpa-onnx does not "
-            f"compute. {cure}"
+            "This model normalises each utterance (frontend.normalize=per_feature), on frames that sherpa-onnx does "
+            f"not compute. {cure}"
         )
     require_tokens(model.labels, TOKENS)
 
