@@ -30,7 +30,8 @@ def encoded(model, sound):
         samples, length = torch.from_numpy(sound)[None], torch.tensor([len(sound)])
         features, frames = model.preprocessor(input_signal=samples, length=length)
         raw = model.preprocessor.raw_features(samples)[0].numpy()
-        return model.encoder(audio_signal=features, length=frames)[0][0].T.numpy(), raw
+        rows, counts = model.encoder(audio_signal=features, length=frames)[:2]
+        return rows[0, :, : int(counts[0])].T.numpy(), raw
 
 
 def hears_voices(model, clips):
