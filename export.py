@@ -47,6 +47,10 @@ def main(cfg: DictConfig) -> None:
         from experiments.export.sherpa import require_sherpa, write_sherpa
 
         require_sherpa(model)
+    elif cfg.target == "onnx-asr":
+        from experiments.export.onnx_asr import require_onnx_asr, write_onnx_asr
+
+        require_onnx_asr(model)
     parity = export_bundle(model, nemo, out, options)
     if cfg.target == "triton":
         from experiments.export.triton import write_repository
@@ -57,6 +61,10 @@ def main(cfg: DictConfig) -> None:
         folder = Path(cfg.repository or f"{out}-sherpa")
         write_sherpa(model, folder, options)
         print(f"for sherpa-onnx  {folder}")
+    elif cfg.target == "onnx-asr":
+        folder = Path(cfg.repository or f"{out}-onnx-asr")
+        write_onnx_asr(model, folder, options)
+        print(f"for onnx-asr  {folder}")
     print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\n{sentence(out)}bundle  {out}")
     log_bundle(out, cfg.wandb)
 

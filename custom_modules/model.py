@@ -18,8 +18,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from custom_modules.delay import DelayPenalisedCTCLoss
 from custom_modules.learning import OptimisationMixin
 from custom_modules.left_out import LeftOut
+from custom_modules.nemo_mel import require_streamable
 from custom_modules.sampler import EvenBatches, LengthBatches, fingerprint
 from custom_modules.stream import EpochLoader, guard_workers, onward
 from custom_modules.utterances import Cuts, Lines, Reader
@@ -37,8 +39,8 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
     """Front-end → encoder → decoder with CTC, 29 labels by default.
 
     Beyond `EncDecCTCModel` it draws silence around the words of training (`cfg.silence`), perturbs waveforms
-    (`cfg.perturb`), lets the learning rate follow the clock, and reports pooled WER and CER and keeps the texts of the
-    last validation for the tracking tables.
+    (`cfg.perturb`), may penalise labels that come late (`cfg.delay`), lets the learning rate follow the clock, and
+    reports pooled WER and CER and keeps the texts of the last validation for the tracking tables.
 
     Args:
         cfg: the `model` section of conf/train.yaml, resolved.
@@ -47,8 +49,12 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
 
     def __init__(self, cfg: DictConfig, trainer: Any = None):
         super().__init__(cfg=cfg, trainer=trainer)
+        require_streamable(self.preprocessor, self.encoder)
         self.perturb = self.from_config_dict(self.cfg.perturb) if self.cfg.get("perturb") else None
         self.silence = self.from_config_dict(self.cfg.silence) if self.cfg.get("silence") else None
+        delay = self.cfg.get("delay") or {}
+        if delay.get("penalty"):  # others keep NeMo's own loss
+            self.loss = DelayPenalisedCTCLoss(len(self.labels), self.cfg.get("ctc_reduction", "mean_batch"), **delay)
         self.validation_texts: list[tuple[str, str]] = []  # of the last validation, in the manifest's order
         self._validation_batches: list[list[tuple[str, str]]] = []
 
@@ -208,8 +214,8 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
         return self.silence(*batch, labels.index(" ") if " " in labels else None)
 
     def follow_budget(self, used: float) -> None:
-        """Perturbation and silence grow over their shares of the budget."""
+        """Perturbation, silence and the penalty on delay grow over their shares of the budget."""
         super().follow_budget(used)
-        for part in (self.perturb, self.silence):
-            if part is not None and part.ramp > 0:
+        for part in (self.perturb, self.silence, self.loss):
+            if part is not None and getattr(part, "ramp", 0) > 0:
                 part.strength = min(used / part.ramp, 1.0)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_modules.learning import OptimisationMixin
+from custom_modules.nemo_mel import require_streamable
 
 Batch = tuple[Tensor, Tensor, Tensor]  # samples [B, S], targets [B, T, W], weights [B, T, W]
 
@@ -74,6 +75,7 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
 
     def __init__(self, cfg: DictConfig, trainer: Any = None):
         super().__init__(cfg=cfg, trainer=trainer)
+        require_streamable(self.preprocessor, self.encoder)
         self.validation_scores: list[np.ndarray] = []  # [T, W] each, in order
 
     def _setup_decoder(self) -> nn.Module:

@@ -50,6 +50,7 @@ SLOW = (
     "experiments/test_trigger_training.py",
     "experiments/test_export.py",
     "experiments/test_sherpa.py",
+    "experiments/test_onnx_asr.py",
     "experiments/test_tensorrt_operators.py",
     "experiments/test_utterances.py",
     "experiments/test_entry.py",

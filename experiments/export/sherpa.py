@@ -20,13 +20,13 @@ from nemo.core.classes.common import typecheck
 
 from custom_modules.frontend import LOG_GUARD
 from custom_modules.model import SpeechModel
-from custom_modules.nemo_mel import NemoMel
-from custom_modules.trigger import TriggerModel
 from experiments.errors import ConfigError
 from experiments.export.bundle import ExportOptions
 from experiments.export.graphs import ClipGraph, Model, kind_of, write_graph
+from experiments.export.nemo_features import HOP, SAMPLE_RATE, WINDOW, require_nemo_features
 from experiments.export.precision import store
 from experiments.export.sherpa_graphs import CLIP, FLOOR, FRONT, NEMO_FACTOR, STREAM, SherpaClip, SherpaStream
+from experiments.export.tokens import BLANK, require_tokens, token_lines
 from heyjetson.check import largest_difference
 from manifests.whole import sync
 
@@ -34,9 +34,6 @@ VERSION = "2.0.1"  # of sherpa-onnx, that the tests run
 TOKENS = "tokens.txt"
 GRAPH = "model.onnx"
 README = "README.md"
-BLANK = "<blk>"
-SPACE = "\u2581"
-SAMPLE_RATE, WINDOW, HOP, N_FFT, PREEMPHASIS = 16000, 400, 160, 512, 0.97  # what sherpa-onnx computes, and nothing else
 TAIL = 0.5  # seconds of quiet behind a stream
 PARITY = 2e-3  # largest difference of a log-probability on features that sherpa's floor does not touch
 SECONDS = (0.05, 0.3, 1.37, 2.5)
@@ -48,29 +45,14 @@ def require_sherpa(model: Model) -> None:
     Raises:
         ConfigError: it is such a model; the message says what to train.
     """
-    frontend = model.preprocessor
-    if isinstance(model, TriggerModel):
-        raise ConfigError("target=sherpa is for models that transcribe: sherpa-onnx has no trigger of this kind.")
     cure = "Train with frontend=nemo_mel and its defaults, or export for heyjetson (target=onnx)."
-    if type(frontend) is not NemoMel:
-        name = type(frontend).__name__
-        raise ConfigError(f"sherpa-onnx computes NeMo's mel bands itself and cannot compute {name}. {cure}")
-    wanted = {
-        "sample_rate": (frontend._sample_rate, SAMPLE_RATE),
-        "window_size": (frontend.window / SAMPLE_RATE, WINDOW / SAMPLE_RATE),
-        "window_stride": (frontend.hop / SAMPLE_RATE, HOP / SAMPLE_RATE),
-        "n_fft": (frontend.fourier.n_fft, N_FFT),
-        "preemphasis": (frontend.fourier.preemphasis, PREEMPHASIS),
-        "low": (float(model.cfg.preprocessor.get("low") or 0.0), 0.0),
-        "high": (float(model.cfg.preprocessor.get("high") or SAMPLE_RATE / 2), SAMPLE_RATE / 2),
-        "learned": (bool(model.cfg.preprocessor.get("learned", False)), False),
-    }
-    for key, (found, needed) in wanted.items():
-        if found != needed:
-            raise ConfigError(f"sherpa-onnx has {key}={needed:g}, this model frontend.{key}={found:g}. {cure}")
-    for label in model.labels:
-        if label != " " and (not label.strip() or any(map(str.isspace, label)) or SPACE in label or label == BLANK):
-            raise ConfigError(f"The label {label!r} cannot be written into {TOKENS}, which parts by spaces.")
+    require_nemo_features(model, "sherpa-onnx", cure)
+    if model.preprocessor.per_utterance:
+        raise ConfigError(
+            "This model normalises each utterance (frontend.normalize=per_feature), on frames that sherpa-onnx does "
+            f"not compute. {cure}"
+        )
+    require_tokens(model.labels, TOKENS)
 
 
 def write_sherpa(model: SpeechModel, folder: Path, options: ExportOptions) -> float:
@@ -104,8 +86,7 @@ def write_sherpa(model: SpeechModel, folder: Path, options: ExportOptions) -> fl
             _trace_clip(model, exact, options.opset)
         store(exact, made / GRAPH, options.precision)
         _annotate(made / GRAPH, _metadata(model, window))
-        lines = [f"{SPACE if label == ' ' else label} {place}" for place, label in enumerate(model.labels)]
-        (made / TOKENS).write_text("\n".join([*lines, f"{BLANK} {len(model.labels)}"]) + "\n", encoding="utf-8")
+        (made / TOKENS).write_text(token_lines(model.labels), encoding="utf-8")
         (made / README).write_text(readme(model, window), encoding="utf-8")
         require_loadable(made, model.preprocessor.features)
         difference = parity(model, exact, window)

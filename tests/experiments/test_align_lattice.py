@@ -114,3 +114,19 @@ def test_few_kept_scores_and_a_bound_change_nothing(utterances, frames, seed, un
     assert whole.score == path.score
     for way in (whole, path):  # of two like utterances either may be left out, so the ways need not be the same
         assert abs(Rules(utterances, emissions, costs).score(steps(way)) - whole.score) < 1e-3
+
+
+def test_text_is_found_behind_any_silence():
+    """Aligners that look at windows of the frames lose it where 8,000 of them are silent."""
+    silence, said = 9000, [1, 2, 1]
+    rows = np.full((2 * (silence + 5), 4), -12.0, np.float32)
+    rows[:, 3] = 0.0
+    wanted = []
+    for begin in (silence, 2 * silence + 5):
+        for place, label in enumerate(said):
+            rows[begin + 2 * place, [label, 3]] = 0.0, -12.0
+            wanted.append(begin + 2 * place)
+    path = align([said, said], Emissions(rows, 3, 0, 0.2), Costs(0.2, 2.0))
+    spoken = path.spoken & (path.characters != GAP)
+    assert np.flatnonzero(spoken).tolist() == wanted
+    assert path.characters[wanted].tolist() == list(range(6))

@@ -53,6 +53,16 @@ def test_weights_lose_less_than_half_a_step(tmp_path, bundle):
     assert checked >= 5
 
 
+def test_in_8_bits_a_recording_has_no_neighbours(small_model, nemo_file, tmp_path):
+    """Weights alone are 8-bit: a scale of activations would be that of the loudest in the batch."""
+    export_bundle(small_model, nemo_file, tmp_path / "b", ExportOptions(precision="int8", **QUICK))
+    engine, rng = Engine(Bundle(tmp_path / "b")), np.random.default_rng(0)
+    faint, loud = (level * rng.standard_normal(16000).astype(np.float32) for level in (0.01, 1.0))
+    alone, frames = engine.log_probs(faint[None])
+    together, _ = engine.log_probs(np.stack([loud, faint, loud]))
+    np.testing.assert_allclose(together[1, : frames[0]], alone[0, : frames[0]], atol=1e-4)
+
+
 def test_figures_of_each_precision_are_written(small_model, nemo_file, corpus, tmp_path, capsys):
     options = ExportOptions(precision="int8", manifest=corpus / "validation.jsonl", max_wer_increase=2.0, **QUICK)
     export_bundle(small_model, nemo_file, tmp_path / "b", options)

@@ -12,14 +12,13 @@ import onnx
 import pytest
 import soundfile
 import torch
-from nemo.core.classes.common import typecheck
 
 from experiments.errors import ConfigError
 from experiments.export.bundle import ExportOptions
-from experiments.export.graphs import ClipGraph, kind_of
+from experiments.export.graphs import kind_of
 from experiments.export.sherpa import parity, require_loadable, require_sherpa, write_sherpa
-from heyjetson.audio import resample
 from tests.conftest import SMALL, drawn_model
+from tests.experiments.voiced import digit_clips, hears_voices, text_of
 
 PROGRAM = Path(__file__).with_name("sherpa_program.py")
 NEMO = [*SMALL, "frontend=nemo_mel", "encoder.dense.units=[128]"]
@@ -32,47 +31,7 @@ CLIPS = 24
 
 @pytest.fixture(scope="module")
 def clips(recordings):
-    """Spoken digits with pauses and a faint room, 16 kHz."""
-    files, rng = sorted((recordings / "fsdd").rglob("*.flac")), np.random.default_rng(0)
-    made = []
-    for chosen in rng.choice(len(files), (CLIPS, 3)):
-        parts = [np.zeros(3000, np.float32)]
-        for place in chosen:
-            parts += [
-                resample(*soundfile.read(files[place], dtype="float32"), 16000),
-                np.zeros(rng.integers(2500, 5000)),
-            ]
-        sound = np.concatenate(parts)
-        made.append((sound + 1e-3 * rng.standard_normal(len(sound))).astype(np.float32))
-    return made
-
-
-def encoded(model, sound):
-    with torch.no_grad(), typecheck.disable_checks():
-        samples, length = torch.from_numpy(sound)[None], torch.tensor([len(sound)])
-        features, frames = model.preprocessor(input_signal=samples, length=length)
-        raw = model.preprocessor.raw_features(samples)[0].numpy()
-        return model.encoder(audio_signal=features, length=frames)[0][0].T.numpy(), raw
-
-
-def hears_voices(model, clips):
-    """A decoder that writes a where the low bands are loud, b where the high ones are, by least squares."""
-    model.preprocessor.fit_statistics([(torch.from_numpy(clip)[None], torch.tensor([len(clip)])) for clip in clips])
-    seen, wanted = [], []
-    for clip in clips:
-        frames, raw = encoded(model, clip)
-        raw = raw[:, :: model.subsampling_factor][:, : len(frames)]
-        low, high = (half.mean(0) for half in np.array_split(raw, 2))
-        column = np.where(np.maximum(low, high) < -9, len(model.labels), np.where(high > low, 2, 1))
-        seen.append(np.pad(frames, ((0, 0), (0, 1)), constant_values=1))
-        wanted.append(np.eye(len(model.labels) + 1)[column])
-    heard = np.concatenate(seen).astype(np.float64)
-    ridge = 1e-3 * len(heard) * heard.var() * np.eye(heard.shape[1])
-    weight = 20 * np.linalg.solve(heard.T @ heard + ridge, heard.T @ np.concatenate(wanted)).T
-    with torch.no_grad():
-        layer = model.decoder.decoder_layers[0]
-        layer.weight.copy_(torch.from_numpy(weight[:, :-1, None]))
-        layer.bias.copy_(torch.from_numpy(weight[:, -1]))
+    return digit_clips(recordings, CLIPS)
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -81,12 +40,6 @@ def model(request, compose_config, clips):
     drawn = drawn_model(compose_config(*MODELS[request.param]), seed=2)
     hears_voices(drawn, clips)
     return drawn
-
-
-def text_of(model, sound):
-    with torch.no_grad(), typecheck.disable_checks():
-        log_probs, frames = ClipGraph(model).eval()(torch.from_numpy(sound)[None], torch.tensor([len(sound)]))
-    return " ".join(model.greedy_texts(log_probs, frames)[0].split())
 
 
 def sherpa(folder, clips, bands, front, tail, tmp_path):
@@ -167,17 +120,13 @@ def test_another_models_graph_is_not_its_parity(model, tmp_path):
             "has preemphasis=0.97",
         ),
         (["frontend=nemo_mel", "frontend.high=4000"], "has high=8000"),
+        (["frontend=nemo_mel", "frontend.normalize=per_feature"], "normalises each utterance"),
         (["frontend=nemo_mel", "frontend.window_stride=0.0125"], "has window_stride=0.01"),
     ],
 )
 def test_front_ends_that_sherpa_cannot_compute(overrides, message, compose_config, tmp_path):
     with pytest.raises(ConfigError, match=message):
         require_sherpa(drawn_model(compose_config(*SMALL, *overrides), seed=0))
-
-
-def test_onnx_asr_is_refused_with_its_reason():
-    with pytest.raises(ConfigError, match="normalises its features by each utterance's own mean"):
-        ExportOptions(target="onnx-asr")
 
 
 def test_other_folders_are_left_alone(model, tmp_path):
