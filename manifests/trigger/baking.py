@@ -25,8 +25,8 @@ class Sources:
         positives: folder of takes, with a folder for each word if there are several.
         negatives: folders of takes of what sounds alike.
         backgrounds: folders and manifests, with weights or without.
-        spoken: whether espeak-ng speaks, beside the recordings.
-        spoken_share: share of the draws of a word that are spoken by espeak-ng, where there are recordings as well;
+        spoken: whether synthetic voices speak, beside the recordings.
+        spoken_share: share of the draws of a word that are spoken by synthetic voices, where there are recordings as well;
             None draws each take alike.
         part: `train`, `validation` or `test`, of recordings and of voices; all recordings and the voices of `train`
             when None.
@@ -71,7 +71,7 @@ def gather(sources: Sources, options: SpokenOptions | None = None) -> tuple[Pool
     if not sources.words or len(set(sources.words)) < len(sources.words):
         raise ManifestError(f"The words to detect must be given, each once, found {list(sources.words)}.")
     if sources.positives is None and not sources.spoken:
-        raise ManifestError("There are no takes: give a folder of recordings (--positives), or let espeak-ng speak.")
+        raise ManifestError("There are no takes: give a folder of recordings (--positives), or let voices speak.")
     if len(sources.words) > 1 and sources.positives is not None:
         _require_folders(sources.positives, sources.words)
     if sources.spoken_share is not None and not 0 < sources.spoken_share < 1:
