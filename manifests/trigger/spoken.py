@@ -12,7 +12,7 @@ from manifests.lines import ManifestError
 from manifests.trigger.sounding import check_speakable, near_misses
 from manifests.trigger.sounds import MARGIN, SAMPLE_RATE, Sound
 from manifests.voices.base import PARTS
-from manifests.voices.registry import INSTALLED, found
+from manifests.voices.registry import found
 from manifests.voices.speaking import takes
 
 DEPTH = 30.0  # decibels below the loudest at which a word begins and ends
@@ -92,7 +92,9 @@ def _spoken(
     title: str,
     workers: int | None,
 ) -> list[Sound]:
-    said = takes(found(options.voices), texts, count, folder, options.part, options.seed, title, workers)
+    said = takes(
+        found(options.voices), texts, count, folder, options.part, options.seed, title, workers, every=len(texts) == 1
+    )
     return [_trimmed(one.samples, one.name) for one in said]
 
 

@@ -91,6 +91,7 @@ def takes(
     seed: int = 1,
     title: str = "",
     workers: int | None = None,
+    every: bool = True,
 ) -> list[Said]:
     """Takes of texts, in the order in which they were drawn; those that no engine could say are left out.
 
@@ -103,6 +104,7 @@ def takes(
         seed: of everything drawn.
         title: of the progress.
         workers: processes; all cores when None. The sound does not depend on it.
+        every: whether each text must be heard.
 
     Raises:
         ManifestError: the folder cannot be written to, an engine fails, or a text is silent in all of its takes.
@@ -118,7 +120,8 @@ def takes(
     in_order = sorted(zip(places, said, strict=True), key=lambda one: one[0])
     heard = [(texts[place % len(texts)], one) for place, one in in_order if len(one.samples)]
     asked = {texts[place % len(texts)] for place in places} or set(texts)
-    if silent := sorted(asked - {text for text, _ in heard}):
+    silent = sorted(asked - {text for text, _ in heard})
+    if silent and (every or not heard):
         raise ManifestError(
             f"No voice can speak {silent[0]!r}: all its takes by {', '.join(specs)} are silent. Write it as it sounds, "
             "or give recordings."
@@ -139,7 +142,9 @@ def spoken(
         with multiprocessing.get_context("spawn").Pool(
             min(workers or os.cpu_count() or 1, len(jobs)), maxtasksperchild=1
         ) as pool:
-            for _ in progress(_in_time(pool.imap(speak_shard, jobs, chunksize=1), jobs), f"speaking {title}", len(jobs)):
+            for _ in progress(
+                _in_time(pool.imap(speak_shard, jobs, chunksize=1), jobs), f"speaking {title}", len(jobs)
+            ):
                 pass
     for path, (spec, requests) in zip(paths, shards, strict=True):
         kept = read(path)
