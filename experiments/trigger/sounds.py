@@ -15,7 +15,7 @@ from manifests.trigger.clips import Pools
 from manifests.trigger.sounds import Backgrounds, read_backgrounds
 from manifests.trigger.spoken import SpokenOptions
 
-PARTS = {"train": 1.0, "validation": 0.25}  # share of `data.spoken` that each has; the voices are others
+PARTS = {"train": 1.0, "validation": 0.2}  # share of `data.spoken` that each has; the voices are others
 SPLITS = ("by_name", "all")
 
 

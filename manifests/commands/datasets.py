@@ -154,7 +154,8 @@ def register(commands: Any) -> None:
         return parser
 
     one = dataset(
-        "synthetic", _synthetic, "AN4-like sentences in espeak-ng voices (half a minute), or texts of one's own", "", "--train 6000",
+        "synthetic", _synthetic, "AN4-like sentences in espeak-ng voices, or texts of one's own", "",
+        "--train 6000",
         "--texts sentences.txt --voices espeak,kokoro --out data/mine",
         parents=[],
     )  # fmt: skip
@@ -165,7 +166,7 @@ def register(commands: Any) -> None:
     one.add_argument("--takes", type=int, default=4, help="of each of these sentences (default 4)")
     one.add_argument(
         "--voices", default="installed", metavar="NAME[:FOLDER],…",
-        help="that speak these sentences: espeak, kokoro, piper, flite, folder:FOLDER (default: all that are installed)",
+        help="that speak them: espeak, kokoro, piper, flite, folder:FOLDER (default: all that are installed)",
     )  # fmt: skip
     add_fields(one, synthetic.SyntheticOptions)
     fetched = "folder or archive (default: download it)"

@@ -23,7 +23,8 @@ WIDTH = 256  # of a row of the style
 # espeak-ng's phonemes as Kokoro was trained on them; a plain g it would drop without a word.
 _LETTERS = {
     "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ", "ɚ": "əɹ", "ɐ": "ə",
-    "r": "ɹ", "g": "ɡ", "əl": "ᵊl", "ʔ": "t", "x": "k", "ɬ": "l", "aː": "ɑː", "a": "æ", "e": "ɛ", "eː": "A", "oː": "O",
+    "r": "ɹ", "g": "ɡ", "əl": "ᵊl", "ʔ": "t", "x": "k", "ɬ": "l", "aː": "ɑː", "a": "æ", "e": "ɛ", "eː": "A", "oː": "O", "ʉ": "u", "ʉː": "uː",
+    "ʍ": "w", "ɫ": "l", "ɵ": "ə", "ɘ": "ə",
 }  # fmt: skip
 
 
@@ -76,17 +77,17 @@ class Kokoro(Engine):
 
     def speak(self, request: Request) -> tuple[np.ndarray, int]:
         rng = random.Random(request.variation)
-        accent = rng.choice(ACCENTS)
-        phonemes = as_kokoro(request.text, accent)
+        known = as_kokoro(request.text, rng.choice(ACCENTS))
         speaker = self._loaded()
-        known = [one for one in phonemes if one in speaker.tokenizer.vocab]
+        if unknown := sorted(set(known) - set(speaker.tokenizer.vocab)):  # it would pass over them without a word
+            raise ValueError(f"Kokoro has no sound for {' '.join(unknown)}")
         if not any(one.isalpha() for one in known):
             return np.zeros(0, np.float32), 24000
         style = self._style(request.voice)
         row = min(max(len(known) - 1 + rng.randint(-4, 24), 0), len(style) - 1)
         factor = 2 ** (request.pitch / 12)
         samples, rate = speaker.create(
-            "".join(known),
+            known,
             np.repeat(style[row][None], len(style), axis=0),
             min(max(request.speed / factor, 0.5), 2.0),
             is_phonemes=True,
