@@ -27,8 +27,8 @@ class Sources:
         negatives: folders of takes of what sounds alike.
         backgrounds: folders and manifests, with weights or without.
         spoken: whether synthetic voices speak, beside the recordings.
-        spoken_share: share of the draws of a word that are by synthetic voices, where there are recordings as well; None
-            draws each take alike.
+        spoken_share: share of the draws of a word that are by synthetic voices, where there are recordings as well;
+            None draws each take alike.
         noises: folders of noise; a part of it, as of all recordings.
         rooms: folders of impulse responses.
         drawn_rooms: rooms that pyroomacoustics draws.

@@ -23,8 +23,8 @@ WIDTH = 256  # of a row of the style
 # espeak-ng's phonemes as Kokoro was trained on them; a plain g it would drop without a word.
 _LETTERS = {
     "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ", "ɚ": "əɹ", "ɐ": "ə",
-    "r": "ɹ", "g": "ɡ", "əl": "ᵊl", "ʔ": "t", "x": "k", "ɬ": "l", "aː": "ɑː", "a": "æ", "e": "ɛ", "eː": "A", "oː": "O", "ʉ": "u", "ʉː": "uː",
-    "ʍ": "w", "ɫ": "l", "ɵ": "ə", "ɘ": "ə",
+    "r": "ɹ", "g": "ɡ", "əl": "ᵊl", "ʔ": "t", "x": "k", "ɬ": "l", "aː": "ɑː", "a": "æ", "e": "ɛ", "eː": "A",
+    "oː": "O", "ʉ": "u", "ʉː": "uː", "ʍ": "w", "ɫ": "l", "ɵ": "ə", "ɘ": "ə",
 }  # fmt: skip
 
 
