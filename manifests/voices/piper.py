@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import random
@@ -33,17 +34,16 @@ class Piper(Engine):
     @property
     def weight(self) -> float:  # type: ignore[override]
         """One speaker is soon known by heart."""
-        return 0.5 if len(self._speakers()) < FEW else 3.0
+        return 0.5 if len(self._speakers) < FEW else 3.0
 
     def __init__(self, path: Path | None = None):
         super().__init__(path)
-        self._listed: dict[str, Path] | None = None
         self._voices: dict[str, Any] = {}
 
     def missing(self) -> str | None:
         if importlib.util.find_spec("piper") is None:
             return "piper-tts is not installed"
-        if not self._files():
+        if not self._files:
             return f"there is no voice of Piper's (FILE.onnx beside FILE.onnx.json) {self._where()}"
         return None
 
@@ -51,11 +51,12 @@ class Piper(Engine):
         return f"below {self.path}" if self.path else "among the packages"
 
     def voices(self, part: str) -> list[str]:
-        return voices_of(self._speakers(), part)
+        return voices_of(self._speakers, part)
 
+    @functools.cached_property
     def _speakers(self) -> list[str]:
         names = []
-        for stem, file in self._files().items():
+        for stem, file in self._files.items():
             speakers = int(json.loads(file.with_name(file.name + ".json").read_text()).get("num_speakers", 1))
             names += [f"{stem}#{one}" for one in range(min(speakers, MANY))] if speakers > 1 else [stem]
         return names
@@ -96,19 +97,18 @@ class Piper(Engine):
             onnxruntime.set_seed(zlib.crc32(repr(first).encode()) & 0x7FFFFFFF)
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1  # a process for each core
-            file = self._files()[stem]
+            file = self._files[stem]
             config = PiperConfig.from_dict(json.loads(file.with_name(file.name + ".json").read_text()))
             session = onnxruntime.InferenceSession(str(file), options, ["CPUExecutionProvider"])
             self._voices[stem] = PiperVoice(session, config)
         return self._voices[stem]
 
+    @functools.cached_property
     def _files(self) -> dict[str, Path]:
         """Files of voices by their names."""
-        if self._listed is None:
-            folders = [self.path] if self.path else []
-            for package in PACKAGED if self.path is None else ():
-                spec = importlib.util.find_spec(package)
-                folders += [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
-            found = [file for folder in folders for file in sorted(folder.rglob("*.onnx"))]
-            self._listed = {file.stem: file for file in found if file.with_name(file.name + ".json").exists()}
-        return self._listed
+        folders = [self.path] if self.path else []
+        for package in PACKAGED if self.path is None else ():
+            spec = importlib.util.find_spec(package)
+            folders += [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+        found = [file for folder in folders for file in sorted(folder.rglob("*.onnx"))]
+        return {file.stem: file for file in found if file.with_name(file.name + ".json").exists()}

@@ -15,6 +15,7 @@ from manifests.voices.piper import Piper
 
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (Espeak, Kokoro, Piper, Flite, Folder)}
 INSTALLED = "installed"  # in place of names: all that are there
+_told: set[str] = set()  # each word asks for the voices, and one line is enough
 
 
 def engine_of(spec: str) -> Engine:
@@ -51,7 +52,9 @@ def found(specs: Sequence[str]) -> list[str]:
         else:
             chosen.append(spec)
     for line in absent:
-        print(f"more voices  {line}")
+        if line not in _told:
+            print(f"more voices  {line}")
+            _told.add(line)
     if not chosen:
         raise ManifestError("No voice is named. Give some: voices=[installed], or voices=[espeak,kokoro].")
     return list(dict.fromkeys(chosen))

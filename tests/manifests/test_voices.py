@@ -34,6 +34,7 @@ def same(one: np.ndarray, two: np.ndarray) -> bool:
 
 def test_an_engine_that_is_not_there_is_named_with_its_install_line(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    registry._told.clear()
     with pytest.raises(ManifestError, match="apt-get install flite"):
         found(["flite"])
     assert "flite" not in found(["installed"])
