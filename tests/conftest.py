@@ -113,6 +113,7 @@ SMALL = [
 TINY = [
     "words=[computer]",
     "data.spoken=12",
+    "voices=[espeak]",  # whatever else is installed here
     "clips.epoch=8",
     "clips.seconds=3.0",
     "data.batch_size=4",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from manifests.trigger.clips import Pools
 from manifests.trigger.sounds import Backgrounds, read_backgrounds
 from manifests.trigger.spoken import SpokenOptions
 
-PARTS = {"train": 1.0, "validation": 0.25}  # share of `data.spoken` that each has; the voices are others
+PARTS = {"train": 1.0, "validation": 0.2}  # share of `data.spoken` that each has; the voices are others
 SPLITS = ("by_name", "all")
 
 
@@ -76,15 +76,26 @@ def _gather(cfg: DictConfig, part: str, spoken: int, sentences: Path | None) -> 
         positives=Path(data.positives) if data.positives else None,
         negatives=[Path(folder) for folder in data.negatives],
         backgrounds=list(data.backgrounds),
+        noises=list(data.noises),
+        rooms=list(data.rooms),
+        drawn_rooms=data.drawn_rooms,
         spoken=data.spoken > 0,
         spoken_share=data.spoken_share,
         part=part if data.split == "by_name" else None,
         cache=Path(data.cache),
     )
-    made, faults = gather(sources, SpokenOptions(takes=spoken, near_misses=spoken, part=part, seed=cfg.seed))
+    options = SpokenOptions(
+        takes=spoken,
+        near_misses=round(spoken * data.near_misses),
+        texts=data.near_miss_texts,
+        part=part,
+        voices=tuple(cfg.voices),
+        seed=cfg.seed,
+    )
+    made, faults = gather(sources, options)
     if sentences is not None:  # the words may be among what is said
         heard = read_backgrounds([sentences / f"{part}.jsonl"], without=list(cfg.words))
-        made = Pools(made.words, made.negatives, heard)
+        made = replace(made, backgrounds=heard, weights=None)
     return made, faults
 
 

@@ -29,8 +29,8 @@ class Detector:
     """Raises an event where the smoothed score of a word reaches its threshold.
 
     The smoothed score is the mean of the last frames, with zeros before the first. After an event the word is armed
-    again once `refractory` has passed and its smoothed score has been below `release` times the threshold. Words do
-    not disturb each other. However the scores are cut, the events are the same; only crossings are looked at one by
+    again where its smoothed score is below `release` times the threshold once `refractory` has passed: an echo that
+    begins before that is no other word, however long it lasts. Words do not disturb each other. However the scores are cut, the events are the same; only crossings are looked at one by
     one, so that hours of quiet scores cost a few passes of numpy.
 
     Args:
@@ -127,7 +127,8 @@ class Detector:
         here = 0
         while True:
             if not self._released[word]:
-                place = np.searchsorted(low, here)
+                # Below it only once the time is over: an echo that begins before that has no end that counts.
+                place = np.searchsorted(low, max(here, self._allowed[word] - self.frames))
                 if place == len(low):
                     return raised
                 here = int(low[place])

@@ -119,6 +119,13 @@ def _made(manifests: dict[str, Path], out: Path) -> int:
 
 
 def _synthetic(given: argparse.Namespace) -> int:
+    if given.texts:
+        from manifests import spoken_texts
+
+        texts = spoken_texts.read_texts(given.texts)
+        voices = given.voices.split(",")
+        made = spoken_texts.build(given.out, texts, given.takes, voices, given.seed, given.workers)
+        return _made(made, given.out)
     return _made(synthetic.build(given.out, from_fields(synthetic.SyntheticOptions, given), given.workers), given.out)
 
 
@@ -147,10 +154,20 @@ def register(commands: Any) -> None:
         return parser
 
     one = dataset(
-        "synthetic", _synthetic, "AN4-like sentences in espeak-ng voices (half a minute)", "", "--train 6000",
+        "synthetic", _synthetic, "AN4-like sentences in espeak-ng voices, or texts of one's own", "",
+        "--train 6000",
+        "--texts sentences.txt --voices espeak,kokoro --out data/mine",
         parents=[],
     )  # fmt: skip
     one.add_argument("--workers", type=int, default=None, help="processes (default: all cores)")
+    one.add_argument(
+        "--texts", type=Path, default=None, help="a file with a sentence in each line, to be spoken instead"
+    )
+    one.add_argument("--takes", type=int, default=4, help="of each of these sentences (default 4)")
+    one.add_argument(
+        "--voices", default="installed", metavar="NAME[:FOLDER],…",
+        help="that speak them: espeak, kokoro, piper, flite, folder:FOLDER (default: all that are installed)",
+    )  # fmt: skip
     add_fields(one, synthetic.SyntheticOptions)
     fetched = "folder or archive (default: download it)"
     one = dataset(

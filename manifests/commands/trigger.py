@@ -13,13 +13,15 @@ from manifests.lines import ManifestError
 def _trigger(given: argparse.Namespace) -> int:
     from manifests.trigger.baking import Sources, bake, gather
     from manifests.trigger.clips import ClipOptions
+    from manifests.trigger.spoken import SpokenOptions
 
     words = [word.strip() for word in given.words.split(",") if word.strip()]
     sources = Sources(
         words, positives=given.positives, negatives=given.negatives, backgrounds=_weights(given.backgrounds),
         spoken=not given.no_spoken, part=given.part, cache=given.cache or given.out / "spoken",
     )  # fmt: skip
-    pools, faults = gather(sources)
+    options = SpokenOptions(part=given.part or "train", voices=tuple(given.voices.split(",")))
+    pools, faults = gather(sources, options)
     for fault in faults:
         print(f"left out: {fault}")
     for word, takes in pools.words.items():
@@ -66,11 +68,13 @@ def register(commands: Any) -> None:
         metavar="FOLDER[=WEIGHT]",
         help="recordings without the words, or manifests",
     )
-    one.add_argument("--no-spoken", action="store_true", help="only recordings, nothing by espeak-ng")
+    one.add_argument("--no-spoken", action="store_true", help="only recordings, nothing by synthetic voices")
+    one.add_argument(
+        "--voices", default="installed", metavar="NAME[:FOLDER],…",
+        help="that speak: espeak, kokoro, piper, flite, folder:FOLDER (default: all that are installed)",
+    )  # fmt: skip
     one.add_argument(
         "--part", choices=("train", "validation", "test"), default=None, help="of the recordings and voices"
     )
-    one.add_argument(
-        "--cache", type=Path, default=None, help="folder of what espeak-ng has spoken (default OUT/spoken)"
-    )
+    one.add_argument("--cache", type=Path, default=None, help="folder of what voices have spoken (default OUT/spoken)")
     one.add_argument("--seed", type=int, default=1, help="of everything drawn (default 1)")

@@ -11,6 +11,7 @@ import soundfile
 
 from manifests.lines import ManifestError
 from manifests.progress import progress
+from manifests.rooms import drawn_rooms, read_rooms
 from manifests.trigger.clips import ClipOptions, Clips, Pools
 from manifests.trigger.sounds import SAMPLE_RATE, Backgrounds, Sound, folder_of, read_backgrounds, read_words
 from manifests.trigger.spoken import SpokenOptions, spoken_near_misses, spoken_word
@@ -25,9 +26,12 @@ class Sources:
         positives: folder of takes, with a folder for each word if there are several.
         negatives: folders of takes of what sounds alike.
         backgrounds: folders and manifests, with weights or without.
-        spoken: whether espeak-ng speaks, beside the recordings.
-        spoken_share: share of the draws of a word that are spoken by espeak-ng, where there are recordings as well;
+        spoken: whether synthetic voices speak, beside the recordings.
+        spoken_share: share of the draws of a word that are by synthetic voices, where there are recordings as well;
             None draws each take alike.
+        noises: folders of noise; a part of it, as of all recordings.
+        rooms: folders of impulse responses.
+        drawn_rooms: rooms that pyroomacoustics draws.
         part: `train`, `validation` or `test`, of recordings and of voices; all recordings and the voices of `train`
             when None.
         cache: folder of what was spoken.
@@ -37,6 +41,9 @@ class Sources:
     positives: Path | None = None
     negatives: Sequence[Path] = ()
     backgrounds: Sequence[str] | Mapping[str, float] = ()
+    noises: Sequence[str] = ()
+    rooms: Sequence[str] = ()
+    drawn_rooms: int = 0
     spoken: bool = True
     spoken_share: float | None = None
     part: str | None = None
@@ -71,7 +78,7 @@ def gather(sources: Sources, options: SpokenOptions | None = None) -> tuple[Pool
     if not sources.words or len(set(sources.words)) < len(sources.words):
         raise ManifestError(f"The words to detect must be given, each once, found {list(sources.words)}.")
     if sources.positives is None and not sources.spoken:
-        raise ManifestError("There are no takes: give a folder of recordings (--positives), or let espeak-ng speak.")
+        raise ManifestError("There are no takes: give a folder of recordings (--positives), or let voices speak.")
     if len(sources.words) > 1 and sources.positives is not None:
         _require_folders(sources.positives, sources.words)
     if sources.spoken_share is not None and not 0 < sources.spoken_share < 1:
@@ -95,7 +102,14 @@ def gather(sources: Sources, options: SpokenOptions | None = None) -> tuple[Pool
     if sources.backgrounds:
         backgrounds = read_backgrounds(sources.backgrounds, sources.part, sources.words)
         faults += backgrounds.faults
-    return Pools(words, negatives, backgrounds), faults
+    noises = Backgrounds([], [], [])
+    if sources.noises:
+        noises = read_backgrounds(sources.noises, sources.part)
+        faults += noises.faults
+    responses = [response for folder in sources.rooms for response in read_rooms(folder)]
+    if sources.drawn_rooms:
+        responses += drawn_rooms(sources.drawn_rooms, options.seed)
+    return Pools(words, negatives, backgrounds, noises=noises, responses=responses), faults
 
 
 def _mixed(recorded: list[Sound], spoken: list[Sound], share: float | None) -> list[Sound]:

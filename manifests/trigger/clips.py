@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -42,7 +42,11 @@ class ClipOptions:
             turns do; in the others it goes on below the words.
         turn_level: the speech between words over the words, decibels.
         noise: share of the clips with noise; in the others there is as little as a quiet room has.
-        rooms: share of the clips whose words are heard in a room.
+        real_noise: share of those whose noise is a recording, where there are any.
+        digital: share of the clips in which nothing at all is heard between words, speech and noise, as behind a gate:
+            zeros, for a while or all the time.
+        rooms: share of the clips whose words are heard in a room: in one of the measured or simulated ones, where there
+            are any, in half of them.
         reverberation: T60 of rooms, seconds.
         direct: direct sound over the reverberation, decibels.
         equalisation: steepest slope of what a microphone and a loudspeaker do, decibels per octave.
@@ -63,6 +67,8 @@ class ClipOptions:
     turns: float = 0.5
     turn_level: tuple[float, float] = (-10.0, 3.0)
     noise: float = 0.9
+    real_noise: float = 0.5
+    digital: float = 0.0
     rooms: float = 0.5
     reverberation: tuple[float, float] = (0.1, 0.5)
     direct: tuple[float, float] = (0.0, 15.0)
@@ -77,7 +83,7 @@ class ClipOptions:
                 object.__setattr__(self, one.name, value)  # from YAML ranges come as lists
                 if len(value) != 2 or not value[0] <= value[1]:
                     raise ManifestError(f"{one.name} must be two numbers, the lower first, found {list(value)}.")
-        for name in ("empty", "speech", "turns", "noise", "rooms", "band"):
+        for name in ("empty", "speech", "turns", "noise", "real_noise", "digital", "rooms", "band"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ManifestError(f"{name} is a share of the clips, 0 to 1, found {getattr(self, name)}.")
         if not self.seconds >= 1:
@@ -97,12 +103,16 @@ class Pools:
         negatives: takes of what sounds like them.
         backgrounds: recordings [S] at 16 kHz, float (full scale is 1) or int16, without the words; may be empty.
         weights: how likely each background is drawn; those of `backgrounds`, or else all alike, when None.
+        noises: recordings of noise, as `backgrounds` are.
+        responses: impulse responses of rooms [K] float32, the direct sound first.
     """
 
     words: Mapping[str, Sequence[Sound]]
     negatives: Sequence[Sound] = ()
     backgrounds: Sequence[np.ndarray] = ()
     weights: Sequence[float] | None = None
+    noises: Sequence[np.ndarray] = ()
+    responses: Sequence[np.ndarray] = ()
 
     def __post_init__(self) -> None:
         if not self.words:
@@ -219,7 +229,10 @@ class Clips:
         options = self.options
         response = np.ones(1, np.float32)
         if rng.random() < options.rooms:
-            response = room(rng, SAMPLE_RATE, rng.uniform(*options.reverberation), rng.uniform(*options.direct))
+            if len(self.pools.responses) and rng.random() < 0.5:
+                response = self.pools.responses[int(rng.integers(len(self.pools.responses)))]
+            else:
+                response = room(rng, SAMPLE_RATE, rng.uniform(*options.reverberation), rng.uniform(*options.direct))
         slope = rng.uniform(-options.equalisation, options.equalisation)
         low, high = (300.0, rng.uniform(3000.0, 4000.0)) if rng.random() < options.band else (50.0, 8000.0)
         padded = fft.next_fast_len(len(response) + 2 * DELAY, real=True)
@@ -258,31 +271,54 @@ class Clips:
 
     def _background(self, rng: np.random.Generator) -> np.ndarray:
         """As much background as a clip is long [S]: a piece of a recording, or several that fade into one another."""
-        fade = round(CROSS_FADE * SAMPLE_RATE)
-        made = np.zeros(self.size, np.float32)
-        done = 0
-        while done < self.size:
-            number = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
-            recording = self.pools.backgrounds[number]
-            start = int(rng.integers(len(recording) - self.size + 1)) if len(recording) > self.size else 0
-            at = max(done - fade, 0)
-            piece = recording[start : start + self.size - at].astype(np.float32)
-            if np.issubdtype(recording.dtype, np.integer):
-                piece *= np.float32(1 / 32768)
-            if at and len(piece) > fade:
-                ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
-                piece[:fade] *= ramp
-                made[at:done] *= ramp[::-1]
-            made[at : at + len(piece)] += piece
-            done = max(at + len(piece), done + 1)
-        return made
+
+        def next_one() -> np.ndarray:
+            return self.pools.backgrounds[int(np.searchsorted(self._cumulative, rng.random(), side="right"))]
+
+        return _joined(next_one, self.size, rng)
 
     def _add_noise(self, samples: np.ndarray, level: float, rng: np.random.Generator) -> None:
-        options = self.options
-        noise = self._noises[rng.integers(NOISES)]
-        start = int(rng.integers(len(noise) - self.size + 1))
+        options, pools = self.options, self.pools
+        if rng.random() < options.digital:
+            first = int(rng.integers(-self.size // 2, self.size))
+            if rng.random() < 0.5:
+                return  # nothing is behind the words
+            quiet = slice(max(first, 0), max(first, 0) + self.size // 3)
+        else:
+            quiet = slice(0, 0)
+        if len(pools.noises) and rng.random() < options.real_noise:
+            one = pools.noises[int(rng.integers(len(pools.noises)))]
+            noise = _joined(lambda: one, self.size, rng)
+            noise *= np.float32(1 / max(_loudness(noise), QUIET))
+        else:
+            drawn = self._noises[rng.integers(NOISES)]
+            start = int(rng.integers(len(drawn) - self.size + 1))
+            noise = drawn[start : start + self.size]
         snr = rng.uniform(*options.snr) if rng.random() < options.noise else rng.uniform(40.0, 60.0)
-        samples += noise[start : start + self.size] * np.float32(level * 10 ** (-snr / 20))
+        noise = noise * np.float32(level * 10 ** (-snr / 20))
+        noise[quiet] = 0.0
+        samples += noise
+
+
+def _joined(next_one: Callable[[], np.ndarray], size: int, rng: np.random.Generator) -> np.ndarray:
+    """Pieces of recordings that fade into one another, [size] float32."""
+    fade = round(CROSS_FADE * SAMPLE_RATE)
+    made = np.zeros(size, np.float32)
+    done = 0
+    while done < size:
+        recording = next_one()
+        start = int(rng.integers(len(recording) - size + 1)) if len(recording) > size else 0
+        at = max(done - fade, 0)
+        piece = recording[start : start + size - at].astype(np.float32)
+        if np.issubdtype(recording.dtype, np.integer):
+            piece *= np.float32(1 / 32768)
+        if at and len(piece) > fade:
+            ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+            piece[:fade] *= ramp
+            made[at:done] *= ramp[::-1]
+        made[at : at + len(piece)] += piece
+        done = max(at + len(piece), done + 1)
+    return made
 
 
 def _cumulative(pools: Pools) -> np.ndarray:

@@ -28,7 +28,7 @@ def reference(scores: np.ndarray, threshold: float, smoothing: int, refractory: 
         for value in window[1:]:
             total += value
         smoothed = total / smoothing
-        armed = armed or smoothed < release * threshold
+        armed = armed or (frame >= allowed and smoothed < release * threshold)
         if armed and frame >= allowed and smoothed >= threshold:
             raised.append(frame)
             armed, allowed = False, frame + refractory

@@ -11,7 +11,7 @@ import soxr
 from manifests import ManifestError
 from manifests.__main__ import main
 from manifests.espeak import speak
-from manifests.trigger import sounding, spoken
+from manifests.trigger import sounding
 from manifests.trigger.baking import Sources, bake, gather
 from manifests.trigger.clips import ClipOptions, Pools
 from manifests.trigger.sounds import part_of, read_backgrounds, read_words, word_in
@@ -139,15 +139,13 @@ def test_a_background_with_the_word_is_refused_where_a_transcript_says_so(tmp_pa
         read_backgrounds([tmp_path / "speech.jsonl"], without=["hey jetson"])
 
 
-def test_words_are_spoken_once_kept_and_always_the_same(tmp_path):
+def test_words_are_spoken_and_trimmed(tmp_path):
     first = spoken_word("hey jetson", tmp_path / "a", FEW, workers=1)
     again = spoken_word("hey jetson", tmp_path / "a", FEW)
-    other = spoken_word("hey jetson", tmp_path / "b", FEW, workers=2)
-    assert len(first) == 12 and len({sound.name for sound in first}) == 12
-    for one, two, three in zip(first, again, other, strict=True):
-        assert np.abs(one.samples - two.samples).max() < 1e-4 and np.array_equal(one.samples, three.samples)
-        assert (one.start, one.end, one.name) == (two.start, two.end, two.name) == (three.start, three.end, three.name)
-        assert 0.35 < (one.end - one.start) / RATE < 2.0
+    assert len(first) == 12
+    for one, two in zip(first, again, strict=True):
+        assert np.array_equal(one.samples, two.samples) and one.name == two.name
+        assert 0.35 < (one.end - one.start) / RATE < 2.0 and one.start == RATE // 10
     assert [path.suffix for path in (tmp_path / "a").iterdir()] == [".npz"]
 
 
@@ -156,14 +154,6 @@ def test_a_damaged_cache_is_spoken_anew(tmp_path):
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:5000])
     assert len(spoken_word("stop", tmp_path, FEW, workers=1)) == len(first)
-
-
-def test_there_are_a_hundred_voices_and_none_in_two_parts():
-    voices = {
-        part: {f"{accent}+{one}" for accent in spoken.ACCENTS for one in names} for part, names in spoken.VOICES.items()
-    }
-    assert len(voices["train"]) >= SpokenOptions().takes >= 100
-    assert not voices["train"] & voices["test"] and not voices["train"] & voices["validation"]
 
 
 def test_near_misses_sound_alike_and_are_no_word(tmp_path):
@@ -186,17 +176,10 @@ def test_a_word_no_voice_can_speak_is_refused(word, tmp_path):
         spoken_word(word, tmp_path, FEW)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"takes": 0}, {"part": "dev"}, {"slowest": 20}, {"slowest": 300, "fastest": 200}, {"accents": ()}]
-)
+@pytest.mark.parametrize("wrong", [{"takes": 0}, {"part": "dev"}, {"texts": 0}, {"near_misses": -1}])
 def test_ways_to_speak_that_cannot_be_are_refused(wrong):
     with pytest.raises(ManifestError):
         SpokenOptions(**wrong)
-
-
-def test_an_accent_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no voice"):
-        spoken_word("stop", tmp_path, SpokenOptions(takes=2, accents=("en-nowhere",)), workers=1)
 
 
 def test_pools_from_recordings_and_voices(folder, tmp_path):

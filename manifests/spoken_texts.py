@@ -1,0 +1,85 @@
+"""A corpus of one's own texts, by synthetic voices: a manifest for each part, whose voices are others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import soundfile
+
+from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.voices.base import PARTS
+from manifests.voices.registry import INSTALLED, found
+from manifests.voices.speaking import SAMPLE_RATE, takes
+
+STAMP = "corpus.json"
+
+
+def read_texts(path: Path) -> list[str]:
+    """Lines of a text file, each once, without those that are empty.
+
+    Raises:
+        ManifestError: it cannot be read, or has no text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} cannot be read as UTF-8 text ({error}).") from None
+    texts = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
+    if not texts:
+        raise ManifestError(f"{path} holds no text. Write a sentence in each line.")
+    return texts
+
+
+def build(
+    out: Path,
+    texts: Sequence[str],
+    takes_of_each: int = 4,
+    voices: Sequence[str] = (INSTALLED,),
+    seed: int = 1,
+    workers: int | None = None,
+) -> dict[str, Path]:
+    """Speak every text and write `{train,validation,test}.jsonl`; what was spoken before is used again.
+
+    A tenth of the takes each is of validation and test; their voices are others where the engines have enough.
+
+    Args:
+        out: folder to write to.
+        texts: to say, as they are to be transcribed.
+        takes_of_each: by drawn voices.
+        voices: engines; `installed` stands for all that are.
+        seed: of everything drawn.
+        workers: processes; all cores when None. The sound does not depend on it.
+
+    Returns:
+        the manifest of each part.
+
+    Raises:
+        ManifestError: a text cannot be spoken, a voice is missing, or `out` holds another corpus.
+    """
+    if takes_of_each < 1:
+        raise ManifestError(f"Each text needs one take at least, found {takes_of_each}.")
+    stamp = out / STAMP
+    if stamp.exists() and json.loads(stamp.read_text()).get("texts") is None:
+        raise ManifestError(f"{out} holds another corpus. Give --out another folder.")
+    engines, total = found(voices), len(texts) * takes_of_each
+    counts = {"train": total, "validation": -(-total // 10), "test": -(-total // 10)}
+    manifests = {}
+    for part in PARTS:
+        said = takes(engines, texts, counts[part], out / "voices", part, seed, f"{part} texts", workers)
+        folder = out / "wavs" / part
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = []
+        known = set(texts)
+        for number, one in enumerate(said):
+            path = folder / f"{number:06d}.wav"
+            soundfile.write(path, one.samples, SAMPLE_RATE, subtype="PCM_16")
+            # Engines draw a melody by an ending that the text does not have.
+            text = one.request.text if one.request.text in known else one.request.text.rstrip(".,!?")
+            speaker = {"speaker": f"{one.engine} {one.request.voice}"}
+            lines.append(Utterance(path, len(one.samples) / SAMPLE_RATE, text, extra=speaker))
+        manifests[part] = out / f"{part}.jsonl"
+        write_manifest(manifests[part], lines)
+    stamp.write_text(json.dumps({"texts": len(texts), "takes": takes_of_each, "voices": engines, "seed": seed}))
+    return manifests

@@ -1,0 +1,60 @@
+"""Takes that another program made: a folder with a folder for each text, which is named as the text is."""
+
+from __future__ import annotations
+
+import functools
+import random
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from heyjetson.audio import is_recording
+from manifests.lines import ManifestError
+from manifests.voices.base import Engine, Request, voices_of
+
+
+class Folder(Engine):
+    """A voice is a recording: `TEXT/FILE`. What has no folder it cannot say.
+
+    Args:
+        path: the folder.
+    """
+
+    name = "folder"
+    install = "voices=['folder:FOLDER'], with recordings in FOLDER/TEXT/"
+    weight = 2.0
+
+    def missing(self) -> str | None:
+        if self.path is None:
+            return "no folder is given"
+        return None if self.path.is_dir() else f"there is no folder {self.path}"
+
+    def voices(self, part: str) -> list[str]:
+        return voices_of(self._recordings, part)
+
+    def says(self, text: str) -> bool:
+        """Whether there are takes of a text."""
+        return any(_plain(name.split("/")[0]) == _plain(text) for name in self._recordings)
+
+    def draw(self, text: str, part: str, rng: random.Random) -> Request:
+        names = self._recordings
+        mine = [name for name in names if _plain(name.split("/")[0]) == _plain(text)]
+        # Takes and not voices are shared out here: of each text by itself.
+        chosen = voices_of(mine, part) or voices_of(mine, "train")
+        if not chosen:
+            raise ManifestError(f"There is no folder {text!r} below {self.path}: there are no takes of it.")
+        return Request(text, rng.choice(chosen), rng.randint(85, 115) / 100)
+
+    def speak(self, request: Request) -> tuple[np.ndarray, int]:
+        samples, rate = soundfile.read(Path(str(self.path), request.voice), dtype="float32", always_2d=True)
+        return samples.mean(1), round(rate * request.speed)
+
+    @functools.cached_property
+    def _recordings(self) -> list[str]:
+        root = Path(str(self.path))
+        return sorted(str(file.relative_to(root)) for file in root.glob("*/*") if is_recording(file))
+
+
+def _plain(text: str) -> str:
+    return "".join(one for one in text.lower() if one.isalnum())
