@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from heyjetson.privacy import WORKSTATION
-from tests.thrift import compose_once, freeze_libraries
+from tests.thrift import compose_once, freeze_libraries, made_once
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
@@ -131,6 +131,11 @@ TINY = [
 ]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: one more than there are cores, since browsers, servers and sweeps are often waited for."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
     """Imports make hardly any garbage, and the larger the heap the longer it is searched for some."""
@@ -190,13 +195,14 @@ def recordings() -> Path:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory) -> Path:
+def corpus(shared, tmp_path_factory) -> Path:
     """A synthetic corpus of 24 utterances."""
     from manifests import synthetic
 
-    folder = tmp_path_factory.mktemp("corpus")
-    synthetic.build(folder, synthetic.SyntheticOptions(train=12, validation=4, test=8), workers=2)
-    return folder
+    def make(folder: Path) -> None:
+        synthetic.build(folder, synthetic.SyntheticOptions(train=12, validation=4, test=8), workers=2)
+
+    return made_once(shared, "corpus", tmp_path_factory.mktemp("corpus") / "corpus", make)
 
 
 @pytest.fixture(scope="session")
@@ -256,13 +262,12 @@ def nemo_file(small_model, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(small_model, nemo_file, tmp_path_factory) -> Path:
+def bundle(small_model, nemo_file, shared, tmp_path_factory) -> Path:
     """The small model as a bundle."""
     from experiments.export.bundle import export_bundle
 
     out = tmp_path_factory.mktemp("bundle") / "small"
-    export_bundle(small_model, nemo_file, out)
-    return out
+    return made_once(shared, "bundle", out, lambda folder: export_bundle(small_model, nemo_file, folder))
 
 
 @pytest.fixture(scope="session")
@@ -279,10 +284,9 @@ def streaming_model(compose_config):
 
 
 @pytest.fixture(scope="session")
-def streaming_bundle(streaming_model, nemo_file, tmp_path_factory) -> Path:
+def streaming_bundle(streaming_model, nemo_file, shared, tmp_path_factory) -> Path:
     """The model that streams as a bundle."""
     from experiments.export.bundle import export_bundle
 
     out = tmp_path_factory.mktemp("streaming") / "small"
-    export_bundle(streaming_model, nemo_file, out)
-    return out
+    return made_once(shared, "streaming", out, lambda folder: export_bundle(streaming_model, nemo_file, folder))

@@ -1,12 +1,15 @@
-"""What the tests of a process need not do again and again: compose the same configuration, search the same heap."""
+"""What tests need not do again and again: compose the same configuration, search the same heap, make the same files."""
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import gc
 import os
 import pickle
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +64,22 @@ def freeze_libraries() -> None:
         gc.collect()
         gc.freeze()
         frozen = len(sys.modules)
+
+
+def made_once(shared: Path, name: str, own: Path, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of all test processes makes, as a copy: tests may change what they have.
+
+    Args:
+        shared: the folder of all.
+        name: of what is made.
+        own: where the copy goes, not there yet.
+        make: is given the path at which to make it, not there yet either.
+    """
+    made, begun = shared / name, shared / f"{name}.begun"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(begun, ignore_errors=True)  # of one that failed
+            make(begun)
+            begun.rename(made)
+    return Path(shutil.copytree(made, own))
