@@ -5,6 +5,7 @@ A frame is the log-probabilities of V labels and the blank, or of a trigger the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class FrameStream:
         self.history = history
         self.flushes = -(-manifest["lookahead_frames"] // manifest["chunk_frames"])
         self.rate: int = manifest["sample_rate"]
-        self._steps = make_steps(bundle, session)
+        self.steps = make_steps(bundle, session)
         self.reset()
 
     def reset(self, position: int = 0) -> None:
@@ -46,7 +47,7 @@ class FrameStream:
 
     def _restart(self) -> None:
         self.fresh = True
-        self._steps.restart()
+        self.steps.restart()
 
     def rewind(self, samples: int) -> int:
         """Begin anew `samples` before the next step, as far as the history reaches.
@@ -86,6 +87,19 @@ class FrameStream:
         self._begin += samples
         self.position += samples
 
+    @property
+    def missing(self) -> int:
+        """Samples that must come before there is another step."""
+        return max(self._begin + self.chunk - len(self._buffer), 0)
+
+    def begin_step(self) -> Step | None:
+        """The next step, for the caller to run; None where there are not enough samples. Time goes on."""
+        samples = self.waiting()
+        if samples is None:
+            return None
+        self._advance(self.shift)
+        return Step(self, samples)
+
     def step(self) -> np.ndarray | None:
         """Run the next step.
 
@@ -95,11 +109,8 @@ class FrameStream:
         Raises:
             StreamError: state or frames are no numbers; the state begins anew and the step's sound is lost.
         """
-        samples = self.waiting()
-        if samples is None:
-            return None
-        self._advance(self.shift)
-        return self._run(samples)
+        step = self.begin_step()
+        return None if step is None else step.run()
 
     def finish(self) -> list[np.ndarray]:
         """Run what is left, then what the lookahead holds. Only `reset` may follow.
@@ -118,9 +129,16 @@ class FrameStream:
         return given
 
     def _run(self, samples: np.ndarray) -> np.ndarray:
-        frames = self._steps.run(samples)
+        return self.checked(self.steps.run(samples))
+
+    def checked(self, frames: np.ndarray) -> np.ndarray:
+        """The frames of a step that was run, where they and the state are numbers.
+
+        Raises:
+            StreamError: see `step`.
+        """
         self.fresh = False
-        if not self._steps.sound():
+        if not self.steps.sound():
             self._restart()
             raise StreamError(
                 f"The model's state or output is not numbers any more after {self.position / self.rate:.2f} s: sound "
@@ -128,3 +146,20 @@ class FrameStream:
                 "wrongly: `heyjetson doctor BUNDLE` says which. The state was begun anew: feed on."
             )
         return frames
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that is to be run, alone or together with those of other streams.
+
+    Args:
+        stream: whose step it is.
+        samples: [chunk], of the stream's buffer: to be run before the stream is pushed to again.
+    """
+
+    stream: FrameStream
+    samples: np.ndarray
+
+    def run(self) -> np.ndarray:
+        """Frames [T, V + 1] or [T, W]; see `FrameStream.step`."""
+        return self.stream._run(self.samples)

@@ -7,6 +7,7 @@ written the new. Elsewhere the arrays are handed over with each step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +41,18 @@ class Steps(Protocol):
 
         Returns:
             the frames [T, V + 1] or [T, W] that hold sound, an array of the caller's own.
+        """
+
+    def take(self, states: Mapping[str, np.ndarray], given: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """Take what a step gave that was run elsewhere, together with other streams'.
+
+        Args:
+            states: by name, [1, ...] each; they are copied.
+            given: [1, T, V + 1 or W].
+            valid: [1, T].
+
+        Returns:
+            what `run` would have.
         """
 
     def sound(self) -> bool:
@@ -98,6 +111,12 @@ class FedSteps:
         )
         self.states = dict(zip(self.states, states, strict=True))
         self._given, self._valid = frames[0], valid[0]
+        return self._given[self._valid > 0]
+
+    def take(self, states: Mapping[str, np.ndarray], given: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """See `Steps`."""
+        self.states = {name: state.copy() for name, state in states.items()}
+        self._given, self._valid = given[0].copy(), valid[0].copy()
         return self._given[self._valid > 0]
 
     def sound(self) -> bool:
@@ -163,6 +182,13 @@ class BoundSteps:
         self._session.run_with_iobinding(self._bindings[self._now])
         self._now = 1 - self._now
         return self._given[0][self._valid[0] > 0]  # a copy
+
+    def take(self, states: Mapping[str, np.ndarray], given: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """See `Steps`."""
+        for name, state in self.states.items():
+            state[...] = states[name]
+        self._given[...], self._valid[...] = given, valid
+        return self._given[0][self._valid[0] > 0]
 
     def sound(self) -> bool:
         """See `Steps`."""

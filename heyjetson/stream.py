@@ -15,6 +15,7 @@ from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules
 from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.loudness import Loudness
+from heyjetson.together import Work, alone
 
 
 class Stream:
@@ -100,19 +101,28 @@ class Stream:
             AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
             StreamError: the stream is finished.
         """
+        return alone(self.feeding(samples))
+
+    def feeding(self, samples: np.ndarray) -> Work[list[Result]]:
+        """As `feed`, for one who runs the steps: see `heyjetson.together`."""
         if self._finished:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
         mono = to_mono(samples)
         self._fed += len(mono)
         self._push(self._resampler.resample_chunk(mono) if self._resampler else mono)
-        return self._run()
+        return (yield from self._run())
+
+    @property
+    def missing(self) -> int:
+        """About how many samples must be fed before anything new can be understood."""
+        return -(-self._frames.missing * self.input_rate // self.rate)
 
     def _push(self, samples: np.ndarray) -> None:
         self._frames.push(samples)
         if self._calibration:
             self._sound.hear(samples)
 
-    def _run(self) -> list[Result]:
+    def _run(self) -> Work[list[Result]]:
         ended: list[Result] = []
         while (waiting := self._frames.waiting()) is not None:
             stands_out = self._gate is None or self._gate.is_open(waiting)
@@ -123,9 +133,9 @@ class Stream:
                     continue
                 self._begin(self._onset)
                 self._idle = False
-            log_probs = self._frames.step()
-            if log_probs is not None:
-                ended += self._decode(log_probs)
+            step = self._frames.begin_step()
+            if step is not None:
+                ended += self._decode((yield step))
         return ended
 
     def _decode(self, log_probs: np.ndarray) -> list[Result]:

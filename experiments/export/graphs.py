@@ -14,7 +14,7 @@ from custom_modules.model import SpeechModel
 from custom_modules.streaming import HeyJetsonStreamingEncoder
 from custom_modules.trigger import TriggerModel
 from experiments.export.folded import folded
-from experiments.export.stream_step import StepDecoder, StepEncoder
+from experiments.export.stream_step import StepDecoder, StepEncoder, StepFrontend
 
 Model = SpeechModel | TriggerModel
 OUTPUTS = {"ctc": "log_probs", "ctc_stream": "log_probs", "trigger": "scores"}
@@ -73,21 +73,23 @@ class StreamGraph(nn.Module):
     def __init__(self, model: Model, geometry: StreamGeometry):
         super().__init__()
         hop, factor = model.preprocessor.hop, model.subsampling_factor
-        self.frontend = folded(model.preprocessor, geometry.chunk_samples)
+        self.frontend = StepFrontend(folded(model.preprocessor, geometry.chunk_samples))
         self.encoder = StepEncoder(model.encoder, geometry.shift_samples // hop)
         self.decoder = model.decoder if isinstance(model, TriggerModel) else StepDecoder(model.decoder)
         self.scores = isinstance(model, TriggerModel)
+        self.width = len(model.labels) + (not self.scores)  # with the blank
         # Samples that there must be for a frame to hold sound.
         needed = torch.arange(geometry.chunk_frames) * factor * hop + model.preprocessor.window
         self.register_buffer("needed", needed)
 
     def forward(self, samples: Tensor, length: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        features = self.frontend.normalised(samples)
+        features = self.frontend(samples)
         sound = (length[:, None] >= self.needed).to(features.dtype)
         names = self.encoder.shapes()
         x, valid, after = self.encoder(features, sound, dict(zip(names, states, strict=True)))
         x = self.decoder(x)
-        return torch.sigmoid(x) if self.scores else x, valid, *(after[name] for name in names)
+        x = (torch.sigmoid(x) if self.scores else x).reshape(-1, len(self.needed), self.width)
+        return x, valid, *(after[name] for name in names)
 
 
 @dataclass(frozen=True)

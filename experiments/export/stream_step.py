@@ -94,7 +94,7 @@ class StepConvolution(nn.Module):
         seen = torch.cat([state["past"], x], dim=1) if self.span else x
         rows = seen[:, self.places].reshape(-1, self.kernel * self.inputs)
         y = self.norm(self.activation(self.linear(rows)))
-        y = y.reshape(-1, self.frames, y.shape[1])
+        y = y.reshape(-1, self.frames, self.linear.out_features)
         if self.residual:
             y = y + x
         return y, {"past": seen[:, -self.span :]} if self.span else {}
@@ -185,15 +185,31 @@ class StepAttention(nn.Module):
 
     def forward(self, x: Tensor, sound: Tensor, state: State) -> tuple[Tensor, State]:
         attention, size = self.attention, self.features // self.heads
-        query, added = attention.project(attention.norm(x)).split([self.features, 2 * self.features], dim=2)
+        rows = attention.project(attention.norm(x).reshape(-1, self.features))  # one product for all streams
+        query, added = rows.reshape(-1, self.frames, 3 * self.features).split([self.features, 2 * self.features], 2)
         seen = torch.cat([state["past"], added], dim=1)
-        keys, values = seen.reshape(-1, self.left + self.frames, 2 * self.heads, size).transpose(1, 2).chunk(2, dim=1)
+        keys, values = seen.reshape(-1, self.left + self.frames, 2 * self.heads, size).transpose(1, 2).split(self.heads, 1)
         query = query.reshape(-1, self.frames, self.heads, size).transpose(1, 2)
         scores = torch.matmul(query, keys.transpose(2, 3)) * size**-0.5
         allowed = self.near & (sound.reshape(-1, 1, 1, self.left + self.frames) > 0)
         shares = scores.masked_fill(~allowed, MASKED).softmax(dim=3)
-        heard = torch.matmul(shares, values).transpose(1, 2).reshape(-1, self.frames, self.features)
-        return x + attention.merge(heard), {"past": seen[:, -self.left :]}
+        heard = attention.merge(torch.matmul(shares, values).transpose(1, 2).reshape(-1, self.features))
+        return x + heard.reshape(-1, self.frames, self.features), {"past": seen[:, -self.left :]}
+
+
+class StepFrontend(nn.Module):
+    """The features of a step, those of padding too: samples [B, S] → [B, D, T].
+
+    Args:
+        frontend: folded.
+    """
+
+    def __init__(self, frontend: Any):
+        super().__init__()
+        self.features = frontend
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.features.normalised(samples)
 
 
 class StepEncoder(nn.Module):
@@ -204,7 +220,7 @@ class StepEncoder(nn.Module):
         frames: feature frames of a step, a multiple of the subsampling.
 
     Shapes: features [B, D, T], sound [B, T'] (1 where an output frame holds some), states [B, ...] in the order of
-    `shapes` → outputs [B, T', H], valid [B, T'], next states.
+    `shapes` → outputs [B * T', H], valid [B, T'], next states.
     """
 
     def __init__(self, encoder: HeyJetsonStreamingEncoder, frames: int):
@@ -223,7 +239,7 @@ class StepEncoder(nn.Module):
         self.recurrent = StepRecurrence(stack) if self.fused else stack
         self.lookahead = StepLookahead(encoder.lookahead, frames) if encoder.lookahead.frames else None
         self.attention = None if encoder.attention is None else StepAttention(encoder.attention, frames)
-        self.frames = frames
+        self.frames, self.width = frames, encoder.recurrent.feat_out
         self.ahead = encoder.lookahead.frames
         self.left = 0 if self.attention is None else self.attention.left
 
@@ -263,11 +279,11 @@ class StepEncoder(nn.Module):
         if self.attention is not None:
             x, last = self.attention(x, known[:, : self.left + self.frames], part_of(states, "attention"))
             after |= named("attention", last)
-        return self.dense(x), valid, after
+        return self.dense(x.reshape(-1, self.width)), valid, after
 
 
 class StepDecoder(nn.Module):
-    """NeMo's CTC decoder, a convolution over single frames, as a product: [B, T, H] → log-probabilities [B, T, V + 1].
+    """NeMo's CTC decoder, a convolution over single frames, as a product: [N, H] → log-probabilities [N, V + 1].
 
     Args:
         decoder: of the model.
@@ -283,4 +299,4 @@ class StepDecoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.linear(x)
-        return (x if self.temperature == 1.0 else x / self.temperature).log_softmax(dim=2)
+        return (x if self.temperature == 1.0 else x / self.temperature).log_softmax(dim=1)

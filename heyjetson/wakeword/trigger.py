@@ -250,6 +250,11 @@ class TriggerStream:
         return self._fed / self.input_rate
 
     @property
+    def missing(self) -> int:
+        """About how many samples must be fed before there are new scores."""
+        return -(-min(frames.missing for frames in self._frames) * self.input_rate // self.rate)
+
+    @property
     def level(self) -> float:
         """The quietest level of late, decibels of full scale, of the loudest channel: what the place sounds like.
 

@@ -27,7 +27,12 @@ class Listening:
         models.require_model(query.get("model", models.model_name))
         self.models, self.rate = models, options.rate
         self.session = LiveSession(models.engine, models.trigger, models.settings.scorer, options)
-        self.hear, self.flush = self.session.hear, self.session.flush
+        self.hearing, self.flush = self.session.hearing, self.session.flush
+
+    @property
+    def missing(self) -> int:
+        """See `Talk`."""
+        return self.session.missing
 
     def ready(self) -> list[Event]:
         """See `Talk`, like what follows."""

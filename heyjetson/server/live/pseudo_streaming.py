@@ -61,6 +61,11 @@ class PseudoStream:
         """How much has been fed."""
         return self._fed / self.input_rate
 
+    @property
+    def missing(self) -> int:
+        """Samples that must be fed before anything new can be understood: a block."""
+        return round(BLOCK * self.input_rate)
+
     def change_rules(self, rules: EndpointRules) -> None:
         """End utterances by other rules from now on."""
         self.rules = rules

@@ -17,6 +17,7 @@ from heyjetson.loudness import Loudness
 from heyjetson.server.live.options import ListenOptions, changed_rules, hot_words_of
 from heyjetson.server.live.pseudo_streaming import PseudoStream
 from heyjetson.stream import Stream
+from heyjetson.together import Work, alone
 from heyjetson.wakeword.trigger import Trigger
 
 Event = dict[str, Any]
@@ -111,6 +112,16 @@ class LiveSession:
         Raises:
             AudioError: half a sample.
         """
+        return alone(self.hearing(sound))
+
+    @property
+    def missing(self) -> int:
+        """Bytes of sound that must come before there is anything to tell."""
+        missing = min([self.speech.missing] + ([self.trigger.missing] if self.trigger else []))
+        return 2 * missing
+
+    def hearing(self, sound: bytes) -> Work[list[Event]]:
+        """As `hear`, for one who runs the steps: see `heyjetson.together`."""
         if len(sound) % 2:
             raise AudioError(
                 f"A message of sound must hold whole int16 samples, found {len(sound)} bytes: it was left out."
@@ -118,7 +129,9 @@ class LiveSession:
         samples = np.frombuffer(sound, "<i2").astype(np.int16, copy=False)
         raised = self.trigger.feed(samples) if self.trigger else []
         events: list[Event] = [{"type": "trigger", **asdict(event)} for event in raised]
-        for result in self.speech.feed(samples):
+        speech = self.speech
+        ended = (yield from speech.feeding(samples)) if isinstance(speech, Stream) else speech.feed(samples)
+        for result in ended:
             events += self._final(result)
         running = self.speech.partial()
         if running.text != self._text:
