@@ -4,7 +4,8 @@
     python benchmarks/device.py bundles/synthetic bundles/digits # bundles of one's own, PocketSphinx
     python benchmarks/device.py bundles/synthetic --manifest data/synthetic/test.jsonl      # and who writes it right
 
-Prints the rows of benchmarks/RESULTS.md.
+Prints the rows of benchmarks/RESULTS.md. What is run over and over finds the processor's caches full; so a clip that
+comes after a pause, and a stream that is fed as one speaks, stand beside it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from heyjetson.pace import Feed, cost  # noqa: E402
+
 RATE = 16000
 DRAWN = {
     "hey_jetson": ("fp32", "int8"),
@@ -35,12 +38,17 @@ DRAWN = {
 COLUMNS = {
     "model, MB": ".1f",
     "3 s clip, ms": ".1f",
+    "the same, each after a pause": ".1f",
     "RTF, 10 s clip": ".4f",
     "load, s": ".2f",
     "first result, s": ".2f",
     "peak MiB": ".0f",
     "last sample to final text, ms": ".1f",
+    "as a stream, % of a core, back to back": ".2f",
+    "the same, in real time": ".2f",
 }
+PAUSE = 0.5  # seconds, in which other programs have the caches
+LIVE = 5.0  # seconds that a stream is fed
 # PocketSphinx's own process, so that its memory is its own.
 PEER = """
 import re, sys, time
@@ -86,6 +94,23 @@ def row(name: str, figures: dict[str, float | None]) -> None:
     print(f"| {' | '.join([name, *shown])} |", flush=True)
 
 
+def after_a_pause(transcribe: Callable[[np.ndarray], object], clip: np.ndarray, repeats: int) -> float:
+    """Median seconds to transcribe a clip [S] where nothing has run for a while."""
+    spent = []
+    for _ in range(repeats):
+        time.sleep(PAUSE)
+        started = time.perf_counter()
+        transcribe(clip)
+        spent.append(time.perf_counter() - started)
+    return statistics.median(spent)
+
+
+def as_a_stream(feed: Feed, clip: np.ndarray) -> tuple[float, float]:
+    """Percent of a core, back to back and in real time."""
+    found = cost(feed, clip, RATE, LIVE)
+    return found.back_to_back * 100, found.live * 100
+
+
 def measure_bundle(name: str, folder: Path, clip: np.ndarray, repeats: int) -> None:
     """The row of a bundle."""
     from heyjetson import Bundle, Engine
@@ -95,9 +120,15 @@ def measure_bundle(name: str, folder: Path, clip: np.ndarray, repeats: int) -> N
     short, long = (real_time_factor(engine, clip[: seconds * RATE], repeats) for seconds in (3, 10))
     start = start_up(folder)
     assert not start.torch, "the device side imported torch"
-    final = stepping(engine, clip[: 3 * RATE], repeats).final * 1000 if engine.bundle.streams else None
+    cold = after_a_pause(lambda samples: engine.transcribe(samples, RATE), clip[: 3 * RATE], repeats)
+    final, live = None, (None, None)
+    if engine.bundle.streams:
+        final = stepping(engine, clip[: 3 * RATE], repeats).final * 1000
+        stream = engine.stream(RATE)
+        live = as_a_stream(lambda samples: (stream.feed(samples), stream.partial()), clip)
     size = engine.bundle.graph.stat().st_size / 1e6
-    row(name, dict(zip(COLUMNS, (size, short * 3000, long, start.loaded, start.first, start.peak, final), strict=True)))
+    figures = (size, short * 3000, cold * 1000, long, start.loaded, start.first, start.peak, final, *live)
+    row(name, dict(zip(COLUMNS, figures, strict=True)))
 
 
 def pocketsphinx() -> Callable[[np.ndarray], str]:
@@ -129,10 +160,14 @@ def measure_peer(clip: np.ndarray, repeats: int) -> None:
             transcribe(clip[: seconds * RATE])
             spent.append(time.perf_counter() - started)
         times.append(statistics.median(spent))
+    cold = after_a_pause(transcribe, clip[: 3 * RATE], max(repeats // 3, 3))
+    decoder = package.Decoder(samprate=float(RATE), loglevel="FATAL")
+    decoder.start_utt()
+    live = as_a_stream(lambda samples: decoder.process_raw((samples * 32767).astype("<i2").tobytes()), clip)
     done = subprocess.run([sys.executable, "-c", PEER], capture_output=True, text=True, check=True)
     loaded, first, peak = map(float, done.stdout.split())
     size = sum(path.stat().st_size for path in Path(package.get_model_path()).rglob("*") if path.is_file()) / 1e6
-    figures = (size, times[0] * 1000, times[1] / 10, loaded, first, peak, None)
+    figures = (size, times[0] * 1000, cold * 1000, times[1] / 10, loaded, first, peak, None, *live)
     row("PocketSphinx 5, its English model", dict(zip(COLUMNS, figures, strict=True)))
 
 
