@@ -3,6 +3,8 @@
     python benchmarks/wake_word.py recordings=wake voices=wake_voices --data DIR      # an hour, most of it PocketSphinx
     python benchmarks/wake_word.py wake --data DIR --hours 0.5 --no-peer              # a glance: five minutes
 
+Beside Porcupine, microWakeWord and openWakeWord: benchmarks/wake_word_peers.py.
+
 DIR has `wake_words/WORD/*` and the backgrounds `commands`, `ljspeech` and `fsdd`; of all of it, what the md5 of the
 names puts into the test part. Prints the rows of benchmarks/RESULTS.md, then every false alarm with its time.
 """

@@ -377,7 +377,7 @@ def surprises(bundle: str, data: Path, words: list[str], most: int) -> dict[str,
 def main() -> None:
     """Listen with each, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", nargs="+", metavar="[NAME=]BUNDLE")
+    parser.add_argument("bundles", nargs="*", metavar="[NAME=]BUNDLE")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--words", default="alexa,computer,jarvis,snowboy")
     parser.add_argument("--hours", type=float, default=6.0, help="of speech without the words (default 6)")

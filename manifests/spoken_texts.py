@@ -71,14 +71,11 @@ def build(
         folder = out / "wavs" / part
         folder.mkdir(parents=True, exist_ok=True)
         lines = []
-        known = set(texts)
         for number, one in enumerate(said):
             path = folder / f"{number:06d}.wav"
             soundfile.write(path, one.samples, SAMPLE_RATE, subtype="PCM_16")
-            # Engines draw a melody by an ending that the text does not have.
-            text = one.request.text if one.request.text in known else one.request.text.rstrip(".,!?")
             speaker = {"speaker": f"{one.engine} {one.request.voice}"}
-            lines.append(Utterance(path, len(one.samples) / SAMPLE_RATE, text, extra=speaker))
+            lines.append(Utterance(path, len(one.samples) / SAMPLE_RATE, one.text, extra=speaker))
         manifests[part] = out / f"{part}.jsonl"
         write_manifest(manifests[part], lines)
     stamp.write_text(json.dumps({"texts": len(texts), "takes": takes_of_each, "voices": engines, "seed": seed}))

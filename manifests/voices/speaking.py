@@ -11,7 +11,7 @@ import random
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.pool import IMapIterator
 from pathlib import Path
 
@@ -38,19 +38,21 @@ class Said:
     """A take.
 
     Args:
-        request: what was asked for.
+        request: what the engine was asked for: the text with an ending, for the melody.
         engine: who said it.
         samples: [S] float32 at 16 kHz; empty where it could not be said.
+        text: without that ending.
     """
 
     request: Request
     engine: str
     samples: np.ndarray
+    text: str
 
     @property
     def name(self) -> str:
         """For messages."""
-        return f"{self.request.text} ({self.engine} {self.request.voice})"
+        return f"{self.text} ({self.engine} {self.request.voice})"
 
 
 def drawn(
@@ -118,15 +120,15 @@ def takes(
     places = [number for placed in requests.values() for number, _ in placed]
     said = [one for shard in spoken(shards, Path(cache), title or texts[0], workers) for one in shard]
     in_order = sorted(zip(places, said, strict=True), key=lambda one: one[0])
-    heard = [(texts[place % len(texts)], one) for place, one in in_order if len(one.samples)]
+    heard = [replace(one, text=texts[place % len(texts)]) for place, one in in_order if len(one.samples)]
     asked = {texts[place % len(texts)] for place in places} or set(texts)
-    silent = sorted(asked - {text for text, _ in heard})
+    silent = sorted(asked - {one.text for one in heard})
     if silent and (every or not heard):
         raise ManifestError(
             f"No voice can speak {silent[0]!r}: all its takes by {', '.join(specs)} are silent. Write it as it sounds, "
             "or give recordings."
         )
-    return [one for _, one in heard]
+    return heard
 
 
 def spoken(
@@ -150,7 +152,8 @@ def spoken(
         kept = read(path)
         if kept is None:
             raise ManifestError(f"{path} was written and cannot be read. Is the disk full?")
-        yield [Said(one, spec.partition(":")[0], samples) for one, samples in zip(requests, kept, strict=True)]
+        name = spec.partition(":")[0]
+        yield [Said(one, name, samples, one.text) for one, samples in zip(requests, kept, strict=True)]
 
 
 def _in_time(results: IMapIterator, jobs: Sequence[tuple[str, list[Request], str]]) -> Iterator[None]:
