@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # hydra-core 1.3.8 with omegaconf 2.3.1: where one section is another's by reference (validation: ${train}), one changed value of it
 # means four things. From a file of a group it changes that value of a copy, which from then on no longer follows the section it
-# was taken from. On the command line it is refused, with the advice to add a plus; with that plus all other keys of the section
-# are gone, and ~ deletes the key from the section referred to. In Python an assignment changes both sections.
+# was taken from. On the command line it is refused, with the advice to add a plus, and then another; with both all other keys of
+# the section are gone, and ~ deletes the key from the section referred to. In Python an assignment changes both sections.
 # Expected: the same outcome for the same key, from a file and from the command line.
 #
 # Seen (train is {rate: 16000, batch: 32}):
 #   group=small             validation {'rate': 16000, 'batch': 8}    train {'rate': 16000, 'batch': 32}
 #   train.rate=8 group=small validation {'rate': 16000, 'batch': 8}   train {'rate': 8, 'batch': 32}
 #   validation.batch=8      refused: To append to your config use +validation.batch=8
-#   +validation.batch=8     validation {'batch': 8}                   train {'rate': 16000, 'batch': 32}
+#   +validation.batch=8     refused: Or add a second + to add or override 'validation.batch': '++validation.batch=8'
+#   ++validation.batch=8    validation {'batch': 8}                   train {'rate': 16000, 'batch': 32}
 #   ~validation.batch       validation {'rate': 16000}                train {'rate': 16000}
 #   assignment              validation {'rate': 16000, 'batch': 8}    train {'rate': 16000, 'batch': 8}
 set -euo pipefail
@@ -34,7 +35,7 @@ def show(name, made):
 
 
 with initialize_config_dir(os.path.abspath("conf"), version_base="1.3"):
-    for given in ("group=small", "train.rate=8 group=small", "validation.batch=8", "+validation.batch=8", "~validation.batch"):
+    for given in ("group=small", "train.rate=8 group=small", "validation.batch=8", "+validation.batch=8", "++validation.batch=8", "~validation.batch"):
         try:
             show(given, compose("main", given.split()))
         except Exception as error:
@@ -48,6 +49,7 @@ echo "$seen"
 expect "sections" "$seen" "group=small: validation {'rate': 16000, 'batch': 8} train {'rate': 16000, 'batch': 32}
 train.rate=8 group=small: validation {'rate': 16000, 'batch': 8} train {'rate': 8, 'batch': 32}
 validation.batch=8: refused: To append to your config use +validation.batch=8
-+validation.batch=8: validation {'batch': 8} train {'rate': 16000, 'batch': 32}
++validation.batch=8: refused: Or add a second + to add or override 'validation.batch': '++validation.batch=8'
+++validation.batch=8: validation {'batch': 8} train {'rate': 16000, 'batch': 32}
 ~validation.batch: validation {'rate': 16000} train {'rate': 16000}
 assignment: validation {'rate': 16000, 'batch': 8} train {'rate': 16000, 'batch': 8}"

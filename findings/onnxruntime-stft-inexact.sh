@@ -31,7 +31,7 @@ def relative(found, right):
 
 def said(error):
     print(f"    {error:.1e}", file=sys.stderr)
-    return "below 1e-6" if error < 1e-6 else next((f"above {x:.0e}" for x in (1e-4, 5e-5, 1e-5) if error > x), "between")
+    return "below 1e-6" if error < 1e-6 else next((f"above {x}" for x in ("1e-4", "5e-5", "1e-5") if error > float(x)), "between")
 
 
 for size in (256, 512, 400, 1200, 2400):
