@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.cli import resolvers  # noqa: F401  what is composed may use them
@@ -57,6 +57,19 @@ def _nearest_choices(group: Path, choice: str) -> str:
     return f"{f' Did you mean {near[0]}?' if near else ''} There are: {', '.join(beside + folders)}."
 
 
+def _referred(config: DictConfig, name: str) -> tuple[str, str] | None:
+    """The section above a key that is another's by reference, and the key as that other section has it."""
+    node, parts = config, name.split(".")
+    for depth, part in enumerate(parts[:-1], 1):
+        inner = node._get_node(part, validate_access=False)
+        if isinstance(inner, Node) and inner._is_interpolation():
+            return ".".join(parts[:depth]), ".".join([str(inner._value()).strip("${}"), *parts[depth:]])
+        if not isinstance(inner, DictConfig) or inner._is_none():
+            break
+        node = inner
+    return None
+
+
 def _variants(overrides: list[Override]) -> list[list[str]]:
     """The overrides with the first of several values, and with each other choice of a group, one at a time."""
     values = [
@@ -75,7 +88,7 @@ def _variants(overrides: list[Override]) -> list[list[str]]:
 
 
 def check_overrides(config_name: str, arguments: list[str]) -> None:
-    """Refuse overrides of keys that do not exist, naming the nearest that do.
+    """Refuse overrides of keys that do not exist or are another's by reference, naming the right ones.
 
     Args:
         config_name: of the file in conf/.
@@ -115,6 +128,8 @@ def check_overrides(config_name: str, arguments: list[str]) -> None:
         known = _keys(config)
         for override in overrides:
             name = override.key_or_group
+            if referred := _referred(config, name):  # Hydra would put this one key in place of the whole section
+                raise ConfigError(f"{referred[0]} is another section by reference. Write {referred[1]}.")
             plain = not (override.is_add() or override.is_force_add() or override.is_delete())
             if not plain or (CONF / name).is_dir() or name.startswith("hydra") or name in known:
                 continue

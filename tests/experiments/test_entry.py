@@ -25,6 +25,10 @@ from tests.conftest import ROOT
         ("experiment=ladder", r"no such choice\. .*There are: .*digits"),
         ("optim.lr=[1", "Cannot read the overrides"),
         ("optim.lr.deeper=1", "no key optim.lr.deeper"),
+        ("model.optim.lr=1e-3", r"model.optim is another section by reference. Write optim.lr\."),
+        ("++model.encoder.recurrent.hidden=8", r"Write encoder.recurrent.hidden\."),
+        ("++model.perturb.speed=0", r"Write augment.waveform.speed\."),
+        ("~model.optim.lr", r"Write optim.lr\."),
     ],
 )
 def test_a_wrong_override_names_the_nearest(override, message):
@@ -49,6 +53,8 @@ def test_help_for_a_reader_that_has_gone(command):
         "trainer.max_time=00:00:01:00",
         "encoder=nemo_quartznet",
         "+trainer.fast_dev_run=true",
+        "+model.ctc_note=1",
+        "model.spec_augment=null",
         "hydra.verbose=true",
         "early_stopping.patience=3",
         "experiment=digits",
