@@ -131,6 +131,7 @@ TINY = [
 ]
 
 
+@pytest.hookimpl(optionalhook=True)  # there may be no xdist
 def pytest_xdist_auto_num_workers() -> int:
     """Of `-n auto`: one more than there are cores, since browsers, servers and sweeps are often waited for."""
     return (os.cpu_count() or 1) + 1

@@ -240,7 +240,7 @@ def become(given: dict[str, Any], program: str) -> None:
         import matplotlib
 
         matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
-    rest = [entry for entry in sys.path if entry not in ("", str(ROOT))]
+    rest = sys.path[1:]  # the first is that of the server; an editable install may have the same further down
     added = os.environ.get("PYTHONPATH", "")
     rest = [*(added.split(os.pathsep) if added and added != earlier else []), *rest]
     first = "" if arguments[0] in ("-m", "-c") else str(Path(arguments[0]).resolve().parent)

@@ -83,7 +83,7 @@ def test_every_rung_learns_and_exports(compose_config, nemo_file, tmp_path, name
     from experiments.export.bundle import ExportOptions, export_bundle
 
     model = drawn_model(narrow(compose_config(f"experiment=ladder/{name}", "logger=none", *small(name))), seed=0)
-    # All lengths are alike to what has no attention, up to 20 s too; others are tried beyond NeMo's first tables (9.6 s).
+    # All lengths are alike to what has no attention; others are tried beyond the first tables of NeMo (9.6 s).
     attends = getattr(model.encoder, "attention", model.encoder) is not None
     OmegaConf.update(model.cfg, "run.longest", 12.0 if attends else 3.0, force_add=True)
     samples, length = 0.1 * torch.randn(2, 16000), torch.tensor([16000, 12000])
