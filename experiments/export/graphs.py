@@ -150,7 +150,7 @@ def stream_states(model: Model, geometry: StreamGeometry) -> dict[str, tuple[int
 
 
 def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry) -> None:
-    """Write the graph of a stream's step as ONNX, every shape fixed but the batch: streams that are stepped together."""
+    """Write the graph of a stream's step as ONNX, every shape fixed but the batch, of streams."""
     graph = StreamGraph(model, geometry)
     states = {name: torch.randn(2, *shape) for name, shape in graph.encoder.shapes().items()}
     samples = torch.randn(2, geometry.chunk_samples) * 0.1
