@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -11,12 +12,18 @@ from collections.abc import Sequence
 from heyjetson.errors import HeyJetsonError
 from heyjetson.installed import sentence
 
+# Commands in the order of the help, and their modules.
+COMMANDS = {name: f"heyjetson.commands.{name}" for name in (
+    "transcribe", "listen", "detect", "record", "serve", "wyoming", "info", "bench", "doctor",
+)} | {"build-engine": "heyjetson.tensorrt.command"}  # fmt: skip
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    from heyjetson.commands import bench, detect, doctor, info, listen, record, serve, transcribe, wyoming
-    from heyjetson.tensorrt.command import add_command
 
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The command line.
+
+    Args:
+        only: the one command that is going to be used; the others' modules are not imported then.
+    """
     main = argparse.ArgumentParser(
         prog="heyjetson",
         description="Run a speech or trigger bundle on this device.",
@@ -31,16 +38,18 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (transcribe, listen, detect, record, serve, wyoming, info, bench, doctor):
-        module.add(commands)
-    add_command(commands)
+    for name in [only] if only else COMMANDS:
+        importlib.import_module(COMMANDS[name]).add(commands)
     return main
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 all good, 1 a file or bundle failed, 2 wrong usage."""
     logging.basicConfig(format="heyjetson: %(message)s", level=logging.WARNING)
-    options = parser().parse_args(arguments)
+    # The little that is computed with numpy gains nothing by threads, and starting them takes a tenth of a second.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser(given[0] if given and given[0] in COMMANDS else None).parse_args(arguments)
     try:
         return options.run(options)
     except HeyJetsonError as error:

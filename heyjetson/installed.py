@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,9 +18,11 @@ _NEEDED = ("InferenceSession", "SessionOptions", "get_available_providers", "__v
 
 def version(package: str) -> str | None:
     """Installed version of a package, or None."""
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
 
 
@@ -74,6 +74,8 @@ def _quiet() -> Iterator[None]:
     if "onnxruntime" in sys.modules:
         yield
         return
+    import tempfile
+
     try:
         kept = os.dup(2)
     except OSError:  # there is no standard error to write to

@@ -110,10 +110,14 @@ def _other_words(bundle: Bundle, value: Any) -> bool:
 
 def _tensorrt(bundle: Bundle, required: bool) -> Any:
     """A session of the engine that `heyjetson build-engine` made, or None where there is none and none is required."""
-    from heyjetson.tensorrt.session import open_session
+    from heyjetson.tensorrt.cache import has_engine
 
     reasons: list[str] = []
-    session = open_session(bundle, reasons.append)
+    session = None
+    if has_engine(bundle):
+        from heyjetson.tensorrt.session import open_session
+
+        session = open_session(bundle, reasons.append)
     if session is None and required:
         why = " ".join(reasons) or f"none was built: run `heyjetson build-engine {bundle.folder}` on this device."
         raise ProviderError(f"There is no TensorRT engine to use. {why}")

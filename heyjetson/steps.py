@@ -71,7 +71,8 @@ def make_steps(bundle: Bundle, session: Any) -> Steps:
     wanted = [ports.get(name) for name in (bundle.output, "valid")]
     # What is bound must have a size that is known and the type that is read.
     fixed = all(
-        port and port.type == "tensor(float)" and all(isinstance(n, int) for n in for_one(port.shape)) for port in wanted
+        port and port.type == "tensor(float)" and all(isinstance(size, int) for size in for_one(port.shape))
+        for port in wanted
     )
     return BoundSteps(bundle, session) if on_cpu and fixed else FedSteps(bundle, session)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import soxr
 
 from heyjetson.audio import to_mono
 from heyjetson.bundle import Bundle
@@ -57,9 +56,11 @@ class Stream:
 
     def reset(self) -> None:
         """Forget everything that was fed."""
-        self._resampler = (
-            None if self.input_rate == self.rate else soxr.ResampleStream(self.input_rate, self.rate, 1, "float32")
-        )
+        self._resampler = None
+        if self.input_rate != self.rate:
+            import soxr
+
+            self._resampler = soxr.ResampleStream(self.input_rate, self.rate, 1, "float32")
         self._frames.reset()
         self._sound.reset()
         self.decoder.reset(0.0, self._sound)

@@ -89,6 +89,11 @@ class ExportOptions:
         if self.chunk_frames is not None and self.chunk_frames < 1:
             raise ConfigError(f"chunk_frames must be at least 1, found {self.chunk_frames}.")
 
+    @property
+    def together(self) -> bool:
+        """Whether the graph steps several streams at once: what others than onnxruntime read has every shape fixed."""
+        return self.target == "onnx"
+
     def geometry(self, model: Model) -> StreamGeometry:
         """How a model's stream is cut."""
         return StreamGeometry.of(model, self.chunk_frames or CHUNKS[kind_of(model)])
@@ -110,7 +115,7 @@ def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]
         **({"trigger": rules} if kind == "trigger" else {"blank_id": len(model.labels)}),
         "longest_seconds": run.get("longest", LONGEST),
         "normalisation": _normalisation(model),
-        **(_clip_shapes(model) if kind == "ctc" else _stream_shapes(model, options.geometry(model))),
+        **(_clip_shapes(model) if kind == "ctc" else _stream_shapes(model, options)),
         "parameters": model.num_weights,
         "licence": options.licence,
         "exported": time.strftime("%Y-%m-%d"),
@@ -134,13 +139,14 @@ def _clip_shapes(model: Model) -> dict[str, Any]:
     }
 
 
-def _stream_shapes(model: Model, geometry: StreamGeometry) -> dict[str, Any]:
+def _stream_shapes(model: Model, options: ExportOptions) -> dict[str, Any]:
+    geometry, batch = options.geometry(model), "batch" if options.together else 1
     kind, frames = kind_of(model), geometry.chunk_frames
     outputs = len(model.labels) + (kind != "trigger")  # the blank
     return {
         **asdict(geometry),
-        "inputs": {"samples": ["batch", geometry.chunk_samples], "length": ["batch"]},
-        "outputs": {OUTPUTS[kind]: ["batch", frames, outputs], "valid": ["batch", frames]},
+        "inputs": {"samples": [batch, geometry.chunk_samples], "length": [batch]},
+        "outputs": {OUTPUTS[kind]: [batch, frames, outputs], "valid": [batch, frames]},
         "states": [
             {"name": name, "output": following(name), "shape": [1, *shape], "dtype": "float32", "initial": 0.0}
             for name, shape in stream_states(model, geometry).items()
@@ -240,7 +246,7 @@ def _require_parity(model: Model, parity: Parity, seconds: Sequence[float], opti
 
 def _trace(model: Model, path: Path, options: ExportOptions, longest: float) -> None:
     if kind_of(model) != "ctc":
-        trace_stream(model, path, options.opset, options.geometry(model))
+        trace_stream(model, path, options.opset, options.geometry(model), options.together)
     else:
         trace_clip(model, path, options.opset, longest)
 

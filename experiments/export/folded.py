@@ -57,7 +57,8 @@ class FoldedFourier(nn.Module):
         assert whole is not None
         middle, half = whole / 2, fourier.n_fft / 2
         twice = samples is None and fourier.n_fft % 2 == 0
-        near = middle - np.arange(whole // 2, 0, -1)  # distance from the middle, from 0 or 1/2 on; sample 0 has no weight
+        # Distances from the middle, from 0 or 1/2 on; sample 0 has no weight.
+        near = middle - np.arange(whole // 2, 0, -1)
         parts = [bins[bins % 2 == 0], bins[bins % 2 == 1]] if twice else [bins]
         if twice:
             near = near[near <= half / 2]

@@ -149,17 +149,19 @@ def stream_states(model: Model, geometry: StreamGeometry) -> dict[str, tuple[int
     return StreamGraph(model, geometry).encoder.shapes()
 
 
-def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry) -> None:
-    """Write the graph of a stream's step as ONNX, every shape fixed but the batch: streams that are stepped together."""
+def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry, together: bool = True) -> None:
+    """Write the graph of a stream's step as ONNX, every shape fixed but the batch, of streams, unless `together` is
+    false: then it is 1."""
     graph = StreamGraph(model, geometry)
-    states = {name: torch.randn(2, *shape) for name, shape in graph.encoder.shapes().items()}
-    samples = torch.randn(2, geometry.chunk_samples) * 0.1
-    length = torch.full((2,), geometry.chunk_samples)
+    batch = 2 if together else 1
+    states = {name: torch.randn(batch, *shape) for name, shape in graph.encoder.shapes().items()}
+    samples = torch.randn(batch, geometry.chunk_samples) * 0.1
+    length = torch.full((batch,), geometry.chunk_samples)
     inputs, outputs = ["samples", "length", *states], [OUTPUTS[kind_of(model)], "valid", *map(following, states)]
     names = {
         "input_names": inputs,
         "output_names": outputs,
-        "dynamic_axes": {name: {0: "batch"} for name in [*inputs, *outputs]},
+        "dynamic_axes": {name: {0: "batch"} for name in [*inputs, *outputs]} if together else None,
     }
     write_graph(graph, (samples, length, *states.values()), path, opset, **names)
 

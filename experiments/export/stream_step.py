@@ -188,7 +188,8 @@ class StepAttention(nn.Module):
         rows = attention.project(attention.norm(x).reshape(-1, self.features))  # one product for all streams
         query, added = rows.reshape(-1, self.frames, 3 * self.features).split([self.features, 2 * self.features], 2)
         seen = torch.cat([state["past"], added], dim=1)
-        keys, values = seen.reshape(-1, self.left + self.frames, 2 * self.heads, size).transpose(1, 2).split(self.heads, 1)
+        split = seen.reshape(-1, self.left + self.frames, 2 * self.heads, size).transpose(1, 2)
+        keys, values = split.split(self.heads, dim=1)
         query = query.reshape(-1, self.frames, self.heads, size).transpose(1, 2)
         scores = torch.matmul(query, keys.transpose(2, 3)) * size**-0.5
         allowed = self.near & (sound.reshape(-1, 1, 1, self.left + self.frames) > 0)

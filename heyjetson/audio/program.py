@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import tempfile
 from typing import IO, BinaryIO
 
 import numpy as np
@@ -43,6 +41,9 @@ class ProgramReader:
     frames = None
 
     def __init__(self, file: BinaryIO, path: str | None, layout: Layout):
+        import subprocess
+        import tempfile
+
         self._layout, self._copy = layout, None
         if path is None:
             self._copy = tempfile.NamedTemporaryFile(prefix="heyjetson-")  # noqa: SIM115

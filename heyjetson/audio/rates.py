@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import soxr
 
 from heyjetson.errors import AudioError
 
@@ -12,4 +11,8 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """Change the sample rate of a whole clip [S]."""
     if rate <= 0:
         raise AudioError(f"The sample rate must be positive, found {rate}.")
-    return samples if rate == wanted else soxr.resample(samples, rate, wanted)
+    if rate == wanted:
+        return samples
+    import soxr
+
+    return soxr.resample(samples, rate, wanted)

@@ -6,13 +6,13 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 
-from heyjetson.audio import chunks, program, pyav, streams
+from heyjetson.audio import chunks, streams
 from heyjetson.audio.files import name_of, opened, read_at, size_of
 from heyjetson.audio.layout import Layout, Stretch
-from heyjetson.audio.libsndfile import SndfileReader
 from heyjetson.audio.pcm import PcmReader
 from heyjetson.audio.rates import resample
 from heyjetson.audio.readers import BrokenError, Reader, UnreadableError
@@ -29,6 +29,13 @@ INSTALL = (
     "Install what reads more formats (pip install 'heyjetson[formats]', or the program ffmpeg), or convert it to wav "
     "or flac."
 )
+
+
+def _sndfile(file: BinaryIO, size: int, layout: Layout) -> Reader:
+    """A reader by libsndfile, which plain wav does not need."""
+    from heyjetson.audio.libsndfile import SndfileReader
+
+    return SndfileReader(file, size, layout)
 
 
 class SoundStream:
@@ -100,7 +107,9 @@ class SoundStream:
             pcm, share = layout.pcm, layout.stretches[0].share
             yield lambda: PcmReader(file, pcm, share)
         if layout.trusted:
-            yield lambda: SndfileReader(file, size, layout)
+            yield lambda: _sndfile(file, size, layout)
+        from heyjetson.audio import program, pyav
+
         if pyav.is_installed():
             yield lambda: pyav.PyavReader(file, layout)
         elif programs and program.is_installed():
@@ -110,7 +119,7 @@ class SoundStream:
             self._cure = INSTALL
         # Of the untrusted, libsndfile knows for an MP3 alone when it has not read all of it.
         if not layout.trusted and layout.kind in ("mp3", "ogg"):
-            yield lambda: SndfileReader(file, size, layout)
+            yield lambda: _sndfile(file, size, layout)
 
     def _next_reader(self) -> Reader:
         for opener in self._openers:

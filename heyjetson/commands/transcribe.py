@@ -72,8 +72,6 @@ def recordings(names: list[str]) -> list[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Print what each file says; a bad file is named and the others go on."""
-    from rich.progress import track
-
     files = recordings(options.files)
     if options.out:
         names = Counter(_name(path) for path in files)
@@ -92,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     decoder = None if options.stream else engine.decoder(**decode)
     failed = cut = 0
     bar = len(files) > 1 and sys.stderr.isatty()
-    for path in _tracked(files, track) if bar else files:
+    for path in _tracked(files) if bar else files:
         try:
             sound = hear(path, options.channels)
             result = _transcribed(engine, sound, decoder, decode)
@@ -115,8 +113,9 @@ def run(options: argparse.Namespace) -> int:
     return status(failed, cut, len(files), "transcribed")
 
 
-def _tracked(files: list[str], track: Any) -> Iterator[str]:
+def _tracked(files: list[str]) -> Iterator[str]:
     from rich.console import Console
+    from rich.progress import track
 
     return track(files, "transcribing", console=Console(stderr=True), transient=True)
 
@@ -127,11 +126,11 @@ def _name(path: str) -> str:
 
 def _transcribed(engine: Any, sound: Sound, decoder: Any, decode: dict[str, Any]) -> Any:
     """What a recording says; without a decoder it is fed bit by bit, and shown as it grows on a terminal."""
-    from heyjetson.commands.live import LiveText
-
     samples, rate = sound.samples, sound.rate
     if decoder:
         return engine.transcribe(samples, rate, decoder)
+    from heyjetson.commands.live import LiveText
+
     stream = engine.stream(rate, **decode)
     size = max(round(CHUNK * rate), 1)
     with LiveText() as live:

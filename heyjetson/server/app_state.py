@@ -40,6 +40,7 @@ class AppState(Models):
     connections: Connections = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settings = self.settings
         self.texts = Analysts(settings)
         self.reads = Workers(2, 64, "reads", settings.work_seconds)

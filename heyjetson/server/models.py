@@ -10,8 +10,10 @@ from heyjetson.engine import Engine
 from heyjetson.server.audio.datasets import Dataset
 from heyjetson.server.engines.base import Engine as EngineLike
 from heyjetson.server.errors import RequestError
+from heyjetson.server.live.batches import Batches
 from heyjetson.server.settings import Settings
 from heyjetson.server.workers import Workers
+from heyjetson.together import Together
 from heyjetson.wakeword.trigger import Trigger
 
 OPENAI = re.compile(r"(whisper|gpt|chatgpt)-[\w.:-]+", re.ASCII)  # its models of today, and of later
@@ -29,6 +31,9 @@ class Models:
         live: work of live streams, a few milliseconds each: never refused, its number is bounded by the streams.
         datasets: what there is to look at, by name.
         engines: what can be compared, by name; the served model is `model`.
+
+    Attributes:
+        batches: hears for the live streams.
     """
 
     settings: Settings
@@ -38,6 +43,10 @@ class Models:
     live: Workers
     datasets: dict[str, Dataset] = field(default_factory=dict)
     engines: dict[str, EngineLike] = field(default_factory=dict)
+    batches: Batches = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.batches = Batches(Together(self.engine.bundle, self.engine.session), self.live)
 
     @property
     def model_name(self) -> str:

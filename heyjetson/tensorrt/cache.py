@@ -59,6 +59,11 @@ def places(bundle: Bundle) -> list[Path]:
     return [bundle.folder / FOLDER, user_cache() / FOLDER / name]
 
 
+def has_engine(bundle: Bundle) -> bool:
+    """Whether there is an engine of a bundle, of whatever machine."""
+    return any(True for folder in places(bundle) for _ in folder.glob("*.engine"))
+
+
 def graph_hash(bundle: Bundle) -> str:
     """SHA-256 of the bundle's graph, which reading the bundle has checked."""
     graph = bundle.graph

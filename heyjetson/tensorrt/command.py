@@ -31,7 +31,7 @@ def build_engine_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def add_command(subparsers: Any) -> None:
+def add(subparsers: Any) -> None:
     """Add `build-engine` to a command line.
 
     Args:

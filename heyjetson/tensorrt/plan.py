@@ -162,7 +162,13 @@ def profile_of(
         TensorRTError: the shortest recording is shorter than one frame, or the kind of bundle is unknown.
     """
     if manifest["kind"] == "ctc_stream":
-        return {}
+        samples_shape = (manifest.get("inputs") or {}).get("samples") or [1]
+        if isinstance(samples_shape[0], int):
+            return {}
+        # The graph steps any number of streams at once, an engine one.
+        sizes = {"samples": (1, manifest["chunk_samples"]), "length": (1,)}
+        sizes |= {state["name"]: tuple(state["shape"]) for state in manifest["states"]}
+        return {name: (size, size, size) for name, size in sizes.items() if name in inputs}
     if manifest["kind"] == "trigger":
         raise TensorRTError("A trigger needs no engine: it runs on one CPU core, for a hundredth of its time.")
     if manifest["kind"] != "ctc":

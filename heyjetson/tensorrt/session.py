@@ -200,7 +200,7 @@ def open_session(bundle: Bundle, report: Callable[[str], None]) -> TensorRTSessi
         bundle: whose engine.
         report: gets a sentence for what stands in the way of an engine that is there.
     """
-    if not any(list(folder.glob("*.engine")) for folder in cache.places(bundle)):
+    if not cache.has_engine(bundle):
         return None
     try:
         trt = tensorrt_module()

@@ -11,7 +11,7 @@ import pytest
 
 from heyjetson.bundle import Bundle
 from heyjetson.tensorrt import BuildOptions, TensorRTError, build, build_engine, cache, cuda
-from heyjetson.tensorrt.command import add_command
+from heyjetson.tensorrt.command import add
 from tests.heyjetson.tensorrt_fake import FakeCudart, fake_tensorrt, make_bundle
 
 FP16 = BuildOptions(precision="fp16")
@@ -232,7 +232,7 @@ def test_nothing_installed_names_the_cure(bundle, bare):
 
 def run(*arguments):
     parser = argparse.ArgumentParser()
-    add_command(parser.add_subparsers())
+    add(parser.add_subparsers())
     options = parser.parse_args(["build-engine", *map(str, arguments)])
     return options.run(options)
 

@@ -16,6 +16,7 @@ from heyjetson.server.errors import DeadlineError, StuckError, public_error
 from heyjetson.server.live.inbox import Ending, Inbox
 from heyjetson.server.live.session import Event
 from heyjetson.server.models import Models
+from heyjetson.together import Work
 
 STEP_SECONDS = 0.5  # that are heard at once at most, so that no client keeps a thread from the others
 SEND_SECONDS = 10.0  # a client that reads nothing for so long is given up
@@ -40,8 +41,12 @@ class Talk(Protocol):
     def item(self, message: bytes | str) -> bytes | str:
         """What a message holds: sound, or what `obey` takes."""
 
-    def hear(self, sound: bytes) -> list[Event]:
-        """Take the next samples."""
+    @property
+    def missing(self) -> int:
+        """Bytes of sound that must come before there can be anything to tell."""
+
+    def hearing(self, sound: bytes) -> Work[list[Event]]:
+        """Take the next samples; the caller runs the steps."""
 
     def obey(self, command: str) -> list[Event]:
         """Do what a message that holds no sound asks for."""
@@ -84,6 +89,7 @@ class Connection:
             status, code, message = public_error(error)
             await self._end(Ending(POLICY if status < 500 else FAILED, message, code))
             return
+        self.models.batches.streams += 1
         self.inbox.step = max(round(STEP_SECONDS * talk.rate), 1) * 2
         helpers = [asyncio.create_task(self._read(talk)), asyncio.create_task(self._watch())]
         try:
@@ -93,6 +99,7 @@ class Connection:
         except (WebSocketDisconnect, asyncio.TimeoutError, RuntimeError):
             pass  # the client is gone, or reads nothing
         finally:
+            self.models.batches.streams -= 1
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -114,7 +121,7 @@ class Connection:
     async def _watch(self) -> None:
         """End the stream when nothing came for long, and nothing that came waits."""
         idle = self.models.settings.idle_seconds
-        while (left := self._last + idle - time.monotonic()) > 0 or self.inbox:
+        while (left := self._last + idle - time.monotonic()) > 0 or self.inbox.ready:
             await asyncio.sleep(max(left, 0.05))
         why = f"Nothing was received for {idle:g} s, so the stream was closed. Connect again to go on."
         self.inbox.put(Ending(POLICY, why, "idle", flush=True))
@@ -122,15 +129,17 @@ class Connection:
     async def _hear(self, talk: Talk) -> Ending:
         """Work on the inbox in order, one thing at a time."""
         while True:
-            item, since = await self.inbox.take()
+            item, since = await self.inbox.take(talk.missing)
             if isinstance(item, Ending):
                 if item.flush:
                     with suppress(DeadlineError, StuckError):  # its last words are lost, and the client still told why
                         await self._tell(await self._work(talk.flush), since)
                 return item
             try:
-                work = (_heard, talk, item) if isinstance(item, bytes) else (talk.obey, item)
-                events = await self._work(*work)
+                if isinstance(item, bytes):
+                    events = await self.models.batches.hear(talk, item)
+                else:
+                    events = await self._work(talk.obey, item)
             except Exception as error:
                 status, code, message = public_error(error)
                 if status >= 500:
@@ -164,14 +173,6 @@ class Connection:
             status = 500 if ending.code == FAILED else 422
             await self._say(self.kind.fault(status, ending.reason, ending.message))
             await asyncio.wait_for(self.socket.close(ending.code, ending.reason), SEND_SECONDS)
-
-
-def _heard(talk: Talk, sound: bytes) -> list[Event]:
-    """Let a stream hear, and count it."""
-    begun = time.perf_counter()
-    events = talk.hear(sound)
-    prometheus.observe_transcription(len(sound) / 2 / talk.rate, time.perf_counter() - begun)
-    return events
 
 
 class Connections:

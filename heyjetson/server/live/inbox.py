@@ -38,6 +38,7 @@ class Inbox:
         self.step = step
         self._items: deque[tuple[bytes | str | Ending, float]] = deque()
         self._bytes = 0
+        self._least = 0  # bytes of sound that are worth being taken
         self._come = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -62,19 +63,41 @@ class Inbox:
         """Wait until more may come."""
         await self._room.wait()
 
-    async def take(self) -> tuple[bytes | str | Ending, float]:
-        """Wait for what is next: sound that waits is joined, up to a step. Gives also when the first of it came."""
-        while not self._items:
+    @property
+    def ready(self) -> bool:
+        """Whether there is something that `take` need not wait for."""
+        return self._enough() is not None
+
+    def _enough(self) -> float | None:
+        """When that came which is enough to be taken; None where it has not."""
+        length = 0
+        for item, since in self._items:
+            length += len(item) if isinstance(item, bytes) else 0
+            if not _is_sound(item) or length >= self._least:
+                return since
+        return None
+
+    async def take(self, least: int = 0) -> tuple[bytes | str | Ending, float]:
+        """Wait for what is next: sound that waits is joined, up to a step.
+
+        Args:
+            least: bytes of sound that are waited for, unless something else comes behind them: fewer change nothing.
+
+        Returns:
+            it, and when that came which ended the waiting.
+        """
+        self._least = least
+        while (since := self._enough()) is None:
             self._come.clear()
             await self._come.wait()
-        first, since = self._pop()
-        if not isinstance(first, bytes) or len(first) % 2:
+        first, _ = self._pop()
+        if not isinstance(first, bytes) or not _is_sound(first):
             return first, since
         parts = [first]
         length = len(first)
         while length < self.step and self._items:
             following = self._items[0][0]
-            if not isinstance(following, bytes) or len(following) % 2:
+            if not isinstance(following, bytes) or not _is_sound(following):
                 break
             parts.append(following)
             length += len(following)
@@ -90,3 +113,8 @@ class Inbox:
         item, since = self._items.popleft()
         self._count(-(256 if isinstance(item, Ending) else len(item) + 256))
         return item, since
+
+
+def _is_sound(item: bytes | str | Ending) -> bool:
+    """Whether an item may be joined with others: half a sample may not."""
+    return isinstance(item, bytes) and len(item) % 2 == 0

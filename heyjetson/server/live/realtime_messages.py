@@ -26,6 +26,7 @@ from heyjetson.server.live.realtime_session import Choices
 from heyjetson.server.live.session import Event, LiveSession
 from heyjetson.server.models import Models
 from heyjetson.server.transcribe.verbose_json import log_probs
+from heyjetson.together import Work
 
 APPEND = "input_audio_buffer.append"
 KINDS = ("session.update", APPEND, "input_audio_buffer.commit", "input_audio_buffer.clear")
@@ -147,8 +148,13 @@ class Realtime:
         self.choices = choices
         return [self._told("session.updated", session=self._session())]
 
-    def hear(self, sound: bytes) -> list[Event]:
-        """Take the next samples.
+    @property
+    def missing(self) -> int:
+        """See `Talk`."""
+        return self.live.missing
+
+    def hearing(self, sound: bytes) -> Work[list[Event]]:
+        """Take the next samples; see `Talk`.
 
         Raises:
             AudioError: half a sample.
@@ -159,7 +165,7 @@ class Realtime:
             raise OptionError(f"More than {most:g} s of sound wait to be committed: commit or clear them first.")
         told: list[Event] = []
         begin = self.seconds
-        for event in self.live.hear(sound):
+        for event in (yield from self.live.hearing(sound)):
             if event["type"] == "final":
                 told += self._ended(event)
             elif event["words"]:
