@@ -61,7 +61,7 @@ def drawn_rooms(count: int, seed: int) -> list[np.ndarray]:
         raise ManifestError(f"Rooms are drawn by pyroomacoustics, which is not installed: {INSTALL}") from None
     pra.random.seed(seed)  # it has a generator of its own; no other seed reaches it
     rng = np.random.default_rng([seed, 7])
-    found = []
+    found: list[np.ndarray] = []
     while len(found) < count:
         size = rng.uniform([2.5, 2.5, 2.3], [8.0, 8.0, 3.5])
         try:

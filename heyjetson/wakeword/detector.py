@@ -30,8 +30,9 @@ class Detector:
 
     The smoothed score is the mean of the last frames, with zeros before the first. After an event the word is armed
     again where its smoothed score is below `release` times the threshold once `refractory` has passed: an echo that
-    begins before that is no other word, however long it lasts. Words do not disturb each other. However the scores are cut, the events are the same; only crossings are looked at one by
-    one, so that hours of quiet scores cost a few passes of numpy.
+    begins before that is no other word, however long it lasts. Words do not disturb each other. However the scores are
+    cut, the events are the same; only crossings are looked at one by one, so that hours of quiet scores cost a few
+    passes of numpy.
 
     Args:
         words: W of them, in the order of the scores.

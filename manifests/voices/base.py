@@ -62,6 +62,10 @@ class Engine:
         """Names of the voices of a part; no voice is in two. May be empty for validation and test."""
         raise NotImplementedError
 
+    def says(self, text: str) -> bool:
+        """Whether it can be asked for a text."""
+        return True
+
     def draw(self, text: str, part: str, rng: random.Random) -> Request:
         """A take by a drawn voice; `rng` is the source of chance."""
         raise NotImplementedError

@@ -21,7 +21,6 @@ import soxr
 from manifests.lines import ManifestError
 from manifests.progress import progress
 from manifests.voices.base import Engine, Request
-from manifests.voices.folder import Folder
 from manifests.voices.registry import engine_of
 
 SAMPLE_RATE = 16000
@@ -76,7 +75,7 @@ def drawn(
     for number in range(count):
         text = texts[number % len(texts)]
         rng = random.Random(f"{seed}/{part}/{number}/{text}")
-        willing = [spec for spec in able if not isinstance(able[spec], Folder) or able[spec].says(text)]
+        willing = [spec for spec in able if able[spec].says(text)]
         if not willing:
             continue
         spec = rng.choices(willing, [able[spec].weight for spec in willing])[0]
