@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nemo.collections.asr.losses.ctc import CTCLoss
 
 from custom_modules.delay import DelayPenalisedCTCLoss, delay_penalised_ctc
+from tests.conftest import SMALL, drawn_model
 
 BLANK = 2
 
@@ -111,3 +112,15 @@ def test_validation_has_the_loss_without_penalty():
 def test_a_setting_out_of_range_names_its_key(options, key):
     with pytest.raises(ValueError, match=f"delay.{key} must be"):
         DelayPenalisedCTCLoss(BLANK, **options)
+
+
+def test_the_penalty_grows_with_the_budget_where_it_was_asked_for(compose_config):
+    streaming = ["encoder=hey_jetson_streaming", *SMALL]
+    model = drawn_model(compose_config(*streaming, "delay=early", "delay.ramp=0.5"), seed=0)
+    assert isinstance(model.loss, DelayPenalisedCTCLoss) and model.loss.penalty > 0
+    for used, strength in ((0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (0.9, 1.0)):
+        model.follow_budget(used)
+        assert model.loss.strength == strength
+    model = drawn_model(compose_config(*streaming), seed=0)
+    assert type(model.loss) is CTCLoss
+    model.follow_budget(0.5)

@@ -40,7 +40,7 @@ def test_onnx_asr_writes_our_text(model, clips, tmp_path):
     # Of unequal lengths together, and cut at no whole frame.
     texts = [text for start in range(0, CLIPS, 8) for text in theirs.recognize(clips[start : start + 8])]
     expected = [text_of(model, clip) for clip in clips]
-    assert len(set(expected)) > 20
+    assert len(set(expected)) > 10
     assert [" ".join(text.split()) for text in texts] == expected
     # Shorter than a frame of features, than one of the output, and one alone, which has no deviation.
     assert [theirs.recognize(np.zeros(count, np.float32)) for count in (100, 200, 500)] == ["", "", ""]
