@@ -11,10 +11,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from custom_modules.fine_tuning import require_rates, require_something_to_learn
 from custom_modules.model import SpeechModel
+from custom_modules.optimisation import require_rates
 from experiments.data.preparation import Data
 from experiments.errors import ConfigError
+from experiments.training.freezing import require_something_to_learn
 from experiments.training.ranks import broadcast_from_rank_zero
 from manifests.check import Requirements, check, require
 from manifests.lines import write_manifest
@@ -84,6 +85,8 @@ def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> tup
             print(f"{name}: {note}", file=sys.stderr)
         sets.append(Set(name, from_here(manifest), report.good))
         if not report.faults:
+            if name in ("train", "validation"):  # which are read again
+                data.parsed[manifest] = report.utterances
             continue
         print(report.summary(), file=sys.stderr)
         skipped += len(report.faults)

@@ -10,7 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from custom_modules.left_out import LEFT_OUT, LeftOut
+from experiments.data.left_out import LEFT_OUT, LeftOut
 from experiments.errors import ConfigError
 from experiments.training.distributed import largest
 from experiments.training.diverged import DivergedError

@@ -31,7 +31,6 @@ from experiments.tracking.tables import PredictionTable, training_table
 from experiments.training.best_effort import BestEffort, first_line
 from experiments.training.ranks import is_rank_zero
 from heyjetson.bundle import file_hash
-from manifests import read_manifest
 from manifests.wandb_table import wandb_mode
 
 INIT_TIMEOUT = 45.0  # seconds a run waits for W&B at its start before it is kept offline
@@ -234,7 +233,7 @@ def tracking_callbacks(logger: Any, data: Data, name: str, seed: int, table_rows
         if logger.content.watch:
             found.append(Histograms(logger.content.watch, logger.content.watch_every, logger.forgive))
     if table_rows:
-        found.append(PredictionTable(read_manifest(data.validation), table_rows, seed, data.channels))
+        found.append(PredictionTable(data.lines(data.validation), table_rows, seed, data.channels))
     return found
 
 

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from custom_modules.schedule import BudgetAnnealing
+from experiments.training.schedule import BudgetAnnealing
 
 KEY = "resumption"
 RATES_SO_FAR = {"last_epoch", "_step_count", "_last_lr", "budget_used", "best", "num_bad_epochs", "cooldown_counter"}
