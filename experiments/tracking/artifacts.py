@@ -16,7 +16,7 @@ from typing import Any
 from experiments.errors import ConfigError
 from experiments.training.best_effort import first_line
 from heyjetson.bundle import MANIFEST
-from heyjetson.tensorrt.cache import user_cache
+from heyjetson.user_cache import user_cache
 
 PREFIX = "wandb:"
 PATTERN = re.compile(r"wandb:([\w-][\w.-]*)/([\w-][\w .-]*)/([\w-][\w.-]*):([\w-][\w.-]*)", re.ASCII)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from experiments.evaluation.significance import Difference, difference, matched_pairs, wer_interval
+from heyjetson.significance import Difference, difference, matched_pairs, wer_interval
 
 utterance = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 12))
 utterances = st.lists(utterance, min_size=1, max_size=60).map(lambda rows: np.array(rows).T)
@@ -74,7 +74,7 @@ def test_chunks_of_draws_are_one_drawing(monkeypatch):
     words = generator.integers(1, 12, 200)
     errors = generator.binomial(words, 0.1)
     whole = wer_interval(errors, words, draws=1000)
-    monkeypatch.setattr("experiments.evaluation.significance.CELLS", 700)
+    monkeypatch.setattr("heyjetson.significance.CELLS", 700)
     assert wer_interval(errors, words, draws=1000) == whole
 
 
