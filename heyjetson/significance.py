@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 CONFIDENCE = 0.95
 DRAWS = 10_000
 CELLS = 4_000_000  # numbers drawn at once: 32 MB
+TINY = 1e-300  # in place of a zero that would be divided by
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def difference(
         raise ValueError(
             f"The systems have {errors[0].shape} and {errors[1].shape} utterances; give the same ones to both."
         )
-    swapped = errors[0].tolist() > errors[1].tolist()  # one drawing for both orders: they have the same ends
+    forth, back = (sorted(zip(*pair, strict=True)) for pair in (errors, errors[::-1]))
+    swapped = forth > back  # one drawing for both orders of the systems, and for each of the utterances
     found = Bootstrap(np.stack(errors[:: -1 if swapped else 1], axis=1), words, confidence, draws, seed, groups)
     return found.difference(0, 1).swapped if swapped else found.difference(0, 1)
 
@@ -253,10 +255,11 @@ def _student(t: float, freedom: int) -> float:
     fraction, c, d = 1.0, 1.0, 0.0
     for step in range(1, 1000):
         half = step // 2
-        odd = -(a + half) * (a + b + half) / ((a + 2 * half) * (a + 2 * half + 1))
-        even = half * (b - half) / ((a + 2 * half - 1) * (a + 2 * half))
-        term = x * (odd if step % 2 else even)
-        d, c = 1 / (1 + term * d), 1 + term / c
+        if step % 2:
+            term = -x * (a + half) * (a + b + half) / ((a + 2 * half) * (a + 2 * half + 1))
+        else:
+            term = x * half * (b - half) / ((a + 2 * half - 1) * (a + 2 * half))
+        d, c = 1 / (1 + term * d or TINY), 1 + term / c or TINY
         fraction *= c * d
         if abs(c * d - 1) < 1e-15:
             break

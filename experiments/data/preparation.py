@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from manifests import ManifestError, Utterance, read_manifest
 from manifests.corpus import Summary
 from manifests.shard import INDEX, read_index
 from manifests.show import from_here
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -102,9 +105,9 @@ def _prepare(data: DictConfig) -> str:
         raise
     if isinstance(made, Summary):
         sizes = ", ".join(f"{count:,} {split}" for split, count in made.counts.items())
-        print(f"{from_here(Path(data.out))}: {sizes} utterances")
+        LOG.info(f"{from_here(Path(data.out))}: {sizes} utterances")
         for line in made.notes():
-            print(line)
+            LOG.info(line)
     return str(data.out)
 
 

@@ -5,6 +5,7 @@ No failure of a logger ends a training: it is said once, and the run goes on.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import subprocess
@@ -32,6 +33,8 @@ from experiments.training.best_effort import BestEffort, first_line
 from experiments.training.ranks import is_rank_zero
 from heyjetson.bundle import file_hash
 from manifests.wandb_table import wandb_mode
+
+LOG = logging.getLogger(__name__)
 
 INIT_TIMEOUT = 45.0  # seconds a run waits for W&B at its start before it is kept offline
 
@@ -129,10 +132,12 @@ class RunLogger(WandbLogger):
                 cause = first_line(error)
                 wandb.teardown()  # its process still holds the run's id
                 if self._offline:
-                    print(f"W&B cannot keep a run ({cause}): nothing is logged to it. history.jsonl is written.")
+                    LOG.info(f"W&B cannot keep a run ({cause}): nothing is logged to it. history.jsonl is written.")
                     self._experiment = wandb.init(mode="disabled")
                 else:
-                    print(f"W&B cannot be reached ({cause}): the run is kept offline; `wandb sync` uploads it later.")
+                    LOG.info(
+                        f"W&B cannot be reached ({cause}): the run is kept offline; `wandb sync` uploads it later."
+                    )
                     self._offline = True
                     self._wandb_init |= {"mode": "offline"}
         return self._experiment

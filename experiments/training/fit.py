@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 import traceback
@@ -46,6 +47,8 @@ from experiments.training.progress_bar import BarWithErrors, LatestBest, PlainPr
 from experiments.training.ranks import broadcast_from_rank_zero, is_rank_zero
 from experiments.training.resumption import Resumption
 from heyjetson.bundle import file_hash
+
+LOG = logging.getLogger(__name__)
 
 BEST = "best"
 LAST = "last"
@@ -191,18 +194,18 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     done = step_of(checkpoint) if checkpoint else 0
     module = SpeechDataModule(cfg, data, trainer.global_rank, trainer.world_size, done, run_dir() / LEFT_OUT)
     module.val_dataloader()  # where it cannot be had, that is said now
-    print(describe(module.batches, trainer.world_size))
+    LOG.info(describe(module.batches, trainer.world_size))
     set_steps(model, trainer, len(module.batches))
     if cfg.init_from and cfg.resume and is_rank_zero():
         if checkpoint is None:
             initialise.load(cfg, model)
         else:
-            print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
+            LOG.info(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
     if checkpoint is None and is_rank_zero() and not model.preprocessor.fitted:
         fit_statistics(model, module, cfg.statistics_utterances, cfg.seed)
     if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
         found = estimate(model, trainer, module.batches, cfg.timed_steps)
-        print(sentence(found, trainer, len(module.batches), run_dir(), checkpoint_bytes(model), done))
+        LOG.info(sentence(found, trainer, len(module.batches), run_dir(), checkpoint_bytes(model), done))
     learn(cfg, model, trainer, checkpoint, datamodule=module)
 
 
@@ -225,7 +228,7 @@ def start_from(cfg: DictConfig) -> Path | None:
     folder = run_dir()
     found = broadcast_from_rank_zero("checkpoint", lambda: str(newest_checkpoint(folder) or ""))
     if cfg.resume and not found:
-        print(f"No checkpoint below {folder}: training starts from the beginning.")
+        LOG.info(f"No checkpoint below {folder}: training starts from the beginning.")
     return Path(found) if found else None
 
 
@@ -246,9 +249,9 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     if trainer.logger:
         trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
-    print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
+    LOG.info(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
     if checkpoint:
-        print(f"Continuing from {checkpoint.name}.")
+        LOG.info(f"Continuing from {checkpoint.name}.")
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
     loader = data["datamodule"].train_dataloader() if "datamodule" in data else data["train_dataloaders"]
     resumption.follow(loader)

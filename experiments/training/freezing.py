@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from custom_modules.optimisation import begins_with, require_known
+
+LOG = logging.getLogger(__name__)
 
 
 def require_something_to_learn(model: nn.Module, freeze: Sequence[str], unfreeze_at: float | None) -> None:
@@ -65,7 +68,7 @@ class Freezing(Callback):
             parameter.requires_grad = False
         if trainer.is_global_zero:
             until = f" for the first {self.unfreeze_at:.0%} of the run" if self.unfreeze_at else ""
-            print(f"Frozen{until}: {', '.join(self.parts)}, {total - model.num_weights:,} of {total:,} parameters.")
+            LOG.info(f"Frozen{until}: {', '.join(self.parts)}, {total - model.num_weights:,} of {total:,} parameters.")
 
     def on_train_batch_start(self, trainer: pl.Trainer, model: Any, batch: Any, batch_idx: int) -> None:
         if self.unfreeze_at is not None and self.modules and model.budget_used() >= self.unfreeze_at:
@@ -73,7 +76,7 @@ class Freezing(Callback):
                 module.train()
             self._release()
             if trainer.is_global_zero:
-                print(f"Step {trainer.global_step}: {', '.join(self.parts)} learn from here on.", flush=True)
+                LOG.info(f"Step {trainer.global_step}: {', '.join(self.parts)} learn from here on.")
         for module in self.modules:  # whoever calls train() on the model would wake them
             module.eval()
 

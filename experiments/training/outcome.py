@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ from experiments.training.divergence import METRICS, Divergence
 from experiments.training.history import RunHistory
 from manifests import ManifestError
 from manifests.whole import NoRoomError, whole_file
+
+LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 CALLED = {"wer": "WER", "miss": "misses"}
@@ -102,15 +105,15 @@ def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[
     """
     path = best_weights(trainer)
     if path is None:
-        print("No validation finished: the last weights are kept, not the best.")
+        LOG.info("No validation finished: the last weights are kept, not the best.")
         return trainer.global_step, None
     if fault := damage(path):
-        print(f"The best weights, {path}, are damaged ({fault}): the last are kept.")
+        LOG.info(f"The best weights, {path}, are damaged ({fault}): the last are kept.")
         return trainer.global_step, None
     state = read_checkpoint(path)
     model.load_state_dict(state["state_dict"])
     best = float(trainer.checkpoint_callbacks[0].best_model_score)
-    print(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
+    LOG.info(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
     return int(state["global_step"]), best
 
 
@@ -131,7 +134,7 @@ def so_far(model: Any, trainer: pl.Trainer) -> dict[str, Any]:
     left_out = sum(one.count() for one in trainer.callbacks if isinstance(one, Unreadable))
     if left_out:
         metrics["left_out"] = left_out
-        print(f"{left_out} utterances could not be read any more and were left out: left_out.jsonl lists them.")
+        LOG.info(f"{left_out} utterances could not be read any more and were left out: left_out.jsonl lists them.")
     error = diverged(trainer)
     if error is None:
         return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -9,6 +10,8 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
 from lightning.pytorch.trainer.states import RunningStage
+
+LOG = logging.getLogger(__name__)
 
 RATES = {"val_wer": "WER", "val_cer": "CER", "val_miss": "missed"}  # shown at each validation
 
@@ -65,16 +68,15 @@ class PlainProgress(Callback):
         if trainer.is_global_zero and time.monotonic() - self.last >= self.seconds:
             self.last = time.monotonic()
             loss = float(outputs["loss"]) if isinstance(outputs, dict) else float(outputs)
-            print(
+            LOG.info(
                 f"epoch {trainer.current_epoch}  step {trainer.global_step}  loss {loss:.2f}{_time(trainer)}",
-                flush=True,
             )
 
     def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
         metrics = trainer.callback_metrics
         if trainer.is_global_zero and (found := [key for key in RATES if key in metrics]):
             rates = "  ".join(f"{RATES[key]} {float(metrics[key]):.1%}" for key in found)
-            print(f"  validation: {rates}{_time(trainer)}", flush=True)
+            LOG.info(f"  validation: {rates}{_time(trainer)}")
 
 
 def _time(trainer: pl.Trainer) -> str:

@@ -115,16 +115,16 @@ def test_every_command_has_help_with_an_example(name, capsys):
 # The microphone.
 
 
-def test_a_microphone_that_vanishes_is_waited_for(fake_microphone, capsys):
+def test_a_microphone_that_vanishes_is_waited_for(fake_microphone, caplog):
     first, second = as_int16(tone("computer", 0.4)), as_int16(tone("hey jetson", 0.24))
     fake = fake_microphone(first, None, None, second)
     heard = []
     with pytest.raises(KeyboardInterrupt):
         for chunk in microphone.from_microphone(RATE):
             heard.append(chunk)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "heyjetson: the microphone is gone; waiting for it."
-    assert lines[1].startswith("heyjetson: the microphone is back; ")
+    lines = caplog.messages
+    assert lines[0] == "the microphone is gone; waiting for it."
+    assert lines[1].startswith("the microphone is back; ")
     assert lines[1].endswith(" s of sound were lost.")
     assert len(lines) == 3  # and it is gone again, for good
     sound = np.concatenate(heard)
@@ -155,7 +155,7 @@ def test_several_channels(fake_microphone):
     np.testing.assert_array_equal(np.concatenate(list(piped)), sound)
 
 
-def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, capsys):
+def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, caplog):
     """`rec` that gives a little sound each time and fails then."""
     monkeypatch.setattr(microphone, "RETRY", 0.02)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
@@ -167,7 +167,7 @@ def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, capsys):
     heard = [next(chunks) for _ in range(5)]
     assert [bool(chunk.any()) for chunk in heard] == [True, False, True, False, True]
     chunks.close()
-    assert capsys.readouterr().err.count("the microphone is back") == 2
+    assert caplog.text.count("the microphone is back") == 2
     recorder.write_text("#!/bin/sh\necho no card >&2\nexit 1\n")
     with pytest.raises(AudioError, match=r"rec ended \(no card\)"):
         next(microphone.from_microphone(RATE))
