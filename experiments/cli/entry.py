@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.cli.guarded import guarded, quiet
-from experiments.cli.overrides import check_launcher, check_overrides, chosen_config
+from experiments.cli.overrides import check_launcher, check_overrides, chosen_config, renamed
 from experiments.cli.resume import config_of_run, expand_resume
 from experiments.errors import ConfigError
 from experiments.paths import CONF
@@ -99,7 +99,7 @@ def entry(config_name: str, **others: str) -> Callable[[Callable[[DictConfig], o
             def checked() -> str:
                 given = trial_arguments(sys.argv[1:]) if config_name == "train" else sys.argv[1:]
                 name, given = chosen_config(given, config_name, others)
-                arguments = expand_resume(given)
+                arguments = renamed(expand_resume(given))
                 name = config_of_run(arguments, name)
                 if not {"--help", "-h", "--hydra-help", "--version"} & set(arguments):
                     if SEVERAL & set(arguments):

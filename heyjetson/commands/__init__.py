@@ -27,6 +27,17 @@ def command(subparsers: Any, name: str, help: str, example: str) -> argparse.Arg
     )
 
 
+class OldName(argparse.Action):
+    """An option by the name that it had in the version before, with a message."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        new = "--" + self.dest.replace("_", "-")
+        print(
+            f"heyjetson: {option_string} is now called {new}; the old name works for one more version.", file=sys.stderr
+        )
+        setattr(namespace, self.dest, values)
+
+
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """The bundle, and what runs it."""
     parser.add_argument("bundle", help="folder written by export.py")

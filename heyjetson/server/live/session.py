@@ -116,8 +116,8 @@ class LiveSession:
                 f"A message of sound must hold whole int16 samples, found {len(sound)} bytes: it was left out."
             )
         samples = np.frombuffer(sound, "<i2").astype(np.int16, copy=False)
-        raised = self.trigger.feed(samples) if self.trigger else []
-        events: list[Event] = [{"type": "trigger", **asdict(event)} for event in raised]
+        detections = self.trigger.feed(samples) if self.trigger else []
+        events: list[Event] = [{"type": "trigger", **asdict(event)} for event in detections]
         for result in self.speech.feed(samples):
             events += self._final(result)
         running = self.speech.partial()
