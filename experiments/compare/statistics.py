@@ -49,7 +49,7 @@ class Judged:
 
     @cached_property
     def bootstrap(self) -> Bootstrap:
-        """The same drawn test sets for all runs."""
+        """The same resampled test sets for all runs."""
         errors = np.stack([self.errors(run) for run in self.rows], axis=1)
         return Bootstrap(errors, self.words, groups=self.groups)
 

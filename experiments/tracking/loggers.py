@@ -27,7 +27,7 @@ from experiments.errors import ConfigError
 from experiments.paths import ROOT
 from experiments.tracking.histograms import KINDS, Histograms
 from experiments.tracking.lineage import declare_inputs, log_checkpoint, log_model, origin
-from experiments.tracking.offline_parts import earlier_rows, mend, parts
+from experiments.tracking.offline_parts import earlier_rows, parts, repair
 from experiments.tracking.tables import PredictionTable, training_table
 from experiments.training.best_effort import BestEffort, first_line
 from experiments.training.ranks import is_rank_zero
@@ -112,7 +112,7 @@ class RunLogger(WandbLogger):
         if continued and is_rank_zero():
             folder = Path(arguments["save_dir"])
             for part in parts(folder):
-                mend(part)
+                repair(part)
             self.earlier = earlier_rows(folder)
         self.forgive = BestEffort()
         self._logged_checkpoint = ""

@@ -32,7 +32,7 @@ PREDICTIONS = ("audio", "reference", "hypothesis", "word errors", "seconds")
 def examples(
     data: Data, rate: int, count: int, seed: int, forgive: BestEffort
 ) -> Iterator[tuple[str, np.ndarray, int, str]]:
-    """A drawn part of the training set, as the model hears it.
+    """A random part of the training set, as the model hears it.
 
     Args:
         data: of the run.

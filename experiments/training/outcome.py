@@ -40,7 +40,7 @@ def finishing(task: Callable[..., Result]) -> Callable[..., Result]:
         except (ManifestError, NoRoomError) as error:
             close(1)
             raise ConfigError(
-                f"{error} The training itself is over and kept; when that is mended, finish with: python train.py "
+                f"{error} The training itself is over and kept; when that is fixed, finish with: python train.py "
                 f"resume={shown(run_dir())}"
             ) from error
 

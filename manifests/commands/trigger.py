@@ -73,4 +73,4 @@ def register(commands: Any) -> None:
     one.add_argument(
         "--cache", type=Path, default=None, help="folder of what espeak-ng has spoken (default OUT/spoken)"
     )
-    one.add_argument("--seed", type=int, default=1, help="of everything drawn (default 1)")
+    one.add_argument("--seed", type=int, default=1, help="of everything random (default 1)")

@@ -12,7 +12,7 @@ from manifests.check import Requirements
 from manifests.lines import ManifestError, read_manifest
 from manifests.shard import read_index, shard
 from manifests.text import LABELS
-from tests.conftest import SMALL
+from tests.conftest import SMALL, drawn_model
 
 ONE_STEP = ["trainer.max_time=null", "+trainer.enable_progress_bar=false", "statistics_utterances=4"]
 
@@ -65,7 +65,7 @@ def test_both_loaders_give_every_utterance_once_an_epoch(compose_config, data):
             assert texts_of(loader) == [utterance.text for utterance in read_manifest(manifest)]
 
 
-def test_a_manifest_is_parsed_once_and_every_model_is_without_a_loader(compose_config, data, small_model, monkeypatch):
+def test_a_manifest_is_parsed_once(compose_config, data, monkeypatch):
     from experiments.data import preparation
 
     read = []
@@ -75,7 +75,17 @@ def test_a_manifest_is_parsed_once_and_every_model_is_without_a_loader(compose_c
     assert len(list(module.random_sound(1))) == len(data.lines(data.train))
     module.val_dataloader()
     assert sorted(read) == sorted([data.train, data.validation])
-    assert small_model._train_dl is None and not small_model._validation_dl
+
+
+def test_a_model_has_no_loader_and_takes_nemos(compose_config, data):
+    model = drawn_model(compose_config(*SMALL), seed=0)
+    assert model._train_dl is None and not model._validation_dl
+    loader = {"manifest_filepath": str(data.train), "sample_rate": 16000, "labels": model.labels, "batch_size": 3}
+    model.setup_training_data(OmegaConf.create(loader))
+    signal, length, labels, label_length = next(iter(model._train_dl))
+    log_probs, frames, _ = model(input_signal=signal, input_signal_length=length)
+    loss = model.loss(log_probs=log_probs, targets=labels, input_lengths=frames, target_lengths=label_length)
+    assert len(signal) == 3 and torch.isfinite(loss)
 
 
 def test_shards_hold_what_the_manifest_holds(compose_config, data, shards):
