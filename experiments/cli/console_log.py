@@ -16,10 +16,12 @@ class ConsoleHandler(logging.Handler):
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         try:
             if stream.isatty():
+                from rich import get_console
                 from rich.console import Console
                 from rich.logging import RichHandler
 
-                RichHandler(console=Console(file=stream), show_path=False, show_level=False).emit(record)
+                console = get_console() if stream is sys.stdout else Console(file=stream)  # that of progress bars
+                RichHandler(console=console, show_path=False, show_level=False, log_time_format="%X").emit(record)
             else:
                 stream.write(record.getMessage() + "\n")
                 stream.flush()

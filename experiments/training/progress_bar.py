@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
 from lightning.pytorch.trainer.states import RunningStage
+from rich.console import Console
 
 LOG = logging.getLogger(__name__)
 
@@ -93,6 +94,20 @@ class BarWithErrors(RichProgressBar):
 
     read = 0.0  # when the loss was last looked at
     loss = ""
+
+    def _init_progress(self, trainer: pl.Trainer) -> None:
+        """Lightning 2.4 clears a live display where there may be none, which rich 15 takes for an error."""
+        clear = Console.clear_live
+
+        def cleared(console: Console) -> None:
+            if console._live_stack:
+                clear(console)
+
+        Console.clear_live = cleared  # type: ignore[method-assign]
+        try:
+            super()._init_progress(trainer)
+        finally:
+            Console.clear_live = clear  # type: ignore[method-assign]
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, Any]:
         """What stands at the right of the bar."""
