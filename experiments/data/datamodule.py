@@ -121,7 +121,7 @@ class SpeechDataModule(pl.LightningDataModule):
             )
             return self._loader(lines, sampler=sampler, persistent_workers=chosen.num_workers > 0)
         # Of shards no order is known: they have no length, and may have no end. Epochs are cut from them.
-        order = fingerprint(None if self.data.shards else self.batches, self.ranks)
+        order = fingerprint(fingerprint(None if self.data.shards else self.batches), self.ranks)
         return EpochLoader(self._bucket_loader(), len(self.batches), order)
 
     @cached_property
