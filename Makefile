@@ -32,7 +32,7 @@ lint: .venv/ready ## ruff and mypy, as pre-commit and CI run them
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-format: .venv/ready ## let ruff mend what it can
+format: .venv/ready ## let ruff fix what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 

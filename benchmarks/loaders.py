@@ -54,20 +54,16 @@ def seconds_a_step(overrides: list[str]) -> float:
     from experiments.cli.log_levels import set_log_levels
     from experiments.data.preparation import prepare_data
     from experiments.paths import CONF
-    from manifests import read_manifest
 
     quiet()
     set_log_levels()
-    from experiments.data.loading import batch_durations, train_loader
+    from experiments.data.datamodule import SpeechDataModule
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", ["experiment=digits", *overrides])
     data = prepare_data(cfg)
-    if cfg.data.loader == "lhotse":
-        batches = batch_durations(train_loader(cfg, data))
-        return sum(map(sum, batches)) / len(batches)
-    utterances = read_manifest(data.train)
-    return sum(one.duration for one in utterances) / -(-len(utterances) // cfg.data.batch_size)
+    batches = SpeechDataModule(cfg, data).batches
+    return sum(map(sum, batches)) / len(batches)
 
 
 def train(overrides: list[str], steps: int, runs: Path) -> Run:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.evaluation.significance import Interval, difference, wer_interval
+from heyjetson.significance import Interval, difference, wer_interval
 
 MARKS = ("<!-- race: written by benchmarks/race.py -->", "<!-- race ends -->")
 # By what an entry is called in conf/experiment/ladder.

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from experiments.evaluation.report import word_errors  # noqa: E402
-from experiments.evaluation.significance import Interval, wer_interval  # noqa: E402
 from heyjetson import Bundle, Engine  # noqa: E402
+from heyjetson.significance import Interval, wer_interval  # noqa: E402
 from manifests import read_manifest  # noqa: E402
 from manifests.acoustics import coloured_noise  # noqa: E402
 from manifests.convert import sound_of  # noqa: E402

@@ -102,7 +102,7 @@ def batches(size: int, mean: float, device: str) -> list[Batch]:
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    from custom_modules.sampler import LengthBatches
+    from experiments.data.sampler import LengthBatches
 
     rng = np.random.default_rng(0)
     seconds = durations(size * BATCHES, mean, rng)
@@ -148,16 +148,14 @@ def files(folder: Path, count: int, mean: float) -> Path:
     return manifest
 
 
-def read_batches(model: Any, cfg: DictConfig, manifest: Path, device: str) -> Iterator[Batch]:
+def read_batches(cfg: DictConfig, manifest: Path, device: str) -> Iterator[Batch]:
     """Batches read by the project's loader, without end."""
-    from omegaconf import OmegaConf
-
-    from experiments.data.loading import train_loader
+    from experiments.data.datamodule import SpeechDataModule
     from experiments.data.preparation import Data
 
-    model.setup_training_data(OmegaConf.create(train_loader(cfg, Data(manifest, manifest, {}))))
+    loader = SpeechDataModule(cfg, Data(manifest, manifest, {})).train_dataloader()
     while True:
-        for batch in model._train_dl:
+        for batch in loader:
             yield tuple(tensor.to(device, non_blocking=True) for tensor in batch)
 
 
@@ -231,7 +229,7 @@ def measure(
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         step_of = Step(model)
         module, optimiser = fabric.setup(step_of, torch.optim.AdamW(parameters, lr=1e-4, fused=True))
-        supply = read_batches(model, cfg, manifest, device) if manifest else cycle(batches(size, given.mean, device))
+        supply = read_batches(cfg, manifest, device) if manifest else cycle(batches(size, given.mean, device))
 
         def step() -> torch.Tensor:
             batch = next(supply)

@@ -13,5 +13,3 @@ from nemo.core.classes import common as _nemo
 _PREFIX = f"{__name__}."
 if _PREFIX not in _nemo.ALLOWED_TARGET_PREFIXES:
     _nemo.ALLOWED_TARGET_PREFIXES.append(_PREFIX)
-
-from custom_modules import schedule as _schedule  # noqa: E402,F401  (registers its scheduler's name with NeMo)

@@ -5,29 +5,21 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from nemo.collections.asr.metrics.wer import word_error_rate_detail
 from nemo.collections.asr.models import EncDecCTCModel
 from nemo.collections.asr.parts.utils.streaming_utils import CacheAwareStreamingAudioBuffer
-from nemo.collections.common.data.lhotse import get_lhotse_dataloader_from_config
 from nemo.core.classes.common import typecheck
 from omegaconf import DictConfig
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from custom_modules.delay import DelayPenalisedCTCLoss
-from custom_modules.learning import OptimisationMixin
-from custom_modules.left_out import LeftOut
 from custom_modules.nemo_mel import require_streamable
-from custom_modules.sampler import EvenBatches, LengthBatches, fingerprint
-from custom_modules.stream import EpochLoader, guard_workers, onward
-from custom_modules.utterances import Cuts, Lines, Reader
+from custom_modules.optimisation import OptimisationMixin
 
 _MEASURING = threading.Lock()
-OTHER_RANK = 100_000  # between the seeds of two processes, as Lhotse has it
 
 
 class _StreamingBuffer(CacheAwareStreamingAudioBuffer):
@@ -97,46 +89,6 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
             frames = self.encoder(audio_signal=features, length=torch.tensor([480], device=features.device))[1]
             self.encoder.train(training)
         return round(480 / int(frames))
-
-    def _setup_dataloader_from_config(self, config: DictConfig) -> Any:
-        """NeMo's loader, with this project's reader of sound, and its batches for training (`length_spread`) and
-        validation.
-
-        Lhotse's has no length and may have no end: epochs of `batches` steps are cut from it.
-        """
-        if "channels" not in config:  # NeMo transcribes files
-            return guard_workers(super()._setup_dataloader_from_config(config))
-        reader = Reader(config.sample_rate, config.channels)
-        left_out = LeftOut(Path(config.left_out)) if config.get("left_out") else None
-        if config.get("use_lhotse"):
-            config = config.copy()
-            batches, order, _ = config.pop("batches"), config.pop("order"), config.pop("channels")
-            config.pop("left_out", None)
-            if config.shard_seed != "randomized":
-                config.shard_seed += OTHER_RANK * self.global_rank * ("shar_path" in config)
-            dataset = Cuts(config.labels, reader, left_out)
-            loader = get_lhotse_dataloader_from_config(config, self.global_rank, self.world_size, dataset)
-            return EpochLoader(guard_workers(onward(loader)), batches, fingerprint(order, self.world_size))
-        lines = Lines(config.manifest_filepath, config.labels, reader, left_out)
-        share: dict[str, int] = {"rank": self.global_rank, "ranks": self.world_size}
-        training = "length_spread" in config
-        chosen: Sampler[list[int]] = (
-            LengthBatches(
-                lines.durations, config.batch_size, config.length_spread, config.shortest_first, config.seed, **share
-            )
-            if training
-            else EvenBatches(len(lines), config.batch_size, **share)
-        )
-        return guard_workers(
-            DataLoader(
-                lines,
-                batch_size=None,  # the dataset takes a list of indices
-                sampler=chosen,
-                num_workers=config.num_workers,
-                pin_memory=config.pin_memory,
-                persistent_workers=training and config.num_workers > 0,
-            )
-        )
 
     def output_frames(self, seconds: float) -> int:
         """Frames of log-probabilities for a duration."""

@@ -192,7 +192,7 @@ class WaveformPerturbation(nn.Module):
 
 
 def _chosen(size: int, probability: float) -> Tensor:
-    """A drawn share of the rows of a batch, in drawn order; on the CPU, so that no accelerator has to be waited for."""
+    """A random share of the rows of a batch, in random order; on the CPU, so that no accelerator has to wait."""
     order = torch.randperm(size)
     return order[torch.rand(size) < probability]
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from custom_modules.surroundings import NoiseRecordings, coloured_noise, recordings
 
 FRAME = 0.02  # seconds; the quietest of an utterance has the level of its own room
-STEEPEST = 2.0  # exponent of 1/f of the brownest drawn room tone
+STEEPEST = 2.0  # exponent of 1/f of the brownest synthetic room tone
 BELOW = 15.0  # decibels that room tone stays below the words; what is louder is augment.waveform's noise
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -37,7 +37,7 @@ class Silence(nn.Module):
         beneath: share of these in which the tone lies beneath the words as well.
         quietest: level of the quietest tone, decibels of full scale.
         loudest: of the loudest, which never is less than 15 decibels below the words.
-        noise_recordings: a folder or a manifest of recorded noise; null for drawn noise alone.
+        noise_recordings: a folder or a manifest of recorded noise; null for synthetic noise alone.
         recorded_share: of the tones, the share that is recorded noise where there is any.
         ramp: share of the budget over which the shares of the batches grow from nothing.
         sample_rate: hertz.

@@ -27,7 +27,7 @@ SILENCE = 1e-10  # power of a recording's pauses, which are not raised to the le
 
 
 def room_responses(reverberation_time: Tensor, tail_db: Tensor, sample_rate: int, longest: float) -> Tensor:
-    """Impulse responses of drawn rooms: the direct sound and an exponentially decaying noise tail (Polack, 1988).
+    """Impulse responses of synthetic rooms: the direct sound and an exponentially decaying noise tail (Polack, 1988).
 
     Args:
         reverberation_time: [B] T60, seconds.
@@ -91,7 +91,7 @@ def add_noise(samples: Tensor, noise: Tensor, snr_db: Tensor, mask: Tensor) -> T
 
 
 class NoiseRecordings:
-    """Recorded noise in memory, from which pieces are cut at drawn places.
+    """Recorded noise in memory, from which pieces are cut at random places.
 
     Of every recording the beginning is kept, so long that all fit; where they cannot, a fixed choice of them is kept.
 
@@ -133,7 +133,7 @@ class NoiseRecordings:
         self.starts = self.sizes.cumsum(0) - self.sizes
 
     def draw(self, count: int, samples: int) -> Tensor:
-        """Pieces [count, samples] from drawn recordings and places; a recording that is shorter is repeated."""
+        """Pieces [count, samples] from random recordings and places; a recording that is shorter is repeated."""
         which = torch.randint(len(self.sizes), (count,))
         size = self.sizes[which]
         places = torch.where(size > samples, size - samples + 1, size)

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, open_dict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from custom_modules.learning import OptimisationMixin
 from custom_modules.nemo_mel import require_streamable
+from custom_modules.optimisation import OptimisationMixin
 
 Batch = tuple[Tensor, Tensor, Tensor]  # samples [B, S], targets [B, T, W], weights [B, T, W]
 

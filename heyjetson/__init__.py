@@ -6,7 +6,7 @@ stream = engine.stream(hot_words={"jetson": 3.0})        # cheap, independent, b
 stream.feed(samples); stream.partial(); stream.finish()
 
 trigger = Trigger(Bundle("wake"))                        # hears single words, always
-trigger.stream(sample_rate=48000).feed(samples)          # the words raised, at once
+trigger.stream(sample_rate=48000).feed(samples)          # the words detected, at once
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +63,20 @@ def write_manifest(folder: Path, record: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, **record, "files": files}, indent=1) + "\n")
 
 
+def trigger_rules(written: Mapping[str, Any]) -> dict[str, Any]:
+    """A trigger's own values, of bundles and `.nemo` files of any age: `debounce` was called `refractory`, which is
+    kept beside it for readers of before.
+
+    >>> trigger_rules({"refractory": 1.0})
+    {'refractory': 1.0, 'debounce': 1.0}
+    """
+    rules = dict(written)
+    if "debounce" in rules or "refractory" in rules:
+        rules["debounce"] = rules.get("debounce", rules.get("refractory"))
+        rules["refractory"] = rules["debounce"]
+    return rules
+
+
 def _fault(manifest: dict[str, Any]) -> str | None:
     """What of a manifest's values cannot be, where the types are right."""
     for key in (*_POSITIVE, "chunk_frames"):
@@ -92,7 +107,7 @@ def _trigger_fault(manifest: dict[str, Any]) -> str | None:
     words, rules = manifest["labels"], manifest["trigger"]
     if len(set(words)) != len(words) or any(word != word.strip() for word in words):
         return "labels must be words, each once"
-    for key in ("smoothing", "refractory"):
+    for key in ("smoothing", "debounce"):
         if not _number(rules.get(key), 0, 60):
             return f"trigger.{key} must lie between 0 and 60 seconds, found {rules.get(key)!r}"
     if not _number(rules.get("hours", 0), 0, 1e6):
@@ -177,6 +192,8 @@ class Bundle:
         for key, of_type in required.items():
             if not isinstance(manifest.get(key), of_type):
                 raise BundleError(f"{path}: the key {key!r} is missing or of the wrong type. Export the model again.")
+        if kind == TRIGGER:
+            manifest["trigger"] = trigger_rules(manifest["trigger"])
         if fault := _fault(manifest):
             raise BundleError(f"{path}: {fault}. Copy the bundle again, or export the model again.")
         for name, entry in manifest["files"].items():

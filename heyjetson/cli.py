@@ -30,7 +30,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         epilog="examples:\n"
         "  heyjetson transcribe bundles/synthetic hello.wav\n"
         "  heyjetson listen bundles/streaming\n"
-        "  heyjetson listen wake/ --then bundles/streaming\n"
+        "  heyjetson listen wake/ --transcribe-with bundles/streaming\n"
         "  heyjetson serve bundles/streaming\n"
         "  heyjetson wyoming bundles/streaming --uri tcp://0.0.0.0:10300\n"
         "  heyjetson bench bundles/synthetic\n"

@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kaldialign import edit_distance
+from kaldialign import align, edit_distance
+
+_NOTHING = " "  # no word holds a space, so it cannot be taken for one
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ def word_errors(reference: str, hypothesis: str) -> Errors:
     2
     """
     return _errors(reference.split(), hypothesis.split())
+
+
+def aligned_words(reference: str, hypothesis: str) -> list[tuple[str, str | None, str | None]]:
+    """What became of each word, with as few changes as can be: the operation, its word of the reference, and that of
+    the hypothesis; the operation is `equal`, `insert` (the hypothesis alone has it), `delete` or `substitute`.
+
+    >>> [operation for operation, _, _ in aligned_words("turn on the light", "turn the lights up")]
+    ['equal', 'delete', 'equal', 'substitute', 'insert']
+    """
+    found: list[tuple[str, str | None, str | None]] = []
+    for said, written in align(reference.split(), hypothesis.split(), _NOTHING):
+        if said == _NOTHING:
+            found.append(("insert", None, written))
+        elif written == _NOTHING:
+            found.append(("delete", said, None))
+        else:
+            found.append(("equal" if said == written else "substitute", said, written))
+    return found
 
 
 def character_errors(reference: str, hypothesis: str) -> Errors:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from heyjetson.errors import AudioError
+
+LOG = logging.getLogger(__name__)
 
 CHUNK = 0.04  # seconds
 WAITING = 500  # chunks that may wait before sound is lost: 20 s
@@ -87,7 +89,7 @@ def _lasting(connect: Callable[[bool], Iterator[np.ndarray]], rate: int, channel
             for chunk in connect(last is not None):
                 if gone is not None:
                     lost = time.monotonic() - gone
-                    print(f"heyjetson: the microphone is back; {lost:.1f} s of sound were lost.", file=sys.stderr)
+                    LOG.warning(f"the microphone is back; {lost:.1f} s of sound were lost.")
                     gone = None
                 last = time.monotonic()
                 yield chunk
@@ -98,7 +100,7 @@ def _lasting(connect: Callable[[bool], Iterator[np.ndarray]], rate: int, channel
             raise AudioError("The microphone gives no sound: is it connected, and free of other programs?")
         if gone is None:
             gone = last
-            print("heyjetson: the microphone is gone; waiting for it.", file=sys.stderr)
+            LOG.warning("the microphone is gone; waiting for it.")
         time.sleep(RETRY)
         now = time.monotonic()
         samples = round((now - last) * rate)
@@ -135,7 +137,7 @@ def _from_sounddevice(
     with source:
         while True:
             if lost:
-                print(f"heyjetson: {lost * CHUNK:.1f} s of sound were lost: this device is too slow.", file=sys.stderr)
+                LOG.warning(f"{lost * CHUNK:.1f} s of sound were lost: this device is too slow.")
                 lost = 0
             try:
                 chunk = chunks.get(timeout=VANISHED)

@@ -195,19 +195,19 @@ def _examine(report: Report, utterances: Sequence[Utterance], needs: Requirement
 
 
 @dataclass
-class Mended:
-    """What `mend` made of a manifest.
+class Fixed:
+    """What `fix` made of a manifest.
 
     Args:
-        report: of the mended utterances; its `good` ones are worth keeping.
-        changes: what was mended, a line for each kind.
+        report: of the fixed utterances; its `good` ones are worth keeping.
+        changes: what was fixed, a line for each kind.
     """
 
     report: Report
     changes: list[str]
 
 
-def mend(manifest: str | os.PathLike[str], needs: Requirements, text: TextOptions) -> Mended:
+def fix(manifest: str | os.PathLike[str], needs: Requirements, text: TextOptions) -> Fixed:
     """Normalise transcripts and correct the durations of whole recordings, then check what came of it.
 
     A segment keeps its offset and its duration: what they should be is not in the recording.
@@ -236,7 +236,7 @@ def mend(manifest: str | os.PathLike[str], needs: Requirements, text: TextOption
     after = [replace(one, duration=lasts) for one, lasts in zip(before, lasting, strict=True)]
     corrected = sum(abs(a.duration - b.duration) > 0.01 for a, b in zip(before, after, strict=True))
     changes = list(normaliser.report()) + ([f"durations: {corrected} corrected"] if corrected else [])
-    return Mended(_examine(report, after, needs), changes)
+    return Fixed(_examine(report, after, needs), changes)
 
 
 def _normalised(utterances: Iterable[Utterance], normaliser: Normaliser, report: Report) -> list[Utterance]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import lzma
 import shutil
 import ssl
 import stat
-import sys
 import tarfile
 import urllib.error
 import urllib.request
@@ -20,6 +20,8 @@ from typing import Any
 
 from manifests.lines import ManifestError
 from manifests.progress import progress
+
+LOG = logging.getLogger(__name__)
 
 BLOCK = 1 << 20
 ATTEMPTS = 3
@@ -89,7 +91,7 @@ def fetch(url: str, target: Path, checksum: str | None = None) -> Path:
     if target.exists() and _matches(target, checksum):
         return target
     partial = target.with_name(target.name + ".part")
-    print(f"fetching {url}", file=sys.stderr)
+    LOG.warning(f"fetching {url}")
     for attempt in range(1, ATTEMPTS + 1):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

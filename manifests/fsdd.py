@@ -1,4 +1,4 @@
-"""Connected digits from the Free Spoken Digit Dataset: real recordings, strung together with drawn gaps and levels.
+"""Connected digits from the Free Spoken Digit Dataset: real recordings, strung together with random gaps and levels.
 
 Source: https://github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0; `{digit}_{speaker}_{take}.wav`, 8 kHz.
 """
@@ -46,7 +46,7 @@ class DigitOptions:
         test_unseen: strings of the speaker never trained on.
         shortest: fewest digits in a string.
         longest: most digits in a string.
-        seed: of everything drawn.
+        seed: of everything random.
         sample_rate: hertz.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heyjetson.audio import choose, open_sound
+from heyjetson.audio import choose, is_clipped, open_sound
 from manifests.check import SILENCE
 from manifests.convert import naming
 from manifests.distribution import Distribution
@@ -18,7 +18,6 @@ from manifests.show import LONGEST_PATH, short
 
 FAULTS = 5
 QUIET = 0.01  # peak, -40 dB: 16-bit sound then moves in the lowest nine of its bits
-CLIPPABLE = 0.25  # peak; below, three samples at the crest of an unclipped low tone share one 16-bit step
 FRAME = 0.02  # seconds
 NOISE_PERCENTILE = 10
 STEP_POWER = 2.0**-30 / 12  # noise of 16-bit rounding: no recording is taken to be quieter than that
@@ -105,22 +104,6 @@ def estimate_snr(samples: np.ndarray, sample_rate: int) -> float | None:
     power = np.mean((frames - frames.mean()) ** 2, axis=1, dtype=np.float64)
     noise = max(float(np.percentile(power, NOISE_PERCENTILE)), STEP_POWER)
     return 10 * float(np.log10(max(float(power.mean()) - noise, 0.01 * noise) / noise))
-
-
-def is_clipped(samples: np.ndarray) -> bool:
-    """Whether three or more consecutive samples of a channel stay at its highest or its lowest value.
-
-    The recording's own extreme counts, so that one that was clipped and turned down later is found too.
-
-    Args:
-        samples: [S, C] floats, full scale is 1; what lies beyond full scale counts as at it.
-    """
-    bounded = np.clip(samples, -1.0, 1.0 - 2.0**-15)
-    for extreme in (bounded.max(axis=0), bounded.min(axis=0)):
-        held = (bounded == extreme) & (np.abs(extreme) >= CLIPPABLE)
-        if (held[:-2] & held[1:-1] & held[2:]).any():
-            return True
-    return False
 
 
 @dataclass(frozen=True)

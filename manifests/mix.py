@@ -40,14 +40,14 @@ class MixOptions:
     """What is added to the recordings.
 
     Args:
-        noise: folder with recordings of noise, or one recording; drawn coloured noise when None.
-        rir: folder with room impulse responses, or one; drawn rooms when None.
+        noise: folder with recordings of noise, or one recording; synthetic coloured noise when None.
+        rir: folder with room impulse responses, or one; synthetic rooms when None.
         snr_low: signal-to-noise ratio of the noisiest clip, decibels over the whole clip, its room included.
         snr_high: of the cleanest of the clips with noise.
         room_probability: share of the clips heard in a room.
         noise_probability: share of the clips with noise.
         copies: how many clips become of each utterance.
-        seed: of everything drawn, at least 0.
+        seed: of everything random, at least 0.
         channels: of recordings of speech that have several; see `heyjetson.audio.to_mono`.
 
     Raises:
@@ -77,7 +77,7 @@ class MixOptions:
 def mix(manifest: Path, out: Path, options: MixOptions, workers: int | None = None) -> Path:
     """Write noisy copies of the recordings of a manifest below `out`, and a manifest of them; a finished one is reused.
 
-    A line keeps its text and other keys and gains `snr` (decibels), `noise` and `rir` (file names, or what was drawn),
+    A line keeps its text and other keys and gains `snr` (decibels), `noise` and `rir` (file names, or what was made),
     null where the clip has none. A recording that cannot be used is left out; in place of a noise or a room that cannot
     be read another is drawn. `skipped` names all of these.
 
@@ -127,7 +127,7 @@ def skipped(manifest: Path) -> list[str]:
 
 
 def noise_piece(path: Path, rng: np.random.Generator, samples: int, sample_rate: int) -> np.ndarray:
-    """Cut noise from a drawn place of a recording; one that is too short is repeated.
+    """Cut noise from a random place of a recording; one that is too short is repeated.
 
     Args:
         path: of the recording.
@@ -199,7 +199,7 @@ class _Sounds:
             raise ManifestError(f"There is no {kind} to mix in: {reason} Give --noise or --rir a folder that has some.")
 
     def draw(self, rng: np.random.Generator, read: Callable[[Path], T | None]) -> tuple[T, str]:
-        """What `read` makes of a drawn recording, and its name; the next is drawn where it makes nothing."""
+        """What `read` makes of a random recording, and its name; the next is drawn where it makes nothing."""
         for _ in range(TRIES):
             path, name, _header = self.sounds[int(rng.integers(len(self.sounds)))]
             try:

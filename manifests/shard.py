@@ -89,7 +89,7 @@ def read_listing(folder: Path, name: str) -> Set | None:
 def shard(
     manifest: Path, out: Path, shards: int, needs: Requirements, seed: str = "", on_bad_sample: str = "fail"
 ) -> Index:
-    """Check a manifest, then write its utterances in a drawn order to `shards` shards; all or nothing.
+    """Check a manifest, then write its utterances in a random order to `shards` shards; all or nothing.
 
     Args:
         manifest: JSON lines.

@@ -47,7 +47,7 @@ class SyntheticOptions:
         train: utterances to train on.
         validation: utterances to choose the best weights by.
         test: utterances to report on.
-        seed: of everything drawn.
+        seed: of everything random.
         sample_rate: hertz.
         snr_low: noisiest clip, decibels.
         snr_high: cleanest clip, decibels.

@@ -78,7 +78,7 @@ def row(file: str, samples: np.ndarray, sample_rate: int, text: str) -> list[Any
 
 
 def log_table(manifest: Path, project: str, rows: int, folder: Path, seed: str = "", channels: str = "mix") -> str:
-    """Log a drawn part of a manifest as the table `recordings` of a W&B run.
+    """Log a random part of a manifest as the table `recordings` of a W&B run.
 
     Args:
         manifest: JSON lines.

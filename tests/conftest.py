@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from experiments.cli.console_log import log_to_console
 from heyjetson.privacy import WORKSTATION
 from tests.thrift import compose_once, freeze_libraries, made_once
 
@@ -27,6 +28,7 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
 settings.register_profile("suite", deadline=None)  # of a busy machine's clock no example can be judged
 settings.load_profile("suite")
 compose_once()
+log_to_console()  # what runs say is looked for
 LEFT = ("HEYJETSON_", "WANDB_DATA_DIR")  # what runs leave in the environment of their process
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 ROOMS = {  # each → what it may import
     "heyjetson": {"heyjetson"},
     "manifests": {"manifests"},
-    "custom_modules": {"custom_modules", "manifests"},  # its datasets read lines as the check does
+    "custom_modules": {"custom_modules", "manifests"},  # files are written whole by one piece of code
     "experiments": {"experiments", "custom_modules", "manifests", "heyjetson"},
 }
 # Sound is read, and what lies in a recording of a word told, by one piece of code in both worlds.

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 
+from experiments.cli.console_log import log_to_console
 from experiments.errors import ConfigError
 from experiments.training.diverged import DivergedError
 from experiments.training.ranks import RankZeroGoneError
@@ -41,6 +42,7 @@ def guarded(task: Callable[..., object]) -> Callable[..., None]:
 
     @functools.wraps(task)
     def run(*arguments: object) -> None:
+        log_to_console()
         try:
             task(*arguments)
         except EXPECTED as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from experiments.training.run_folders import new_folder
+
+LOG = logging.getLogger(__name__)
 
 
 class Announcement(Callback):
@@ -27,9 +30,9 @@ class Announcement(Callback):
         """Take names that no other command has, and say where the runs go."""
         if not any(str(override).startswith("hydra.sweep.") for override in config.hydra.overrides.hydra):
             self._take_names(config)
-        print(f"The runs go to {self.folders}", flush=True)
+        LOG.info(f"The runs go to {self.folders}")
         if submitted := config.hydra.launcher.get("submitit_folder"):
-            print(f"and what they print to {Path(submitted).parent}/*/*_log.out, errors to *_log.err", flush=True)
+            LOG.info(f"and what they print to {Path(submitted).parent}/*/*_log.out, errors to *_log.err")
 
     def _take_names(self, config: DictConfig) -> None:
         """Make a folder that stands for the names; a command started in the same second may have made it already."""
@@ -50,4 +53,4 @@ class Announcement(Callback):
         if self.reserved:
             with suppress(OSError):
                 self.reserved.rmdir()
-        print(f"Compare them: python compare.py {self.folders}")
+        LOG.info(f"Compare them: python compare.py {self.folders}")

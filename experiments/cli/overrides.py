@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from experiments.cli import resolvers  # noqa: F401  what is composed may use th
 from experiments.errors import ConfigError
 from experiments.paths import CONF
 
+RENAMED = {"detector.refractory": "detector.debounce"}  # keys of the version before → their names of today
 VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i")  # options of Hydra's whose value is a word of its own
 
 
@@ -145,6 +147,23 @@ def check_overrides(config_name: str, arguments: list[str]) -> None:
             compose(config_name, given)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(f"The configuration does not compose: {error}") from None
+
+
+def renamed(arguments: list[str]) -> list[str]:
+    """The arguments with keys by their names of today; each that was called otherwise is said.
+
+    >>> renamed(["seed=2", "detector.debounce=0.5"])
+    ['seed=2', 'detector.debounce=0.5']
+    """
+    found = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        name = key.lstrip("+~")
+        if name in RENAMED:
+            print(f"{name} is now called {RENAMED[name]}; the old name works for one more version.", file=sys.stderr)
+            argument = key.replace(name, RENAMED[name]) + equals + value
+        found.append(argument)
+    return found
 
 
 def check_launcher(arguments: list[str]) -> None:

@@ -33,7 +33,7 @@ def preview(cfg: DictConfig, manifest: Path, out: Path, count: int, seed: int) -
         manifest: JSON lines.
         out: folder to write to.
         count: of utterances.
-        seed: of everything drawn.
+        seed: of everything random.
 
     Returns:
         the pictures.

@@ -10,7 +10,7 @@ from experiments.compare.figures import Figure, figures
 from experiments.compare.keys import Differing, value_text
 from experiments.compare.record import DIED, DIVERGED, Run
 from experiments.compare.statistics import Comparison
-from experiments.evaluation.significance import Difference, Interval
+from heyjetson.significance import Difference, Interval
 
 UNKNOWN = "–"
 

@@ -10,8 +10,8 @@ from experiments.compare.keys import Differing, value_text
 from experiments.compare.record import Run
 from experiments.compare.sound import data_url
 from experiments.compare.statistics import Comparison, Judged
-from experiments.compare.word_alignment import CORRECT, operations
 from experiments.evaluation.report import Row
+from heyjetson.metrics import aligned_words
 from manifests.progress import progress
 
 TEXTS_OF = 30  # runs whose every utterance goes into the page, the best first
@@ -186,4 +186,14 @@ def _place(row: Row) -> Place:
 def _written(row: Row) -> int | list[str]:
     """0 for what is right; else the hypothesis and what became of each word."""
     letters = operations(row.reference, row.hypothesis)
-    return 0 if set(letters) <= {CORRECT} else [row.hypothesis, letters]
+    return 0 if set(letters) <= {"="} else [row.hypothesis, letters]
+
+
+def operations(reference: str, hypothesis: str) -> str:
+    """What became of each word, one letter each: `=` equal, and `s`, `d`, `i` for what was changed.
+
+    >>> operations("turn on the light", "turn the lights please")
+    '=d=si'
+    """
+    found = aligned_words(reference, hypothesis)
+    return "".join("=" if operation == "equal" else operation[0] for operation, _, _ in found)

@@ -12,7 +12,7 @@ from experiments.compare.record import Key, Result, Run
 from experiments.compare.shared_test_sets import Shared, share
 from experiments.errors import ConfigError
 from experiments.evaluation.report import Row
-from experiments.evaluation.significance import Bootstrap, Difference, Interval, difference, wer_interval
+from heyjetson.significance import Bootstrap, Difference, Interval, difference, wer_interval
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Judged:
 
     @cached_property
     def bootstrap(self) -> Bootstrap:
-        """The same drawn test sets for all runs."""
+        """The same resampled test sets for all runs."""
         errors = np.stack([self.errors(run) for run in self.rows], axis=1)
         return Bootstrap(errors, self.words, groups=self.groups)
 
@@ -59,11 +59,10 @@ class Judged:
 
     def difference(self, run: int, other: int) -> Difference:
         """How `run` differs from `other`: below 0, `run` is better. It does not depend on the other runs there are."""
-        first, second = sorted((run, other))
-        if (first, second) not in self.known:
-            errors = self.errors(first), self.errors(second)
-            self.known[first, second] = difference(*errors, self.words, groups=self.groups)
-        return self.known[first, second] if run == second else self.known[first, second].swapped
+        if (run, other) not in self.known:
+            found = difference(self.errors(other), self.errors(run), self.words, groups=self.groups)
+            self.known[run, other], self.known[other, run] = found, found.swapped
+        return self.known[run, other]
 
     def estimate(self, run: int, other: int) -> Difference:
         """The same from one drawing for all pairs: quick for very many, and off in the last digit."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.compare.statistics import Comparison, Judged
-from experiments.evaluation.significance import Difference
+from heyjetson.significance import Difference
 
 SHOWN_EQUALS = 5
 

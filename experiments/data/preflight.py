@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-import sys
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from custom_modules.fine_tuning import require_rates, require_something_to_learn
 from custom_modules.model import SpeechModel
+from custom_modules.optimisation import require_rates
 from experiments.data.preparation import Data
 from experiments.errors import ConfigError
+from experiments.training.freezing import require_something_to_learn
 from experiments.training.ranks import broadcast_from_rank_zero
 from manifests.check import Requirements, check, require
 from manifests.lines import write_manifest
 from manifests.overlap import Set, compare
 from manifests.shard import read_index, read_listing
 from manifests.show import from_here
+
+LOG = logging.getLogger(__name__)
 
 DISK_PER_PARAMETER = 4 * 3 * 5  # weights and two moments in float32, in at most five files at once
 
@@ -74,24 +77,26 @@ def _check(cfg: DictConfig, model: SpeechModel, data: Data, folder: Path) -> tup
             if (listed := read_listing(data.shards, name)) is not None:
                 sets.append(listed)
             else:
-                print(
+                LOG.info(
                     f"{data.shards} does not list its recordings, so other sets are not compared with it: shard anew."
                 )
             continue
         report = check(manifest, needs)
         require(report, cfg.data.on_bad_sample)
         for note in report.notes.lines():
-            print(f"{name}: {note}", file=sys.stderr)
+            LOG.warning(f"{name}: {note}")
         sets.append(Set(name, from_here(manifest), report.good))
         if not report.faults:
+            if name in ("train", "validation"):  # which are read again
+                data.parsed[manifest] = report.utterances
             continue
-        print(report.summary(), file=sys.stderr)
+        LOG.warning(report.summary())
         skipped += len(report.faults)
         kept = folder / f"{name}.checked.jsonl"
         write_manifest(kept, report.good)
         replaced[name] = str(kept)
     heard = check_apart(cfg, sets)
-    print(f"Preflight passed; {skipped} bad utterances left out." if skipped else "Preflight passed.")
+    LOG.info(f"Preflight passed; {skipped} bad utterances left out." if skipped else "Preflight passed.")
     return replaced, heard
 
 
@@ -112,14 +117,16 @@ def check_apart(cfg: DictConfig, sets: Sequence[Set]) -> dict[str, int]:
     """
     unset = [one.name for one in sets if one.name in cfg.data.test and not cfg.data.test[one.name]]
     for name in unset:
-        print(f"The test set {name} is the validation set, which the best weights are chosen by: its WER is too low.")
+        LOG.info(
+            f"The test set {name} is the validation set, which the best weights are chosen by: its WER is too low."
+        )
     compared = [one for one in sets if one.name not in unset]
     places = {one.name: place for place, one in enumerate(compared)}
     learned = [places[name] for name in ("train", "validation") if name in places]
     pairs = [(one, two) for one, two in combinations(range(len(compared)), 2) if one in learned]
     found = compare(compared, pairs)
     for note in found.notes():
-        print(note)
+        LOG.info(note)
     if faults := found.faults():
         text = "\n".join(faults)
         if not cfg.data.allow_shared:
@@ -128,7 +135,7 @@ def check_apart(cfg: DictConfig, sets: Sequence[Set]) -> dict[str, int]:
                 "Take them out of one (python -m manifests filter TRAIN.jsonl --not-in TEST.jsonl --out NEW.jsonl), "
                 "divide all anew (python -m manifests split ALL.jsonl), or go on all the same: data.allow_shared=true."
             )
-        print(f"{text}\ndata.allow_shared=true: going on. Figures on such sets say little about new recordings.")
+        LOG.info(f"{text}\ndata.allow_shared=true: going on. Figures on such sets say little about new recordings.")
     heard = {pair.second.name: len(pair.same) for pair in found.shared if pair.first.name == "train"}
     chosen_by = heard.pop("validation", None)
     return heard if chosen_by is None else heard | dict.fromkeys(unset, chosen_by)

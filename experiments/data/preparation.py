@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.errors import ConfigError
 from experiments.training.ranks import broadcast_from_rank_zero
-from manifests import ManifestError
+from manifests import ManifestError, Utterance, read_manifest
 from manifests.corpus import Summary
 from manifests.shard import INDEX, read_index
 from manifests.show import from_here
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Data:
         shards: folder that is learned from instead of `train`, which then is its index.
         channels: of recordings that have several; see `heyjetson.audio.to_mono`.
         heard: how many utterances of each test set are in `train` too; the preflight counts them.
+        parsed: utterances of manifests that were read already.
     """
 
     train: Path
@@ -39,10 +43,17 @@ class Data:
     shards: Path | None = None
     channels: str = "mix"
     heard: dict[str, int] = field(default_factory=dict)
+    parsed: dict[Path, Sequence[Utterance]] = field(default_factory=dict, repr=False)
 
     def named(self) -> dict[str, Path]:
         """All manifests by what they are for."""
         return {"train": self.train, "validation": self.validation, **self.test}
+
+    def lines(self, manifest: Path) -> Sequence[Utterance]:
+        """Utterances of a manifest, which is parsed once."""
+        if manifest not in self.parsed:
+            self.parsed[manifest] = read_manifest(manifest)
+        return self.parsed[manifest]
 
 
 def prepare_data(cfg: DictConfig) -> Data:
@@ -94,9 +105,9 @@ def _prepare(data: DictConfig) -> str:
         raise
     if isinstance(made, Summary):
         sizes = ", ".join(f"{count:,} {split}" for split, count in made.counts.items())
-        print(f"{from_here(Path(data.out))}: {sizes} utterances")
+        LOG.info(f"{from_here(Path(data.out))}: {sizes} utterances")
         for line in made.notes():
-            print(line)
+            LOG.info(line)
     return str(data.out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tarfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from custom_modules.left_out import LEFT_OUT, LeftOut
+from experiments.data.left_out import LEFT_OUT, LeftOut
 from experiments.errors import ConfigError
 from experiments.training.distributed import largest
 from experiments.training.diverged import DivergedError
 from experiments.training.preemption import STOPPED
 from heyjetson.errors import AudioError
 from manifests.whole import NoRoomError
+
+LOG = logging.getLogger(__name__)
 
 NAMED = 3  # utterances in a message
 FAULTS = (AudioError, OSError, EOFError, tarfile.TarError)  # of data that is not there any more
@@ -52,7 +55,7 @@ class Unreadable(Callback):
         if (size := self.list.size()) != self.seen:
             self.seen, before, self.names = size, self.names, self.list.read()
             for name in [name for name in self.names if name not in before] if trainer.is_global_zero else ():
-                print(f"Left out: {name}: {self.names[name]} ({len(self.names)} of at most {self.most})", flush=True)
+                LOG.info(f"Left out: {name}: {self.names[name]} ({len(self.names)} of at most {self.most})")
         if trainer.fit_loop.epoch_loop._should_accumulate() or not largest(int(len(self.names) > self.most)):
             return
         trainer.save_checkpoint(self.checkpoint)

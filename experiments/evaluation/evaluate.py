@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from manifests import read_manifest
 from manifests.convert import sound_of
 from manifests.notes import Notes
 from manifests.progress import progress
+
+LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from custom_modules.model import SpeechModel
@@ -86,4 +88,4 @@ def evaluate_bundle(
 
 def _say(notes: Notes) -> None:
     for line in notes.lines():
-        print(f"sound: {line}", file=sys.stderr)
+        LOG.warning(f"sound: {line}")

@@ -11,8 +11,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.evaluation.significance import wer_interval
 from heyjetson.metrics import character_errors, cosine_similarity, pooled, word_errors
+from heyjetson.significance import wer_interval
 from manifests import Utterance
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from manifests import read_manifest
 from manifests.overlap import Set, compare
 from manifests.shard import INDEX, read_listing
 from manifests.show import from_here
+
+LOG = logging.getLogger(__name__)
 
 
 def heard_in_training(model: Path, manifest: Path) -> int | None:
@@ -31,7 +34,7 @@ def heard_in_training(model: Path, manifest: Path) -> int | None:
     run = _run(model)
     hashes = run.get("data") or {}
     if hashes.get("validation") == file_hash(manifest):
-        print(f"Note: by {from_here(manifest)} the best weights were chosen; the figures flatter them.")
+        LOG.info(f"Note: by {from_here(manifest)} the best weights were chosen; the figures flatter them.")
     trained = next(
         (path for path in _places(run, model, manifest) if path.is_file() and file_hash(path) == hashes.get("train")),
         None,
@@ -47,7 +50,9 @@ def heard_in_training(model: Path, manifest: Path) -> int | None:
         return None
     (shared,) = compare([listed, Set(str(from_here(manifest)), from_here(manifest), read_manifest(manifest))]).shared
     if shared.same:
-        print(f"Warning: {shared.fault()}\nThe model was trained on them: its figures say little about new recordings.")
+        LOG.info(
+            f"Warning: {shared.fault()}\nThe model was trained on them: its figures say little about new recordings."
+        )
     return len(shared.same)
 
 

@@ -33,7 +33,7 @@ from experiments.export.precision import PRECISIONS, store
 from experiments.export.tensorrt import for_tensorrt
 from experiments.export.times import calibrate
 from heyjetson import Bundle, calibration
-from heyjetson.bundle import MANIFEST, file_hash, write_manifest
+from heyjetson.bundle import MANIFEST, file_hash, trigger_rules, write_manifest
 from heyjetson.processor import processor
 from manifests.whole import sync
 
@@ -41,7 +41,7 @@ TARGETS = ("onnx", "tensorrt", "triton", "sherpa", "onnx-asr")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
 CARD = "MODEL_CARD.md"
 CHUNKS = {"ctc_stream": 4, "trigger": 2}  # frames of a step: one of 80 ms costs 0.6 times what two of 40 ms do
-UNCALIBRATED = {"smoothing": 0.12, "refractory": 1.0, "calibration": {}, "hours": 0.0}  # of a trigger
+UNCALIBRATED = {"smoothing": 0.12, "debounce": 1.0, "calibration": {}, "hours": 0.0}  # of a trigger
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class ExportOptions:
 def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]:
     """What manifest.json says of the model."""
     run = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run)) if "run" in model.cfg else {}
-    kind, rules = kind_of(model), run.pop("trigger", None) or UNCALIBRATED
+    kind, rules = kind_of(model), trigger_rules(run.pop("trigger", None) or UNCALIBRATED)
     return {
         "kind": kind,
         "graph": GRAPHS[kind],

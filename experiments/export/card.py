@@ -88,8 +88,8 @@ def _trigger(record: dict[str, Any], frame: float) -> list[str]:
     ]
     return [
         f"A trigger for {words}: {record['sample_rate']} Hz in, a score for each word every {frame:.0f} ms, averaged "
-        f"over {rules['smoothing']:g} s. A word is raised when its score reaches its threshold, and not again for "
-        f"{rules['refractory']:g} s.",
+        f"over {rules['smoothing']:g} s. A word is detected when its score reaches its threshold, and not again for "
+        f"{rules['debounce']:g} s.",
         "",
         f"## Thresholds, on {rules['hours']:.1f} hours of validation clips",
         "",

@@ -89,7 +89,7 @@ def _cases(
 def check_parity(
     model: Model, bundle: Bundle, seconds: Sequence[float], batch_sizes: Sequence[int], seed: int = 0
 ) -> Parity:
-    """Compare a graph with its model on noise, with unequal lengths in a batch; a stream is cut at drawn places.
+    """Compare a graph with its model on noise, with unequal lengths in a batch; a stream is cut at random places.
 
     Args:
         model: the reference, which sees each clip as a whole.

@@ -7,11 +7,14 @@ where TensorRT is told otherwise; what changes is the size, and the rounding of 
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+LOG = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "fp16", "int8")
 SMALLEST = 512  # values; what is smaller (biases, normalisation) weighs nothing and is kept whole
@@ -48,7 +51,7 @@ def store(source: Path, out: Path, precision: str) -> None:
             if values is None or values.dtype != np.float32 or values.size < SMALLEST:
                 continue
             if (not axes or precision == "fp16") and not fits_half(values):
-                print(f"{name} is stored in float32: half precision does not hold its values.")
+                LOG.info(f"{name} is stored in float32: half precision does not hold its values.")
                 continue
             _remove(graph, name)
             del constants[name]  # a weight that two operators share is stored once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from experiments.export.tensorrt_fold import fold
 from experiments.export.tensorrt_half import half, single
 from experiments.export.tensorrt_operators import float_layers, require_tensorrt
 from heyjetson.bundle import Bundle
+
+LOG = logging.getLogger(__name__)
 
 TOLERANCE = 0.25  # of an output in half precision; whether texts differ is for a measurement to say
 
@@ -47,9 +50,9 @@ def for_tensorrt(bundle: Bundle, out: Path, precision: str, manifest: Path | Non
     half(out, out, TOLERANCE, keep=more)
     gpu = on_gpu(out, model, bundle, sounds, TOLERANCE)
     heard = manifest.name if manifest else "noise; give a manifest for real sound"
-    print(f"Half precision: {found.seconds:.0f} s heard ({heard}), outputs differ by {difference:.1e} at most.")
+    LOG.info(f"Half precision: {found.seconds:.0f} s heard ({heard}), outputs differ by {difference:.1e} at most.")
     if more:
-        print(f"Kept in float32, beyond what half precision holds: {', '.join(more)}.")
+        LOG.info(f"Kept in float32, beyond what half precision holds: {', '.join(more)}.")
     return {
         "compute": "fp16",
         "half": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from rich.table import Table
 from experiments.errors import ConfigError
 from experiments.pretrained.inherit_config import PARTS, frontend_of
 from experiments.pretrained.resolve_checkpoint import Source, open_source
+
+LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -177,7 +180,7 @@ def _load_decoder(source: Source, weights: Mapping[str, Tensor], model: SpeechMo
 
 def show(source: Source, report: list[Loaded]) -> None:
     """Print a table of the parts, and the names that were not loaded."""
-    print(f"Started from {source.path}:")
+    LOG.info(f"Started from {source.path}:")
     table = Table("part", "tensors", "values", "loaded")
     for loaded in report:
         (tensors, of), (values, of_values) = loaded.tensors, loaded.values
@@ -187,4 +190,4 @@ def show(source: Source, report: list[Loaded]) -> None:
         for why, names in loaded.names.items():
             if names:
                 more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-                print(f"  {loaded.part}, {len(names)} {why}: {', '.join(names[:SHOWN])}{more}")
+                LOG.info(f"  {loaded.part}, {len(names)} {why}: {', '.join(names[:SHOWN])}{more}")

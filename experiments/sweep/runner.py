@@ -240,7 +240,7 @@ class Runner:
         if count >= ENOUGH:
             raise ConfigError(
                 f"{one.claimed.run} was ended by the machine {ENOUGH} times in a row ({death.kind}), as other trials "
-                f"would be: {death.reason}. It keeps its place: once that is mended, the same command continues."
+                f"would be: {death.reason}. It keeps its place: once that is fixed, the same command continues."
             )
 
     def _spoilt(self, one: Running, mark: str, death: Death, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from experiments.sweep.ranking import show_ranking
 from experiments.sweep.runner import Runner
 from experiments.sweep.samplers import SeededByTrial
 from experiments.sweep.storage import address, kept, open_storage, open_study, without_password
+
+LOG = logging.getLogger(__name__)
 
 DEFAULT_COUNT = 10
 
@@ -98,5 +101,5 @@ def trials_in_all(definition: Definition, asked: int | None) -> int:
         return asked or definition.run_cap or DEFAULT_COUNT
     limit = asked or definition.run_cap
     if limit and limit < definition.grid_size:
-        print(f"The grid has {definition.grid_size} points; {limit} of them are tried, in no order.")
+        LOG.info(f"The grid has {definition.grid_size} points; {limit} of them are tried, in no order.")
     return min(limit or definition.grid_size, definition.grid_size)

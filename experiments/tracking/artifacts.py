@@ -5,6 +5,7 @@ The alias is a version (`v3`), `latest`, `best` or `run-ID`. experiments/trackin
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -16,7 +17,9 @@ from typing import Any
 from experiments.errors import ConfigError
 from experiments.training.best_effort import first_line
 from heyjetson.bundle import MANIFEST
-from heyjetson.tensorrt.cache import user_cache
+from heyjetson.user_cache import user_cache
+
+LOG = logging.getLogger(__name__)
 
 PREFIX = "wandb:"
 PATTERN = re.compile(r"wandb:([\w-][\w.-]*)/([\w-][\w .-]*)/([\w-][\w.-]*):([\w-][\w.-]*)", re.ASCII)
@@ -99,7 +102,7 @@ def fetch_model(reference: str, api: Any = None) -> Path:
     version = str(artifact.version)
     place = _place(wanted, version if VERSION.fullmatch(version) else f"digest-{artifact.digest}")
     if not place.is_dir():
-        print(f"Fetching {wanted.address} ({version}, {artifact.size / 1e6:.1f} MB).")
+        LOG.info(f"Fetching {wanted.address} ({version}, {artifact.size / 1e6:.1f} MB).")
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fetching-") as temporary:
             whole = Path(temporary, "whole")

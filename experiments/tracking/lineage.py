@@ -6,6 +6,7 @@ of the run it comes from, so that a later step names its input without asking a 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
@@ -24,6 +25,8 @@ from manifests.lines import write_manifest
 from manifests.shard import read_index
 from manifests.show import from_here
 from manifests.wandb_table import wandb_mode
+
+LOG = logging.getLogger(__name__)
 
 
 def collection(name: str) -> str:
@@ -246,7 +249,7 @@ def log_bundle(bundle: Path, choice: Any) -> None:
     source = record["training"].get("wandb")
     if not source:
         if choice is True:
-            print("The bundle is not logged: its .nemo names no W&B run (train with logger=wandb).")
+            LOG.info("The bundle is not logged: its .nemo names no W&B run (train with logger=wandb).")
         return
     with BestEffort(f"{bundle} is complete all the same.")("the bundle in W&B"):
         print(f"W&B     {_log_bundle(bundle, record, source)}")

@@ -5,6 +5,7 @@ No failure of a logger ends a training: it is said once, and the run goes on.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import subprocess
@@ -26,13 +27,14 @@ from experiments.errors import ConfigError
 from experiments.paths import ROOT
 from experiments.tracking.histograms import KINDS, Histograms
 from experiments.tracking.lineage import declare_inputs, log_checkpoint, log_model, origin
-from experiments.tracking.offline_parts import earlier_rows, mend, parts
+from experiments.tracking.offline_parts import earlier_rows, parts, repair
 from experiments.tracking.tables import PredictionTable, training_table
 from experiments.training.best_effort import BestEffort, first_line
 from experiments.training.ranks import is_rank_zero
 from heyjetson.bundle import file_hash
-from manifests import read_manifest
 from manifests.wandb_table import wandb_mode
+
+LOG = logging.getLogger(__name__)
 
 INIT_TIMEOUT = 45.0  # seconds a run waits for W&B at its start before it is kept offline
 
@@ -110,7 +112,7 @@ class RunLogger(WandbLogger):
         if continued and is_rank_zero():
             folder = Path(arguments["save_dir"])
             for part in parts(folder):
-                mend(part)
+                repair(part)
             self.earlier = earlier_rows(folder)
         self.forgive = BestEffort()
         self._logged_checkpoint = ""
@@ -130,10 +132,12 @@ class RunLogger(WandbLogger):
                 cause = first_line(error)
                 wandb.teardown()  # its process still holds the run's id
                 if self._offline:
-                    print(f"W&B cannot keep a run ({cause}): nothing is logged to it. history.jsonl is written.")
+                    LOG.info(f"W&B cannot keep a run ({cause}): nothing is logged to it. history.jsonl is written.")
                     self._experiment = wandb.init(mode="disabled")
                 else:
-                    print(f"W&B cannot be reached ({cause}): the run is kept offline; `wandb sync` uploads it later.")
+                    LOG.info(
+                        f"W&B cannot be reached ({cause}): the run is kept offline; `wandb sync` uploads it later."
+                    )
                     self._offline = True
                     self._wandb_init |= {"mode": "offline"}
         return self._experiment
@@ -234,7 +238,7 @@ def tracking_callbacks(logger: Any, data: Data, name: str, seed: int, table_rows
         if logger.content.watch:
             found.append(Histograms(logger.content.watch, logger.content.watch_every, logger.forgive))
     if table_rows:
-        found.append(PredictionTable(read_manifest(data.validation), table_rows, seed, data.channels))
+        found.append(PredictionTable(data.lines(data.validation), table_rows, seed, data.channels))
     return found
 
 

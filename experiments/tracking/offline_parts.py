@@ -65,7 +65,7 @@ def whole_length(content: bytes) -> int:
     return whole
 
 
-def mend(part: Path) -> int:
+def repair(part: Path) -> int:
     """Cut off the record that a kill left unfinished.
 
     Args:
@@ -103,7 +103,7 @@ def sync(folder: Path, options: Sequence[str] = ()) -> int:
     hold(folder)  # the file of a run that goes on ends within a record as well
     try:
         for part in found:
-            mend(part)
+            repair(part)
         command = [sys.executable, "-m", "wandb", "sync", *options, *map(str, found)]
         return subprocess.run(command, check=False).returncode
     finally:

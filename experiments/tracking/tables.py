@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,14 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from custom_modules.model import SpeechModel
-from custom_modules.utterances import Reader
 from experiments.data.preparation import Data
+from experiments.data.utterances import Reader, shard_cuts
 from experiments.training.best_effort import BestEffort
 from heyjetson.audio import resample
 from heyjetson.metrics import word_errors
-from manifests import Utterance, read_manifest
+from manifests import Utterance
 from manifests.convert import sound_of
 from manifests.select import sample
-from manifests.shard import SHARDS
 from manifests.wandb_table import COLUMNS, painted, row
 
 PREDICTIONS = ("audio", "reference", "hypothesis", "word errors", "seconds")
@@ -33,7 +32,7 @@ PREDICTIONS = ("audio", "reference", "hypothesis", "word errors", "seconds")
 def examples(
     data: Data, rate: int, count: int, seed: int, forgive: BestEffort
 ) -> Iterator[tuple[str, np.ndarray, int, str]]:
-    """A drawn part of the training set, as the model hears it.
+    """A random part of the training set, as the model hears it.
 
     Args:
         data: of the run.
@@ -46,12 +45,10 @@ def examples(
         name of the file, samples [S], sample rate in hertz, text.
     """
     if data.shards:
-        from lhotse import CutSet
-
-        for cut in islice(CutSet.from_shar(in_dir=str(data.shards / SHARDS), shuffle_shards=True, seed=seed), count):
+        for cut in islice(shard_cuts(data.shards, seed), count):
             yield cut.id, Reader(rate, data.channels).cut(cut).numpy(), rate, cut.supervisions[0].text
         return
-    for utterance in sample(read_manifest(data.train), count=count, seed=str(seed)):
+    for utterance in sample(data.lines(data.train), count=count, seed=str(seed)):
         sound = None
         with forgive("a recording of the training table"):
             sound = sound_of(utterance, rate, data.channels)
@@ -102,7 +99,7 @@ class PredictionTable(Callback):
         channels: of recordings that have several; see `heyjetson.audio.to_mono`.
     """
 
-    def __init__(self, utterances: list[Utterance], rows: int, seed: int = 1, channels: str = "mix"):
+    def __init__(self, utterances: Sequence[Utterance], rows: int, seed: int = 1, channels: str = "mix"):
         self.channels = channels
         self.utterances = sample(utterances, count=rows, seed=str(seed)) if rows > 0 else []
         self.forgive = BestEffort()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+LOG = logging.getLogger(__name__)
 
 
 class BestEffort:
@@ -29,7 +32,7 @@ class BestEffort:
         except Exception as error:  # a tracker's client raises errors of any kind
             if task not in self.said:
                 self.said.add(task)
-                print(f"Logging failed: {task}: {first_line(error)}. {self.consequence}", flush=True)
+                LOG.info(f"Logging failed: {task}: {first_line(error)}. {self.consequence}")
 
 
 def first_line(error: Exception) -> str:

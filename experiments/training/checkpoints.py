@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import logging
 import pickle
 import typing
 import zipfile
@@ -23,6 +24,8 @@ from experiments.training.best_effort import first_line
 from experiments.training.divergence import spoilt_weight
 from experiments.training.resumption import validated
 from manifests.whole import PART, whole_file
+
+LOG = logging.getLogger(__name__)
 
 # Beside torch's own list of tensors and plain values: a configuration of OmegaConf's, and NumPy's random states.
 ALLOWED: list[Any] = [
@@ -157,14 +160,14 @@ def newest_checkpoint(folder: Path) -> Path | None:
             state = read_checkpoint(path, mmap=True)
             place = int(state["global_step"]), validated(state), path.stat().st_mtime, path
             if name := spoilt_weight(state["state_dict"]):
-                print(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
+                LOG.info(f"{path.name} holds weights that are no finite numbers ({name}); trying the one before.")
                 passed += 1
             else:
                 found.append(place)
         except ForeignError:
             raise
         except (CheckpointError, KeyError) as error:
-            print(f"{path.name} cannot be read ({first_line(error):.80}); trying the one before.")
+            LOG.info(f"{path.name} cannot be read ({first_line(error):.80}); trying the one before.")
             passed += 1
     if not found and passed:
         raise CheckpointError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 import traceback
@@ -18,20 +19,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
-from custom_modules.fine_tuning import Freezing
-from custom_modules.left_out import LEFT_OUT
 from custom_modules.model import SpeechModel
-from custom_modules.sampler import fingerprint
-from custom_modules.stream import end_workers
 from experiments.cli.log_levels import set_log_levels
-from experiments.data.loading import (
-    batch_durations,
-    describe,
-    drawn_sound,
-    other_shards,
-    train_loader,
-    validation_loader,
-)
+from experiments.data.datamodule import SpeechDataModule, describe
+from experiments.data.left_out import LEFT_OUT
+from experiments.data.loader_workers import end_workers
 from experiments.data.preflight import checkpoint_bytes, run_dir
 from experiments.data.preparation import Data
 from experiments.data.unreadable import FAULTS, Unreadable, UnreadableError, ending
@@ -40,20 +32,23 @@ from experiments.evaluation.evaluate import evaluate_nemo
 from experiments.evaluation.report import summarise
 from experiments.pretrained import initialise
 from experiments.pretrained.resolve_checkpoint import origin
-from experiments.tracking.loggers import close, git_state, log_results, tracking_callbacks, wandb_origin
+from experiments.tracking.loggers import close, git_state, tracking_callbacks
 from experiments.training import distributed
-from experiments.training.checkpoints import WholeCheckpoints, damage, newest_checkpoint, read_checkpoint, step_of
+from experiments.training.checkpoints import WholeCheckpoints, newest_checkpoint, step_of
 from experiments.training.diverged import DivergedError
 from experiments.training.divergence import Divergence
 from experiments.training.estimate import estimate, sentence
+from experiments.training.freezing import Freezing
 from experiments.training.history import RunHistory
 from experiments.training.loops import make_resumable
-from experiments.training.outcome import best_weights, end, finishing, shown, so_far, write_metrics
+from experiments.training.outcome import finish_run, finishing, shown
 from experiments.training.preemption import Preemption, StoppedError, leave
 from experiments.training.progress_bar import BarWithErrors, LatestBest, PlainProgress, ProcessorTimer
 from experiments.training.ranks import broadcast_from_rank_zero, is_rank_zero
 from experiments.training.resumption import Resumption
 from heyjetson.bundle import file_hash
+
+LOG = logging.getLogger(__name__)
 
 BEST = "best"
 LAST = "last"
@@ -197,18 +192,21 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     read_noise(model)
     checkpoint = start_from(cfg)
     done = step_of(checkpoint) if checkpoint else 0
-    batches = set_up_data(cfg, model, trainer, data, done)
+    module = SpeechDataModule(cfg, data, trainer.global_rank, trainer.world_size, done, run_dir() / LEFT_OUT)
+    module.val_dataloader()  # where it cannot be had, that is said now
+    LOG.info(describe(module.batches, trainer.world_size))
+    set_steps(model, trainer, len(module.batches))
     if cfg.init_from and cfg.resume and is_rank_zero():
         if checkpoint is None:
             initialise.load(cfg, model)
         else:
-            print(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
+            LOG.info(f"init_from={cfg.init_from} was read when this run began, and is not read again.")
     if checkpoint is None and is_rank_zero() and not model.preprocessor.fitted:
-        fit_statistics(model, data, cfg.statistics_utterances, cfg.seed)
+        fit_statistics(model, module, cfg.statistics_utterances, cfg.seed)
     if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
-        found = estimate(model, trainer, batches, cfg.timed_steps)
-        print(sentence(found, trainer, len(batches), run_dir(), checkpoint_bytes(model), done))
-    learn(cfg, model, trainer, checkpoint)
+        found = estimate(model, trainer, module.batches, cfg.timed_steps)
+        LOG.info(sentence(found, trainer, len(module.batches), run_dir(), checkpoint_bytes(model), done))
+    learn(cfg, model, trainer, checkpoint, datamodule=module)
 
 
 def read_noise(model: SpeechModel) -> None:
@@ -230,11 +228,11 @@ def start_from(cfg: DictConfig) -> Path | None:
     folder = run_dir()
     found = broadcast_from_rank_zero("checkpoint", lambda: str(newest_checkpoint(folder) or ""))
     if cfg.resume and not found:
-        print(f"No checkpoint below {folder}: training starts from the beginning.")
+        LOG.info(f"No checkpoint below {folder}: training starts from the beginning.")
     return Path(found) if found else None
 
 
-def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | None, **loaders: Any) -> None:
+def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | None, **data: Any) -> None:
     """Train, and say what a run needs to be known by.
 
     Args:
@@ -242,7 +240,7 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         model: to train.
         trainer: from `make_trainer`.
         checkpoint: to continue from.
-        loaders: of `Trainer.fit`, for a model that has none of its own.
+        data: of `Trainer.fit`: a datamodule, or loaders.
     """
     folder = run_dir()
     model.setup_optimization(model.cfg.optim)
@@ -251,18 +249,18 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     if trainer.logger:
         trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
-    print(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
+    LOG.info(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
     if checkpoint:
-        print(f"Continuing from {checkpoint.name}.")
+        LOG.info(f"Continuing from {checkpoint.name}.")
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
-    loader = loaders.get("train_dataloaders", model._train_dl)
+    loader = data["datamodule"].train_dataloader() if "datamodule" in data else data["train_dataloaders"]
     resumption.follow(loader)
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
     if is_rank_zero():
         next(one for one in trainer.callbacks if isinstance(one, Unreadable)).begin()
     try:
-        trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **loaders)
+        trainer.fit(model, ckpt_path=str(checkpoint) if checkpoint else None, **data)
     except StoppedError as stopped:
         leave(stopped, folder)
     except DivergedError:  # `finish` saves what there is of it
@@ -289,47 +287,26 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     distributed.part()
 
 
-def set_up_data(
-    cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data, step: int = 0
-) -> list[list[float]]:
-    """Give the model its loaders, for a run that begins or goes on at a step, and say how much of the batches is
-    padding.
+def set_steps(model: Any, trainer: pl.Trainer, batches: int) -> None:
+    """Tell a model's schedule how many steps there will be: NeMo would count the utterances of a loader of its own.
 
-    Returns:
-        seconds of the utterances in each batch of an epoch.
+    Args:
+        model: with a schedule or without one.
+        trainer: has the budget.
+        batches: of an epoch.
     """
-    arguments = train_loader(cfg, data)
-    if arguments.get("use_lhotse"):
-        batches = batch_durations(arguments, trainer.world_size)
-        arguments["order"] = fingerprint(None if data.shards else batches)
-        if data.shards and step:
-            arguments = other_shards(arguments, step)
-        steps = -(-len(batches) // trainer.accumulate_grad_batches)
-        arguments |= {"batches": len(batches), "left_out": str(run_dir() / LEFT_OUT)}
-        with open_dict(model.cfg):  # NeMo would count the samples of the loader, and there are none to count
-            model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else steps * trainer.max_epochs
-        model.setup_training_data(OmegaConf.create(arguments))
-    else:
-        arguments["left_out"] = str(run_dir() / LEFT_OUT)
-        model.setup_training_data(OmegaConf.create(arguments))
-        batches = batch_durations(arguments, trainer.world_size, model._train_dl.dataset.durations)
-    print(describe(batches, trainer.world_size))
-    try:
-        model.setup_validation_data(OmegaConf.create(validation_loader(cfg, data)))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return batches
+    limit = trainer.limit_train_batches
+    heard = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    epochs = -(-heard // trainer.accumulate_grad_batches) * trainer.max_epochs
+    if model.cfg.optim.get("sched"):
+        with open_dict(model.cfg):
+            model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else epochs
 
 
-def fit_statistics(model: SpeechModel, data: Data, utterances: int, seed: int) -> None:
-    """Set the front-end's mean and deviation from a drawn part of the training set."""
-    frontend = model.preprocessor
-
-    def batches():
-        for samples in islice(drawn_sound(data, frontend._sample_rate, seed), utterances):
-            yield torch.from_numpy(samples)[None], torch.tensor([len(samples)])
-
-    frontend.fit_statistics(batches())
+def fit_statistics(model: SpeechModel, module: SpeechDataModule, utterances: int, seed: int) -> None:
+    """Set the front-end's mean and deviation from a random part of the training set."""
+    heard = (torch.from_numpy(samples)[None] for samples in islice(module.random_sound(seed), utterances))
+    model.preprocessor.fit_statistics((samples, torch.tensor([samples.shape[1]])) for samples in heard)
 
 
 @finishing
@@ -338,54 +315,19 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     if not trainer.is_global_zero:
         return {}
     folder = run_dir()
-    metrics = so_far(model, trainer)
-    metrics["best_step"], metrics["validation_wer"] = restore_best(model, trainer)
-    model.eval()
-    with open_dict(model.cfg):
-        for section in ("train_ds", "validation_ds", "test_ds"):  # paths of this machine
-            model.cfg.pop(section, None)
-        model.cfg.run = {
-            "name": cfg.name,
-            "folder": folder.name,
+
+    def facts(metrics: dict[str, Any]) -> dict[str, Any]:
+        return {
             "longest": cfg.data.longest,
             "data": {name: file_hash(path) for name, path in data.named().items()},
-            "git": git_state(),
             "init_from": origin(str(cfg.init_from)) if cfg.init_from else None,
-            "wandb": wandb_origin(trainer.logger, cfg.name),
-            **{key: value for key, value in metrics.items() if key not in ("test", "diverged")},
         }
-    nemo = folder / "model.nemo"
-    model.save_to(str(nemo))
-    for name, manifest in data.test.items():
-        report = evaluate_nemo(model, manifest, cfg.data.batch_size, data.channels)
-        report.heard = data.heard.get(name)
-        report.write(folder / f"test_{name}.json")
-        metrics["test"][name] = report.totals()
-    write_metrics(folder, metrics)
-    record = cast(dict[str, Any], OmegaConf.to_container(model.cfg.run))
-    log_results(trainer.logger, folder, cfg.name, metrics, record)
-    summarise(metrics["test"])
-    print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")
-    end(trainer, metrics["best_step"])
-    return metrics
 
+    def test(metrics: dict[str, Any]) -> None:
+        for name, manifest in data.test.items():
+            report = evaluate_nemo(model, manifest, cfg.data.batch_size, data.channels)
+            report.heard = data.heard.get(name)
+            report.write(folder / f"test_{name}.json")
+            metrics["test"][name] = report.totals()
 
-def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[int, float | None]:
-    """Put the weights of the best validation into the model.
-
-    Returns:
-        the step they are of, and their validation WER, or what else is `called`; the last step and None when no
-        validation finished.
-    """
-    path = best_weights(trainer)
-    if path is None:
-        print("No validation finished: the last weights are kept, not the best.")
-        return trainer.global_step, None
-    if fault := damage(path):
-        print(f"The best weights, {path}, are damaged ({fault}): the last are kept.")
-        return trainer.global_step, None
-    state = read_checkpoint(path)
-    model.load_state_dict(state["state_dict"])
-    best = float(trainer.checkpoint_callbacks[0].best_model_score)
-    print(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
-    return int(state["global_step"]), best
+    return finish_run(cfg, model, trainer, folder, "wer", facts, test, lambda metrics: summarise(metrics["test"]))

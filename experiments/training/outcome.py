@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lightning.pytorch as pl
+from omegaconf import DictConfig, open_dict
 
 from experiments.data.preflight import run_dir
 from experiments.data.unreadable import Unreadable
 from experiments.errors import ConfigError
-from experiments.tracking.loggers import close
+from experiments.tracking.loggers import close, git_state, log_results, wandb_origin
+from experiments.training.checkpoints import damage, read_checkpoint
 from experiments.training.diverged import DivergedError
 from experiments.training.divergence import METRICS, Divergence
 from experiments.training.history import RunHistory
 from manifests import ManifestError
 from manifests.whole import NoRoomError, whole_file
 
+LOG = logging.getLogger(__name__)
+
 Result = TypeVar("Result")
+CALLED = {"wer": "WER", "miss": "false rejects"}
 
 
 def finishing(task: Callable[..., Result]) -> Callable[..., Result]:
@@ -34,11 +40,81 @@ def finishing(task: Callable[..., Result]) -> Callable[..., Result]:
         except (ManifestError, NoRoomError) as error:
             close(1)
             raise ConfigError(
-                f"{error} The training itself is over and kept; when that is mended, finish with: python train.py "
+                f"{error} The training itself is over and kept; when that is fixed, finish with: python train.py "
                 f"resume={shown(run_dir())}"
             ) from error
 
     return run
+
+
+def finish_run(
+    cfg: DictConfig,
+    model: Any,
+    trainer: pl.Trainer,
+    folder: Path,
+    measure: str,
+    facts: Callable[[dict[str, Any]], dict[str, Any]],
+    test: Callable[[dict[str, Any]], None],
+    show: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """End a run: best weights, `model.nemo`, tests, `metrics.json`, trackers.
+
+    Args:
+        cfg: the whole configuration.
+        model: that was trained.
+        trainer: of the run.
+        folder: of the run.
+        measure: what the best weights have least of, a key of `CALLED`.
+        facts: what else model.nemo says of its run; it may add to the metrics.
+        test: adds to the metrics when model.nemo is written.
+        show: prints them.
+
+    Returns:
+        what metrics.json holds.
+    """
+    metrics = so_far(model, trainer)
+    metrics["best_step"], metrics[f"validation_{measure}"] = restore_best(model, trainer, CALLED[measure])
+    model.eval()
+    record = {
+        "name": cfg.name,
+        "folder": folder.name,
+        "git": git_state(),
+        "wandb": wandb_origin(trainer.logger, cfg.name),
+        **facts(metrics),
+    }
+    record |= {key: value for key, value in metrics.items() if key not in ("test", "calibration", "diverged")}
+    with open_dict(model.cfg):
+        model.cfg.run = record
+    nemo = folder / "model.nemo"
+    model.save_to(str(nemo))
+    test(metrics)
+    write_metrics(folder, metrics)
+    log_results(trainer.logger, folder, cfg.name, metrics, record)
+    show(metrics)
+    print(f"model   {shown(nemo)}\nmetrics {shown(folder / METRICS)}")
+    end(trainer, metrics["best_step"])
+    return metrics
+
+
+def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[int, float | None]:
+    """Put the weights of the best validation into the model.
+
+    Returns:
+        the step they are of, and their validation WER, or what else is `called`; the last step and None when no
+        validation finished.
+    """
+    path = best_weights(trainer)
+    if path is None:
+        LOG.info("No validation finished: the last weights are kept, not the best.")
+        return trainer.global_step, None
+    if fault := damage(path):
+        LOG.info(f"The best weights, {path}, are damaged ({fault}): the last are kept.")
+        return trainer.global_step, None
+    state = read_checkpoint(path)
+    model.load_state_dict(state["state_dict"])
+    best = float(trainer.checkpoint_callbacks[0].best_model_score)
+    LOG.info(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
+    return int(state["global_step"]), best
 
 
 def so_far(model: Any, trainer: pl.Trainer) -> dict[str, Any]:
@@ -58,7 +134,7 @@ def so_far(model: Any, trainer: pl.Trainer) -> dict[str, Any]:
     left_out = sum(one.count() for one in trainer.callbacks if isinstance(one, Unreadable))
     if left_out:
         metrics["left_out"] = left_out
-        print(f"{left_out} utterances could not be read any more and were left out: left_out.jsonl lists them.")
+        LOG.info(f"{left_out} utterances could not be read any more and were left out: left_out.jsonl lists them.")
     error = diverged(trainer)
     if error is None:
         return metrics

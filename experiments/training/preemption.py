@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ from lightning.pytorch.callbacks import Callback
 
 from experiments.training.distributed import largest
 from experiments.training.ranks import is_rank_zero
+
+LOG = logging.getLogger(__name__)
 
 STOPPED = "stopped.ckpt"
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)  # submitit has Slurm send the second before the time is up
@@ -79,7 +82,7 @@ class Preemption(Callback):
             return
         trainer.save_checkpoint(self.path)
         if trainer.is_global_zero:
-            print(f"{signal.Signals(number).name}: checkpoint of step {trainer.global_step} written.", flush=True)
+            LOG.info(f"{signal.Signals(number).name}: checkpoint of step {trainer.global_step} written.")
         self.caught = 0
         if callable(self.earlier[number]):
             self.earlier[number](number, None)
@@ -111,7 +114,7 @@ def leave(stopped: StoppedError, folder: Path) -> NoReturn:
     if not is_rank_zero():  # Lightning ends the first process as soon as one that it started fails
         sys.exit(0)
     name = signal.Signals(stopped.number).name
-    print(f"\nStopped by {name} at step {stopped.step}. Continue with: python train.py resume={folder}")
+    LOG.info(f"\nStopped by {name} at step {stopped.step}. Continue with: python train.py resume={folder}")
     status = 128 + stopped.number
     run = sys.modules["wandb"].run if "wandb" in sys.modules else None
     if run is not None:

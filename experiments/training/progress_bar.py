@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -9,6 +10,9 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
 from lightning.pytorch.trainer.states import RunningStage
+from rich.console import Console
+
+LOG = logging.getLogger(__name__)
 
 RATES = {"val_wer": "WER", "val_cer": "CER", "val_miss": "missed"}  # shown at each validation
 
@@ -65,16 +69,15 @@ class PlainProgress(Callback):
         if trainer.is_global_zero and time.monotonic() - self.last >= self.seconds:
             self.last = time.monotonic()
             loss = float(outputs["loss"]) if isinstance(outputs, dict) else float(outputs)
-            print(
+            LOG.info(
                 f"epoch {trainer.current_epoch}  step {trainer.global_step}  loss {loss:.2f}{_time(trainer)}",
-                flush=True,
             )
 
     def on_validation_end(self, trainer: pl.Trainer, model: Any) -> None:
         metrics = trainer.callback_metrics
         if trainer.is_global_zero and (found := [key for key in RATES if key in metrics]):
             rates = "  ".join(f"{RATES[key]} {float(metrics[key]):.1%}" for key in found)
-            print(f"  validation: {rates}{_time(trainer)}", flush=True)
+            LOG.info(f"  validation: {rates}{_time(trainer)}")
 
 
 def _time(trainer: pl.Trainer) -> str:
@@ -91,6 +94,20 @@ class BarWithErrors(RichProgressBar):
 
     read = 0.0  # when the loss was last looked at
     loss = ""
+
+    def _init_progress(self, trainer: pl.Trainer) -> None:
+        """Lightning 2.4 clears a live display where there may be none, which rich 15 takes for an error."""
+        clear = Console.clear_live
+
+        def cleared(console: Console) -> None:
+            if console._live_stack:
+                clear(console)
+
+        Console.clear_live = cleared  # type: ignore[method-assign]
+        try:
+            super()._init_progress(trainer)
+        finally:
+            Console.clear_live = clear  # type: ignore[method-assign]
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, Any]:
         """What stands at the right of the bar."""

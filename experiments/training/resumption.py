@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import random
 import warnings
 from pathlib import Path
@@ -15,7 +16,9 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from custom_modules.schedule import BudgetAnnealing
+from experiments.training.schedule import BudgetAnnealing
+
+LOG = logging.getLogger(__name__)
 
 KEY = "resumption"
 RATES_SO_FAR = {"last_epoch", "_step_count", "_last_lr", "budget_used", "best", "num_bad_epochs", "cooldown_counter"}
@@ -189,7 +192,7 @@ class Resumption(Callback):
 
 def _say(trainer: pl.Trainer, text: str) -> None:
     if trainer.is_global_zero:
-        print(text, flush=True)
+        LOG.info(text)
 
 
 def _of_earlier_version(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -18,6 +19,8 @@ from experiments.errors import ConfigError
 from experiments.locks import lock, unlock
 from experiments.sweep.relaunch import trial_folder
 from experiments.training import ranks
+
+LOG = logging.getLogger(__name__)
 
 LOCK = "run.lock"
 TRACES = ("checkpoints", "history.jsonl", "config.yaml")  # of a run that began
@@ -122,7 +125,7 @@ def hold(folder: Path, patience: float = 0.0) -> None:
         while (handle := lock(folder / LOCK)) is None and time.monotonic() < until:
             time.sleep(0.5)
     except OSError as error:
-        print(f"{folder} cannot be locked ({error.strerror}): see that no other run is started in it.")
+        LOG.info(f"{folder} cannot be locked ({error.strerror}): see that no other run is started in it.")
         return
     if handle is None:
         raise ConfigError(

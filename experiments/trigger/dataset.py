@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from custom_modules.sampler import fingerprint
 from custom_modules.trigger import TriggerModel
+from experiments.data.sampler import fingerprint
 from manifests.trigger.clips import Clip, Clips
 
 

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from torch.utils.data import DataLoader
 
 import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
-from custom_modules.stream import guard_workers
 from custom_modules.trigger import TriggerModel
+from experiments.data.loader_workers import guard_workers
 from experiments.data.preflight import run_dir
 from experiments.errors import ConfigError
-from experiments.tracking.loggers import git_state, log_results, wandb_origin
-from experiments.training.fit import (
-    end,
-    finishing,
-    learn,
-    make_logger,
-    make_model,
-    make_trainer,
-    restore_best,
-    set_up_process,
-    shown,
-    so_far,
-    start_from,
-    write_metrics,
-)
+from experiments.training.fit import learn, make_logger, make_model, make_trainer, set_up_process, start_from
+from experiments.training.outcome import finish_run, finishing
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
@@ -141,37 +128,17 @@ def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:
 
 @finishing
 def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _Parts, sounds: Sounds) -> dict[str, Any]:
-    folder = run_dir()
-    metrics = so_far(model, trainer)
-    best_step, best_miss = restore_best(model, trainer, "misses")
-    model.eval()
-    table, hours = _calibrate(cfg, model, parts)
-    metrics |= {
-        "best_step": best_step,
-        "validation_miss": best_miss,
-        "validation_hours": round(hours, 3),
-        "calibration": table,
-        "sounds": sounds.counts,
-    }
-    trigger = dict(cfg.detector) | {"calibration": table, "hours": round(hours, 3)}
-    with open_dict(model.cfg):
-        model.cfg.run = {
-            "name": cfg.name,
-            "folder": folder.name,
-            "longest": cfg.clips.seconds,
-            "git": git_state(),
-            "wandb": wandb_origin(trainer.logger, cfg.name),
-            "trigger": trigger,
-            **{key: value for key, value in metrics.items() if key not in ("test", "calibration", "diverged")},
-        }
-    nemo = folder / "model.nemo"
-    model.save_to(str(nemo))
-    write_metrics(folder, metrics)
-    log_results(trainer.logger, folder, cfg.name, metrics, cast(dict[str, Any], OmegaConf.to_container(model.cfg.run)))
-    _show(table, hours)
-    print(f"model   {shown(nemo)}\nmetrics {shown(folder / 'metrics.json')}")
-    end(trainer, best_step)
-    return metrics
+    def facts(metrics: dict[str, Any]) -> dict[str, Any]:
+        table, hours = _calibrate(cfg, model, parts)
+        heard = round(hours, 3)
+        metrics |= {"validation_hours": heard, "calibration": table, "sounds": sounds.counts}
+        trigger = dict(cfg.detector) | {"calibration": table, "hours": heard}
+        return {"longest": cfg.clips.seconds, "trigger": trigger}
+
+    def show(metrics: dict[str, Any]) -> None:
+        _show(metrics["calibration"], metrics["validation_hours"])
+
+    return finish_run(cfg, model, trainer, run_dir(), "miss", facts, lambda metrics: None, show)
 
 
 def _calibrate(cfg: DictConfig, model: TriggerModel, parts: _Parts) -> tuple[dict[str, list[dict[str, float]]], float]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from heyjetson.bundle import trigger_rules
+
 
 @dataclass
 class NemoScorer:
@@ -26,8 +28,8 @@ class NemoScorer:
 
     def __post_init__(self) -> None:
         self.words, self.frame_seconds = self.model.labels, self.model.frame_seconds
-        rules = OmegaConf.select(self.model.cfg, "run.trigger") or {}
-        self.detector = {key: float(rules[key]) for key in ("smoothing", "refractory") if key in rules}
+        rules = trigger_rules(OmegaConf.select(self.model.cfg, "run.trigger") or {})
+        self.detector = {key: float(rules[key]) for key in ("smoothing", "debounce") if key in rules}
 
     def scores(self, samples: np.ndarray) -> np.ndarray:
         """Samples [S] at the model's rate → scores [T, W]."""

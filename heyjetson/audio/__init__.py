@@ -4,6 +4,7 @@ It gives all of the sound, or an error that names the file and the cure; what is
 """
 
 from heyjetson.audio.channels import CHANNELS, choose, to_mono
+from heyjetson.audio.clipping import is_clipped
 from heyjetson.audio.rates import resample
 from heyjetson.audio.reading import SoundStream, load, measure, open_sound, read, read_sound
 from heyjetson.audio.sound import Length, Sound, Source
@@ -17,6 +18,7 @@ __all__ = [
     "SoundStream",
     "Source",
     "choose",
+    "is_clipped",
     "is_recording",
     "load",
     "measure",

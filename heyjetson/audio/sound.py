@@ -22,7 +22,7 @@ class Sound:
         rate: hertz.
         reader: libsndfile, PyAV, ffmpeg, or wav where no decoder was needed.
         missing: seconds that are known to be missing, at least; 0 where all that the file ever held is there.
-        notes: sentences a user should read: what is missing, what a header said wrongly, what was mended, which
+        notes: sentences a user should read: what is missing, what a header said wrongly, what was fixed, which
             channel was taken. They do not name the file.
     """
 

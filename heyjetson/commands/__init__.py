@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from heyjetson.errors import AudioError, OptionError
+from heyjetson.errors import HeyJetsonError, OptionError
 
 if TYPE_CHECKING:
     from heyjetson.audio import Sound
 
 STDIN = "-"
+Value = TypeVar("Value")
 
 
 def command(subparsers: Any, name: str, help: str, example: str) -> argparse.ArgumentParser:
@@ -23,6 +25,17 @@ def command(subparsers: Any, name: str, help: str, example: str) -> argparse.Arg
         epilog=f"examples:\n{example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+class OldName(argparse.Action):
+    """An option by the name that it had in the version before, with a message."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        new = "--" + self.dest.replace("_", "-")
+        print(
+            f"heyjetson: {option_string} is now called {new}; the old name works for one more version.", file=sys.stderr
+        )
+        setattr(namespace, self.dest, values)
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -48,27 +61,16 @@ def add_decoder_options(parser: argparse.ArgumentParser) -> None:
         "--hot-words",
         type=hot_words,
         metavar="WORDS",
-        help='make phrases likelier, by natural logarithms: "jetson:3,turn on:2"',
+        help='hot words with the boost of each, in natural logarithms (default 3): "jetson:3,turn on:2"',
     )
-    group.add_argument("--beam", type=int, metavar="N", help="hypotheses that are followed at once")
+    group.add_argument("--beam", type=int, metavar="N", help="beam width: texts kept after each frame")
 
 
 def hot_words(text: str) -> dict[str, float]:
-    """Read `phrase:boost,phrase:boost`.
+    """The hot words of an option; see `parse_hot_words`."""
+    from heyjetson.decoding.hotwords import parse_hot_words
 
-    >>> hot_words("jetson:3, turn on:2.5")
-    {'jetson': 3.0, 'turn on': 2.5}
-    """
-    found = {}
-    for part in text.split(","):
-        phrase, colon, boost = part.rpartition(":")
-        try:
-            found[phrase.strip()] = float(boost)
-        except ValueError:
-            colon = ""
-        if not colon or not phrase.strip():
-            raise argparse.ArgumentTypeError(f'expected "phrase:boost,phrase:boost", found {part!r}')
-    return found
+    return refused_as_argument(parse_hot_words, text)
 
 
 def add_channels_option(parser: argparse.ArgumentParser) -> None:
@@ -85,11 +87,16 @@ def add_channels_option(parser: argparse.ArgumentParser) -> None:
 def _channels(text: str) -> str:
     from heyjetson.audio.channels import channel_number
 
-    try:
-        channel_number(text)
-    except AudioError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    refused_as_argument(channel_number, text)
     return text
+
+
+def refused_as_argument(read: Callable[[str], Value], text: str) -> Value:
+    """Read an option's value; what is wrong with it is said as argparse says it."""
+    try:
+        return read(text)
+    except HeyJetsonError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def hear(path: str, channels: str) -> Sound:

@@ -18,8 +18,8 @@ def add(subparsers: Any) -> None:
 
 
 def _trigger_rows(rules: dict[str, Any]) -> dict[str, str]:
-    """When a trigger raises a word."""
-    rows = {"smoothing": f"{rules['smoothing'] * 1000:.0f} ms", "refractory time": f"{rules['refractory']:g} s"}
+    """When a trigger detects a word."""
+    rows = {"smoothing": f"{rules['smoothing'] * 1000:.0f} ms", "debounce": f"{rules['debounce']:g} s"}
     if "hours" in rules:
         rows["calibrated on"] = f"{rules['hours']:g} h without the words"
     for word, table in rules.get("calibration", {}).items():

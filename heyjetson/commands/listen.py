@@ -24,7 +24,7 @@ def add(subparsers: Any) -> None:
         "  heyjetson listen bundles/streaming\n"
         "  heyjetson listen bundles/streaming --silence 1.2 --format json\n"
         "  heyjetson listen wake/                                    time, word and score of each event\n"
-        "  heyjetson listen wake/ --then bundles/streaming           after the word, what follows it\n"
+        "  heyjetson listen wake/ --transcribe-with bundles/streaming    after the word, what follows it\n"
         "  rec -t raw -r 16000 -b 16 -e signed -c 1 - | heyjetson listen bundles/streaming --stdin --rate 16000",
     )
     add_engine_options(parser)
@@ -75,9 +75,10 @@ def run(options: argparse.Namespace) -> int:
     if bundle.is_trigger:
         rate = options.rate or bundle.sample_rate
         return two_stage.listen(options, rate, sound(options, rate, options.channels), endpoint_rules(options))
-    if options.then:
+    if options.transcribe_with:
         raise OptionError(
-            f"--then needs a trigger bundle first, {bundle.folder} transcribes: `heyjetson listen wake/ --then asr/`."
+            f"--transcribe-with needs a trigger bundle first, {bundle.folder} transcribes: "
+            "`heyjetson listen wake/ --transcribe-with asr/`."
         )
     engine = open_engine(options)
     rate = options.rate or engine.bundle.sample_rate

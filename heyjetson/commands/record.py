@@ -1,4 +1,4 @@
-"""`heyjetson record`: takes of one's own word."""
+"""`heyjetson record`: positive samples of one's own word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from heyjetson.commands import command
 from heyjetson.errors import AudioError, OptionError
 
-RATE = 16000  # hertz that takes are written at
+RATE = 16000  # hertz that recordings are written at
 MARGIN = 0.25  # seconds kept before and after a word
 
 
@@ -25,16 +25,16 @@ def add(subparsers: Any) -> None:
     parser = command(
         subparsers,
         "record",
-        "collect takes of a word, each trimmed, checked and written to a file of its own; Ctrl-C ends it",
-        '  heyjetson record takes --word "hey jetson" --count 20\n'
-        "  heyjetson record takes --word alexa --device 2 --rate 48000\n"
-        "  rec -t raw -r 16000 -b 16 -e signed -c 1 - | heyjetson record takes --word alexa --stdin",
+        "record samples of a word, each trimmed, checked and written to a file of its own; Ctrl-C ends it",
+        '  heyjetson record recordings --word "hey jetson" --count 20\n'
+        "  heyjetson record recordings --word alexa --device 2 --rate 48000\n"
+        "  rec -t raw -r 16000 -b 16 -e signed -c 1 - | heyjetson record recordings --word alexa --stdin",
     )
     parser.add_argument("out", type=Path, help="folder to write to; a word gets a folder of its name in it")
-    parser.add_argument("--word", help="what is said (default: takes go straight into the folder)")
-    parser.add_argument("--count", type=int, help="takes to keep before it ends (default: until Ctrl-C)")
-    parser.add_argument("--silence", type=float, default=0.7, help="seconds that end a take (default 0.7)")
-    parser.add_argument("--longest", type=float, default=10.0, help="seconds of a take (default 10)")
+    parser.add_argument("--word", help="what is said (default: recordings go straight into the folder)")
+    parser.add_argument("--count", type=int, help="recordings to keep before it ends (default: until Ctrl-C)")
+    parser.add_argument("--silence", type=float, default=0.7, help="seconds that end a recording (default 0.7)")
+    parser.add_argument("--longest", type=float, default=10.0, help="seconds of a recording (default 10)")
     group = parser.add_argument_group("sound")
     group.add_argument("--device", help="microphone, as `heyjetson doctor` names it (default: the system's)")
     group.add_argument("--stdin", action="store_true", help="raw 16-bit mono samples from standard input instead")
@@ -43,7 +43,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write each take as it ends, and say what is wrong with those that cannot be used."""
+    """Write each recording as it ends, and say what is wrong with those that cannot be used."""
     from heyjetson import microphone
 
     if options.count is not None and options.count < 1:
@@ -62,12 +62,12 @@ def run(options: argparse.Namespace) -> int:
         print(f"say {options.word or 'the word'!r}, and pause; Ctrl-C ends", file=sys.stderr)
     kept = 0
     for recording in _recordings(chunks, options):
-        kept += _keep(recording, folder, label or "take", kept + 1, options)
+        kept += _keep(recording, folder, label or "recording", kept + 1, options)
         if kept == options.count:
             break
     if not kept:
-        raise AudioError("No take was kept. Is this the right microphone? `heyjetson doctor` lists them.")
-    print(f"{kept} takes in {folder}")
+        raise AudioError("No recording was kept. Is this the right microphone? `heyjetson doctor` lists them.")
+    print(f"{kept} recordings in {folder}")
     return 0
 
 
@@ -85,18 +85,18 @@ def _recordings(chunks: Iterator[np.ndarray], options: argparse.Namespace) -> It
 
 
 def _keep(recording: np.ndarray, folder: Path, label: str, number: int, options: argparse.Namespace) -> bool:
-    """Write a take if it can be used; whether it was."""
+    """Write a recording if it can be used; whether it was."""
     from heyjetson.audio import resample
     from heyjetson.wakeword.recordings import TakeError, take, trim
 
     try:
-        # A take that fills all the time there is was cut off, not ended by a silence.
+        # One that fills all the time there is was cut off, not ended by a silence.
         found = trim(take(recording, options.rate, options.longest - 0.02), MARGIN)
     except TakeError as error:
         print(f"left out: {error}", flush=True)
         return False
     path = write_new(folder, label, resample(found.samples, found.rate, RATE))
-    shown = f"take {number}" + (f" of {options.count}" if options.count else "")
+    shown = f"recording {number}" + (f" of {options.count}" if options.count else "")
     print(f"{shown}: {(found.end - found.start) / found.rate:.2f} s, {path}", flush=True)
     return True
 
@@ -130,7 +130,7 @@ def write_new(folder: Path, label: str, samples: np.ndarray) -> Path:
             raise AudioError(
                 f"{path} cannot be written ({error.strerror}). Make room, or give another folder."
             ) from None
-    raise AudioError(f"{folder} holds ten thousand takes of this second. Give another folder.")
+    raise AudioError(f"{folder} holds ten thousand recordings of this second. Give another folder.")
 
 
 def _make(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`heyjetson listen` with a trigger bundle: wait for a word, and with `--then` write down what follows it."""
+"""`heyjetson listen` with a trigger bundle: wait for a word, and with `--transcribe-with` transcribe what follows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict
 import numpy as np
 
 from heyjetson.bundle import Bundle
-from heyjetson.commands import decoder_options, open_trigger
+from heyjetson.commands import OldName, decoder_options, open_trigger
 from heyjetson.commands.live import LiveText
 from heyjetson.decoding.hypothesis import Result
 from heyjetson.endpoint import EndpointRules
@@ -35,7 +35,10 @@ def add_trigger_options(parser: argparse.ArgumentParser, files: bool = False) ->
     )
     if files:
         return
-    group.add_argument("--then", metavar="BUNDLE", help="a streaming bundle that writes down what follows the word")
+    group.add_argument(
+        "--transcribe-with", metavar="BUNDLE", help="a streaming bundle that transcribes what follows the word"
+    )
+    group.add_argument("--then", dest="transcribe_with", action=OldName, help=argparse.SUPPRESS)
     group.add_argument(
         "--lead", type=float, default=0.1, help="seconds before the event at which that begins (default 0.1)"
     )
@@ -71,7 +74,7 @@ class _Alone:
 
 
 def listen(options: argparse.Namespace, rate: int, chunks: Iterator[np.ndarray], rules: EndpointRules) -> int:
-    """Print each word as it is raised, and with `--then` what follows it.
+    """Print each word as it is detected, and with `--transcribe-with` what follows it.
 
     Args:
         options: of the command.
@@ -82,8 +85,8 @@ def listen(options: argparse.Namespace, rate: int, chunks: Iterator[np.ndarray],
     trigger = open_trigger(options)
     stream = trigger.stream(rate, options.channels, options.mix, rules_of(options))
     listener: TwoStageListener | _Alone = _Alone(stream)
-    if options.then:
-        engine = Engine(Bundle(options.then), options.threads, options.provider)
+    if options.transcribe_with:
+        engine = Engine(Bundle(options.transcribe_with), options.threads, options.provider)
         speech = engine.stream(rate, rules=rules, **decoder_options(options))
         listener = TwoStageListener(stream, speech, options.lead, options.patience)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from heyjetson.errors import DecoderError
+from heyjetson.errors import DecoderError, OptionError
 
 KEYWORD_BOOST = 3.0  # natural logarithms, where a client names a word and no number
 
@@ -24,6 +24,30 @@ def spelled(phrase: str, labels: Sequence[str]) -> str:
         return next((one for one in (character, character.lower(), character.upper()) if one in written), character)
 
     return " ".join("".join(map(cased, phrase)).split())
+
+
+def parse_hot_words(text: str) -> dict[str, float]:
+    """Read `phrase:boost,phrase:boost`, as commands, server and live streams take it; without a number the boost is
+    `KEYWORD_BOOST`.
+
+    Raises:
+        OptionError: a phrase is empty, or a boost is no number.
+
+    >>> parse_hot_words("jetson:3, turn on:2.5, hey jetson")
+    {'jetson': 3.0, 'turn on': 2.5, 'hey jetson': 3.0}
+    """
+    found = {}
+    for part in filter(str.strip, text.split(",")):
+        phrase, _, boost = part.rpartition(":") if ":" in part else (part, "", KEYWORD_BOOST)
+        if not phrase.strip():
+            raise OptionError(f'Hot words are written "phrase:boost,phrase:boost"; found {part.strip()[:40]!r}.')
+        try:
+            found[phrase.strip()] = float(boost)
+        except ValueError:
+            raise OptionError(
+                f"The boost of {phrase.strip()[:40]!r} must be a number, found {str(boost)[:40]!r}."
+            ) from None
+    return found
 
 
 class HotWords:

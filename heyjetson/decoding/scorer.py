@@ -21,6 +21,7 @@ import numpy as np
 
 from heyjetson.decoding.ngram import Lexicon, Ngram
 from heyjetson.errors import ScorerError
+from heyjetson.user_cache import user_cache
 
 FORMAT = 1
 LARGEST_RECORD = 16 << 20  # bytes of scorer.json
@@ -237,7 +238,7 @@ class Scorer:
         digest = self.record["files"][name]["sha256"]
         folders = []
         try:
-            folders.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "heyjetson")
+            folders.append(user_cache())
             folders[0].mkdir(parents=True, exist_ok=True)
         except (OSError, RuntimeError):  # a read-only home, or none
             folders.clear()

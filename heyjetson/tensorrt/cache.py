@@ -14,6 +14,7 @@ from typing import Any
 from heyjetson.bundle import Bundle, file_hash
 from heyjetson.tensorrt.errors import TensorRTError
 from heyjetson.tensorrt.plan import PRECISIONS
+from heyjetson.user_cache import user_cache
 
 FOLDER = "tensorrt"
 WORDS = {"graph": "the graph", "tensorrt": "TensorRT", "gpu": "the GPU", "flags": "the flags"}
@@ -46,11 +47,6 @@ def writable(folder: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def user_cache() -> Path:
-    """~/.cache/heyjetson, or what XDG_CACHE_HOME asks for."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "heyjetson"
 
 
 def places(bundle: Bundle) -> list[Path]:

@@ -16,8 +16,8 @@ class Detection:
 
     Args:
         word: which.
-        time: seconds of the stream at which it is raised, just after the word's end.
-        score: the smoothed score that raised it, between the threshold and 1.
+        time: seconds of the stream at which it is detected, just after the word's end.
+        score: the smoothed score at that moment, between the threshold and 1.
     """
 
     word: str
@@ -29,7 +29,7 @@ class Detector:
     """Raises an event where the smoothed score of a word reaches its threshold.
 
     The smoothed score is the mean of the last frames, with zeros before the first. After an event the word is armed
-    again where its smoothed score is below `release` times the threshold once `refractory` has passed: an echo that
+    again where its smoothed score is below `release` times the threshold once `debounce` has passed: an echo that
     begins before that is no other word, however long it lasts. Words do not disturb each other. However the scores are
     cut, the events are the same; only crossings are looked at one by one, so that hours of quiet scores cost a few
     passes of numpy.
@@ -39,13 +39,13 @@ class Detector:
         frame_seconds: seconds a frame.
         thresholds: [W], each above 0 and at most 1.
         smoothing: seconds of the mean; a frame at least.
-        refractory: seconds.
+        debounce: seconds.
         release: share of the threshold, above 0 and at most 1.
 
     Raises:
         OptionError: a value that cannot work.
 
-    >>> detector = Detector(["jetson"], 0.04, np.array([0.5]), smoothing=0.08, refractory=1.0, release=0.5)
+    >>> detector = Detector(["jetson"], 0.04, np.array([0.5]), smoothing=0.08, debounce=1.0, release=0.5)
     >>> detector.feed(np.array([[0.0], [0.6], [0.8], [0.9], [0.1]]))
     [Detection(word='jetson', time=0.12, score=0.7)]
     """
@@ -56,7 +56,7 @@ class Detector:
         frame_seconds: float,
         thresholds: np.ndarray,
         smoothing: float,
-        refractory: float,
+        debounce: float,
         release: float = 0.5,
     ):
         self.words = list(words)
@@ -68,13 +68,13 @@ class Detector:
             )
         if not ((self.thresholds > 0) & (self.thresholds <= 1)).all():
             raise OptionError(f"Thresholds must be above 0 and at most 1, found {self.thresholds.tolist()}.")
-        for name, seconds in (("smoothing", smoothing), ("refractory", refractory)):
+        for name, seconds in (("smoothing", smoothing), ("debounce", debounce)):
             if not 0 <= seconds < float("inf"):
                 raise OptionError(f"The {name} must be 0 seconds or more, found {seconds}.")
         if not 0 < release <= 1:
             raise OptionError(f"The release must be above 0 and at most 1, found {release}.")
         self.smoothing = max(round(smoothing / frame_seconds), 1)
-        self.refractory = max(round(refractory / frame_seconds), 1)
+        self.debounce = max(round(debounce / frame_seconds), 1)
         self.release = release
         self.reset()
 
@@ -83,7 +83,7 @@ class Detector:
         self.frames = 0
         self._before = np.zeros((self.smoothing - 1, len(self.words)))
         self._released = [True] * len(self.words)
-        self._allowed = [0] * len(self.words)  # first frame after the refractory time
+        self._allowed = [0] * len(self.words)  # first frame after the debounce time
 
     def feed(self, scores: np.ndarray) -> list[Detection]:
         """Take the next scores [T, W].
@@ -96,7 +96,7 @@ class Detector:
         high = smoothed >= self.thresholds
         busy = [] if all(self._released) and not high.any() else range(len(self.words))  # mostly nothing is
         for word in busy:
-            for frame in self._raised(word, smoothed[:, word], high[:, word]):
+            for frame in self._detected(word, smoothed[:, word], high[:, word]):
                 time = round((self.frames + frame + 1) * self.frame_seconds, 6)
                 score = round(float(smoothed[frame, word]), 6)
                 found.append((frame, word, Detection(self.words[word], time, score)))
@@ -114,7 +114,7 @@ class Detector:
         self._before = padded[count:].copy()
         return total / self.smoothing
 
-    def _raised(self, word: int, smoothed: np.ndarray, reaches: np.ndarray) -> list[int]:
+    def _detected(self, word: int, smoothed: np.ndarray, reaches: np.ndarray) -> list[int]:
         """Frames that raise a word.
 
         Args:
@@ -124,20 +124,20 @@ class Detector:
         """
         high = np.flatnonzero(reaches)
         low = np.flatnonzero(smoothed < self.release * self.thresholds[word])
-        raised: list[int] = []
+        found: list[int] = []
         here = 0
         while True:
             if not self._released[word]:
                 # Below it only once the time is over: an echo that begins before that has no end that counts.
                 place = np.searchsorted(low, max(here, self._allowed[word] - self.frames))
                 if place == len(low):
-                    return raised
+                    return found
                 here = int(low[place])
                 self._released[word] = True
             place = np.searchsorted(high, max(here, self._allowed[word] - self.frames))
             if place == len(high):
-                return raised
+                return found
             here = int(high[place])
-            raised.append(here)
+            found.append(here)
             self._released[word] = False
-            self._allowed[word] = self.frames + here + self.refractory
+            self._allowed[word] = self.frames + here + self.debounce

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from heyjetson.audio.clipping import is_clipped
 from heyjetson.errors import AudioError
 
 HOP = 0.01  # seconds between frames, which are twice as long
@@ -28,7 +29,6 @@ OPENS = 12.0  # decibels over the background at which a take begins
 FAINTEST = 1e-8  # power; sound that moves in the lowest steps of 16 bits is as quiet as silence
 RISE = 3.0  # decibels in a second that the background may become louder
 CLIPPED = 0.01  # share of the samples that stay at an extreme; a few at the crests of a word are not heard
-LOUD = 0.25  # peak; below, samples at the crest of an unclipped low tone share one 16-bit step
 
 
 class TakeError(AudioError):
@@ -188,22 +188,9 @@ def _examined(samples: np.ndarray, rate: int, longest: float) -> tuple[tuple[int
     found = []
     if (end - start) / rate < SHORTEST:
         found.append(f"What stands out lasts {(end - start) / rate:.2f} s, too short for a word: is it a click?")
-    if is_clipped(samples[start:end]):
+    if is_clipped(samples[start:end], CLIPPED):
         found.append("The word is clipped. Turn the microphone down, or speak from farther away.")
     return (start, end), found
-
-
-def is_clipped(samples: np.ndarray) -> bool:
-    """Whether more than `CLIPPED` of the samples stay at the highest or the lowest value there is.
-
-    The own extreme counts, so that a recording that was clipped and turned down later is found too.
-    """
-    held = 0
-    for extreme in (samples.max(initial=0), samples.min(initial=0)):
-        if abs(extreme) >= LOUD:
-            at = samples == extreme
-            held += int((at[1:] & at[:-1]).sum())
-    return held > CLIPPED * len(samples)
 
 
 def trim(take: Take, margin: float = 0.1) -> Take:

@@ -1,9 +1,10 @@
-"""Single words, listened for always: a trigger bundle on sound as it comes, and the events that it raises."""
+"""Single words, listened for always: a trigger bundle on sound as it comes, and the detections in it."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ Mix = Literal["best", "mean"]
 FALSE_ALARMS = 0.5  # an hour, where nothing else is asked for
 UNCALIBRATED = 0.5  # threshold of a word that was not calibrated
 BLOCK = 10.0  # seconds that are computed at once at most: memory does not grow with what is fed
-TAIL = 0.4  # seconds of silence after a recording: a word is raised just after its end
+TAIL = 0.4  # seconds of silence after a recording: a word is detected just after its end
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class TriggerRules:
         threshold: of the smoothed score, for all words or by word.
         false_alarms_per_hour: take the calibrated threshold with the lowest miss rate that raises no more.
         smoothing: seconds that scores are averaged over.
-        refractory: seconds after an event in which the same word is not raised again.
+        debounce: seconds after a detection in which the same word is not detected again.
         release: share of the threshold below which the smoothed score must fall before that.
+        refractory: the old name of `debounce`, for one more version.
 
     Raises:
         OptionError: a value that cannot work.
@@ -42,10 +44,14 @@ class TriggerRules:
     threshold: float | Mapping[str, float] | None = None
     false_alarms_per_hour: float | None = None
     smoothing: float | None = None
-    refractory: float | None = None
+    debounce: float | None = None
     release: float = 0.5
+    refractory: InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, refractory: float | None) -> None:
+        if refractory is not None:
+            warnings.warn("TriggerRules: refractory is now called debounce.", FutureWarning, stacklevel=3)
+            object.__setattr__(self, "debounce", refractory)
         if self.false_alarms_per_hour is None:
             return
         if self.threshold is not None and not isinstance(self.threshold, Mapping):
@@ -104,7 +110,7 @@ class TriggerRules:
             bundle.frame_seconds,
             self.thresholds(bundle),
             own["smoothing"] if self.smoothing is None else self.smoothing,
-            own["refractory"] if self.refractory is None else self.refractory,
+            own["debounce"] if self.debounce is None else self.debounce,
             self.release,
         )
 
@@ -175,7 +181,7 @@ class Trigger:
         return np.concatenate([np.zeros((0, len(self.words)), np.float32), *given])
 
     def detect(self, samples: np.ndarray, sample_rate: int, rules: TriggerRules | None = None) -> list[Detection]:
-        """The events of a whole recording, as if silence followed: a word at its very end is raised, too.
+        """The events of a whole recording, as if silence followed: a word at its very end is detected, too.
 
         Args:
             samples: [S] or [S, channels], int16 or float; channels are averaged.
@@ -196,7 +202,7 @@ class TriggerStream:
     """Sound of one place, listened to without an end. Made by `Trigger.stream`.
 
     Everything is computed, silence as well: no time is ever dropped, and the events do not depend on how the sound is
-    cut. An event is raised by the very `feed` that completes its frame; nothing waits in a queue. Memory is bounded.
+    cut. A word is detected by the very `feed` that completes its frame; nothing waits in a queue. Memory is bounded.
     Not to be fed from two threads at once.
 
     Args:

@@ -14,7 +14,7 @@ from heyjetson.wakeword.detector import Detection
 from heyjetson.wakeword.trigger import TriggerStream
 
 HISTORY = 3.0  # seconds of sound that are kept for a word's end to lie in
-PIECE = 0.04  # seconds after which it is looked whether a word was raised or an utterance ended
+PIECE = 0.04  # seconds after which it is looked whether a word was detected or an utterance ended
 
 
 class TwoStageListener:

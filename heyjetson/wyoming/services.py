@@ -25,7 +25,7 @@ from heyjetson.deltas import TextDeltas
 from heyjetson.engine import Engine
 from heyjetson.errors import AudioError, OptionError
 from heyjetson.server.live.options import PHRASE_CHARACTERS, PHRASES
-from heyjetson.wakeword.detector import Detection as Raised
+from heyjetson.wakeword.detector import Detection as Detected
 from heyjetson.wakeword.trigger import Trigger
 
 LOG = logging.getLogger("heyjetson.wyoming")
@@ -252,8 +252,8 @@ class Watching:
         told = self._told(self._stream.finish(), None)
         return told if self._heard else [NotDetected().event()]
 
-    def _told(self, raised: list[Raised], timestamp: int | None) -> list[Event]:
-        ours = [event for event in raised if event.word in self._words]
+    def _told(self, detections: list[Detected], timestamp: int | None) -> list[Event]:
+        ours = [event for event in detections if event.word in self._words]
         self._heard |= bool(ours)
         return [
             Detection(event.word, round(event.time * 1000) if timestamp is None else timestamp).event()

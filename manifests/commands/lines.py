@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from manifests import select
-from manifests.check import Report, Requirements, check, mend
+from manifests.check import Report, Requirements, check, fix
 from manifests.commands import STEPS_LISTED, add, add_channels, add_text, text_options
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.overlap import Set, compare, without
@@ -24,7 +24,7 @@ def _check(given: argparse.Namespace) -> int:
     needs = Requirements(labels=given.labels, longest=given.longest, decode=not given.fast, channels=given.channels)
     if given.fix:
         if len(given.manifests) > 1:
-            raise ManifestError("--fix mends one manifest at a time. Give one.")
+            raise ManifestError("--fix takes one manifest at a time. Give one.")
         return _fix(given.manifests[0], given.fix, needs, text_options(given))
     reports, bad = [], 0
     for manifest in given.manifests:
@@ -51,15 +51,15 @@ def _check(given: argparse.Namespace) -> int:
 
 def _fix(manifest: Path, out: Path, needs: Requirements, text: TextOptions) -> int:
     _refuse_sources([out], [manifest])
-    mended = mend(manifest, needs, text)
-    for line in mended.changes:
+    fixed = fix(manifest, needs, text)
+    for line in fixed.changes:
         print(line)
-    bad = _show(mended.report)
-    if not mended.report.good:
+    bad = _show(fixed.report)
+    if not fixed.report.good:
         raise ManifestError("No good utterance is left; nothing was written.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_manifest(out, mended.report.good)
-    print(f"{out} holds {len(mended.report.good):,} good utterances; {bad:,} were left out")
+    write_manifest(out, fixed.report.good)
+    print(f"{out} holds {len(fixed.report.good):,} good utterances; {bad:,} were left out")
     return 0
 
 
@@ -160,13 +160,13 @@ def _sample(given: argparse.Namespace) -> int:
 def register(commands: Any) -> None:
     """Add these commands to the command line."""
     one = add(commands, "check", _check, "name every bad utterance, as training does before its first step",
-              ["data/an4/train.jsonl", "big.jsonl --fast", "mine.jsonl --fix mended.jsonl",
+              ["data/an4/train.jsonl", "big.jsonl --fast", "mine.jsonl --fix fixed.jsonl",
                "train.jsonl validation.jsonl test.jsonl"])  # fmt: skip
     one.add_argument("manifests", type=Path, nargs="+", help="several are also compared: no recording may be in two")
     one.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
     one.add_argument("--fast", action="store_true", help="trust the durations, do not decode the sound")
     add_channels(one)
-    one.add_argument("--fix", type=Path, metavar="OUT", help="write what is good, with texts and durations mended")
+    one.add_argument("--fix", type=Path, metavar="OUT", help="write what is good, with texts and durations fixed")
     one.add_argument("--allow-shared", action="store_true", help="recordings in two manifests are no fault")
     add_text(one.add_argument_group("text", f"All but --labels is for --fix. {STEPS_LISTED}"))
     one = add(commands, "stats", _stats, "hours, durations, words, characters, speakers, noise and clipping",

@@ -66,13 +66,13 @@ def register(commands: Any) -> None:
                "data/an4/train.jsonl --out data/an4-rooms --rir rooms --copies 3"])  # fmt: skip
     one.add_argument("manifest", type=Path)
     one.add_argument("--out", type=Path, required=True, help="folder to write to")
-    one.add_argument("--noise", type=Path, default=None, help="folder of recorded noise (default: drawn noise)")
-    one.add_argument("--rir", type=Path, default=None, help="folder of room impulse responses (default: drawn rooms)")
+    one.add_argument("--noise", type=Path, default=None, help="folder of recorded noise (default: synthetic noise)")
+    one.add_argument("--rir", type=Path, default=None, help="folder of impulse responses (default: synthetic rooms)")
     one.add_argument("--snr", default="0:20", metavar="LOW:HIGH", help="decibels of speech over noise (default 0:20)")
     one.add_argument("--room-probability", type=float, default=0.5, help="share heard in a room (default 0.5)")
     one.add_argument("--noise-probability", type=float, default=1.0, help="share heard in noise (default 1)")
     one.add_argument("--copies", type=int, default=1, help="mixtures of each utterance (default 1)")
-    one.add_argument("--seed", type=int, default=1, help="of everything drawn")
+    one.add_argument("--seed", type=int, default=1, help="of everything random")
     add_channels(one)
     one = add(commands, "shard", _shard, "pack a manifest into Lhotse Shar shards, for network storage and clusters",
               ["data/libri/train.jsonl --out data/libri/shards --shards 64"])  # fmt: skip

@@ -77,4 +77,4 @@ def register(commands: Any) -> None:
         "--part", choices=("train", "validation", "test"), default=None, help="of the recordings and voices"
     )
     one.add_argument("--cache", type=Path, default=None, help="folder of what voices have spoken (default OUT/spoken)")
-    one.add_argument("--seed", type=int, default=1, help="of everything drawn (default 1)")
+    one.add_argument("--seed", type=int, default=1, help="of everything random (default 1)")

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from custom_modules.fine_tuning import Freezing, depths, layer_of, parameter_groups
-from custom_modules.schedule import BudgetAnnealing
+from custom_modules.optimisation import depths, layer_of, parameter_groups
+from experiments.training.freezing import Freezing
+from experiments.training.schedule import BudgetAnnealing
 from tests.conftest import SMALL, drawn_model
 
 

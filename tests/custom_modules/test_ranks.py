@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import custom_modules  # noqa: F401
 from custom_modules.normalisation import MaskedBatchNorm
 from custom_modules.recurrent import Recurrence
-from custom_modules.sampler import EvenBatches, LengthBatches
+from experiments.data.sampler import EvenBatches, LengthBatches
 
 RANKS = st.integers(1, 5)
 SIZES = st.integers(1, 6)
@@ -133,24 +133,17 @@ def test_a_step_has_no_loop_over_time_and_waits_for_nothing(compose_config, monk
 
 
 def test_lhotse_gives_each_process_its_share(compose_config, corpus):
-    from nemo.collections.common.data.lhotse.dataloader import (
-        get_lhotse_sampler_from_config,
-        make_structured_with_schema_warnings,
-    )
-    from omegaconf import OmegaConf
-
-    from experiments.data.loading import train_loader
+    from experiments.data.datamodule import SpeechDataModule
     from experiments.data.preparation import Data
     from manifests.lines import read_manifest
 
     data = Data(corpus / "train.jsonl", corpus / "validation.jsonl", {})
     cfg = compose_config("data.loader=lhotse", "data.batch_duration=8", "data.buckets=2", "logger=none")
-    arguments = OmegaConf.create(train_loader(cfg, data) | {"metadata_only": True, "force_finite": True})
     heard: Counter = Counter()
     steps = []
     for rank in range(2):
         torch.manual_seed(rank)
-        sampler, _ = get_lhotse_sampler_from_config(make_structured_with_schema_warnings(arguments), rank, 2)
+        sampler = SpeechDataModule(cfg, data, rank, 2).train_dataloader().loader.sampler
         batches = [[cut.supervisions[0].text for cut in cuts] for cuts in sampler]
         steps.append(len(batches))
         heard.update(text for batch in batches for text in batch)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import custom_modules  # noqa: F401
 from custom_modules.dropout import UtteranceDropout
 from custom_modules.perturb import WaveformPerturbation, resample
-from custom_modules.schedule import BudgetAnnealing
+from experiments.training.schedule import BudgetAnnealing
 from tests.conftest import ROOT, SMALL, drawn_model
 
 
@@ -123,7 +123,7 @@ def test_a_process_ends_though_its_workers_pass_over_signals(tmp_path):
         "sys.path.append(sys.argv[1])\n"  # beside NeMo, which takes ten seconds to import
         "import torch\n"
         "from torch.utils.data import DataLoader\n"
-        "from stream import guard_workers\n"
+        "from loader_workers import guard_workers\n"
         "batches = iter(guard_workers(DataLoader(list(range(1000)), num_workers=1, multiprocessing_context='fork')))\n"
         "next(batches)\n"
         "worker = batches._workers[0]\n"
@@ -131,6 +131,6 @@ def test_a_process_ends_though_its_workers_pass_over_signals(tmp_path):
         "assert [int(next(batches)) for _ in range(500)][-1] == 500 and worker.is_alive()\n"
     )
     done = subprocess.run(
-        [sys.executable, script, ROOT / "custom_modules"], capture_output=True, text=True, timeout=120
+        [sys.executable, script, ROOT / "experiments" / "data"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Timer
 
 from experiments.errors import ConfigError
 from experiments.training import fit, progress_bar
-from experiments.training.progress_bar import LatestBest, ProcessorTimer
+from experiments.training.progress_bar import BarWithErrors, LatestBest, ProcessorTimer
 
 
 class Scripted(pl.LightningModule):
@@ -49,6 +49,21 @@ def test_of_equal_validations_the_later_is_kept(tmp_path):
     trainer.fit(Scripted([0.5, 0.25, 0.3, 0.25, 0.4]))
     assert [path.name for path in tmp_path.iterdir()] == ["best-step=4.ckpt"]
     assert float(keeper.best_model_score) == 0.25
+
+
+def test_the_bar_of_a_terminal_is_drawn(tmp_path):
+    trainer = pl.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        callbacks=[BarWithErrors()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(Scripted([0.5, 0.25]))
+    assert trainer.global_step == 2
 
 
 def test_the_budget_of_processor_time_is_spent_by_the_process(tmp_path, monkeypatch):

@@ -23,8 +23,8 @@ from experiments.compare.summary import verdict
 from experiments.compare.table import fit, show
 from experiments.errors import ConfigError
 from experiments.evaluation.report import summarise
-from experiments.evaluation.significance import difference, wer_interval
 from heyjetson.metrics import character_errors
+from heyjetson.significance import difference, wer_interval
 from tests.conftest import ROOT
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rewrite, rows_of
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from experiments.compare import wandb_runs
 from experiments.compare.bundles import load_bundle
 from experiments.compare.inputs import find, kind_of, short_names
+from experiments.compare.payload import operations
 from experiments.compare.runs import UNFINISHED, load, load_run
 from experiments.compare.wandb_runs import curve, power_recorded, read_offline, watt_hours
-from experiments.compare.word_alignment import operations
 from experiments.errors import ConfigError
 from heyjetson.metrics import word_errors
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rows_of

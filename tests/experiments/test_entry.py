@@ -7,7 +7,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from experiments.cli.overrides import check_overrides
+from experiments.cli.overrides import check_overrides, renamed
 from experiments.cli.resume import expand_resume
 from experiments.errors import ConfigError
 from tests.conftest import ROOT
@@ -71,6 +71,11 @@ def test_keys_of_the_chosen_group_count():
     check_overrides("train", ["encoder=nemo_conformer_small", "encoder.n_layers=4"])
     with pytest.raises(ConfigError, match=r"encoder\.n_layers"):
         check_overrides("train", ["encoder.n_layers=4"])
+
+
+def test_a_key_by_its_old_name_is_taken_and_said(capsys):
+    assert renamed(["detector.refractory=2", "+detector.refractory=2"])[1] == "+detector.debounce=2"
+    assert capsys.readouterr().err.count("detector.refractory is now called detector.debounce") == 2
 
 
 def test_resuming_repeats_the_runs_overrides(tmp_path):

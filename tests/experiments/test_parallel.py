@@ -49,9 +49,11 @@ def test_batch_normalisation_spans_the_processes_where_that_is_asked_for(built):
 
 
 def test_a_validation_set_smaller_than_the_run_is_refused(built):
-    cfg, model, trainer, data = built(*SMALL, "trainer.accelerator=cpu", "trainer.devices=5")
+    from experiments.data.datamodule import SpeechDataModule
+
+    cfg, _, trainer, data = built(*SMALL, "trainer.accelerator=cpu", "trainer.devices=5")
     with pytest.raises(ConfigError, match="4 utterances, fewer than the 5 processes"):
-        fit.set_up_data(cfg, model, trainer, data)
+        SpeechDataModule(cfg, data, trainer.global_rank, trainer.world_size).val_dataloader()
 
 
 def test_runs_of_several_processes_need_a_launcher_that_starts_them(built, monkeypatch):

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback
 
-from custom_modules.sampler import LengthBatches
-from custom_modules.stream import EpochLoader
+from experiments.data.epoch_loader import EpochLoader
 from experiments.data.preparation import Data
+from experiments.data.sampler import LengthBatches
 from experiments.training.checkpoints import read_checkpoint
 from tests.conftest import SMALL
 
@@ -57,7 +57,7 @@ class Stop(Callback):
 @pytest.fixture(scope="module")
 def train(corpus, compose_config, tmp_path_factory):
     """Train, or go on from a checkpoint that is copied into a folder of its own."""
-    from custom_modules import utterances
+    from experiments.data import utterances
     from experiments.training import fit
 
     heard: list[list[int]] = []

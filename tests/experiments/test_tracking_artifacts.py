@@ -14,7 +14,7 @@ from experiments.tracking import artifacts, lineage
 from experiments.tracking.__main__ import main
 from experiments.tracking.artifacts import Reference, fetch_model, is_reference, local_model
 from experiments.training.best_effort import BestEffort
-from heyjetson.tensorrt.cache import user_cache
+from heyjetson.user_cache import user_cache
 
 
 class Stored:

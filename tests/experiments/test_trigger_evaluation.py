@@ -132,7 +132,7 @@ def test_a_model_on_a_stream():
     labels = [Label("alexa", 10.0, 10.6), Label("alexa", 30.0, 30.6), Label("jarvis", 50.0, 50.6)]
     peaks = [(10.64, 0, 0.9), (30.64, 0, 0.6), (50.7, 1, 0.8), (20.0, 0, 0.7), (51.0, 0, 0.3)]
     scores = scores_with(peaks, 720.0)
-    curves = model_curves(scores, WORDS, FRAME, labels, smoothing=0.12, refractory=1.0)
+    curves = model_curves(scores, WORDS, FRAME, labels, smoothing=0.12, debounce=1.0)
     strict, loose = curves["alexa"].at(0.0), curves["alexa"].at(5.0)
     assert (strict.hits, strict.false_alarms) == (1, 0) and strict.threshold > 0.7
     assert (loose.hits, loose.false_alarms, loose.mistaken) == (2, 1, 0)
@@ -159,7 +159,7 @@ def test_events_are_the_detectors_own(frames, seed):
     rng = np.random.default_rng(seed)
     scores = np.repeat(rng.random((60, 1)), 5, axis=0).astype(np.float32)
     labels = [Label("alexa", 2.0, 2.5)]
-    found = model_curves(scores, ["alexa"], FRAME, labels, smoothing=frames * FRAME, refractory=0.4, points=10)["alexa"]
+    found = model_curves(scores, ["alexa"], FRAME, labels, smoothing=frames * FRAME, debounce=0.4, points=10)["alexa"]
     for point in found.points[:-1]:
         detector = Detector(["alexa"], FRAME, np.array([point.threshold]), frames * FRAME, 0.4, 0.5)
         times = np.array([event.time for event in detector.feed(scores)])

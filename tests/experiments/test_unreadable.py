@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from custom_modules.left_out import LEFT_OUT, LeftOut
+from experiments.data.left_out import LEFT_OUT, LeftOut
 from experiments.data.preparation import Data
 from experiments.data.unreadable import UnreadableError, said_by
 from experiments.errors import ConfigError

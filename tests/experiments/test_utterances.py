@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from omegaconf import OmegaConf
 
+from experiments.data.epoch_loader import EpochLoader
 from experiments.data.preparation import Data
 from heyjetson.audio import load
 from heyjetson.errors import AudioError
@@ -60,14 +60,13 @@ def lines(tmp_path_factory):
     return folder / "lines.jsonl"
 
 
-def given(small_model, arguments) -> dict[str, torch.Tensor]:
+def given(loader, labels_of) -> dict[str, torch.Tensor]:
     """The sound of each utterance of an epoch or more, by its letter."""
     sounds: dict[str, torch.Tensor] = {}
-    loader = small_model._setup_dataloader_from_config(OmegaConf.create(arguments))
     for signal, length, labels, label_length in loader:
         assert label_length.eq(1).all() and signal.shape[1] == length.max()
         for row, count, ids in zip(signal, length, labels, strict=True):
-            sounds[small_model.labels[int(ids[0])]] = row[:count]
+            sounds[labels_of[int(ids[0])]] = row[:count]
             assert not row[count:].any()
     return sounds
 
@@ -85,8 +84,8 @@ def given(small_model, arguments) -> dict[str, torch.Tensor]:
         ("shards", 2, "mix"),
     ],
 )
-def test_the_model_is_given_what_was_checked(compose_config, small_model, lines, tmp_path, kind, workers, channels):
-    from experiments.data.loading import train_loader
+def test_the_model_is_given_what_was_checked(compose_config, lines, tmp_path, kind, workers, channels):
+    from experiments.data.datamodule import SpeechDataModule
 
     choice = "plain" if kind == "plain" else "lhotse"
     cfg = compose_config(
@@ -98,10 +97,10 @@ def test_the_model_is_given_what_was_checked(compose_config, small_model, lines,
         shard(lines, tmp_path / "shards", 2, Requirements(LETTERS))
         assert len(list((tmp_path / "shards" / SHARDS).glob("*.tar"))) == 2
         data = Data(lines, lines, {}, tmp_path / "shards", channels)
-    arguments = train_loader(cfg, data)
+    loader = SpeechDataModule(cfg, data).train_dataloader()
     if choice == "lhotse":
-        arguments |= {"batches": 12, "order": None}
-    found = given(small_model, arguments)
+        loader = EpochLoader(loader.loader, 12)
+    found = given(loader, cfg.labels)
     utterances = read_manifest(lines)
     assert set(found) == {utterance.text for utterance in utterances}
     for utterance in utterances:
@@ -111,15 +110,16 @@ def test_the_model_is_given_what_was_checked(compose_config, small_model, lines,
         np.testing.assert_array_equal(found[utterance.text].numpy(), wanted, err_msg=utterance.text)
 
 
-def test_validation_and_statistics_hear_the_same(compose_config, small_model, lines):
-    from experiments.data.loading import drawn_sound, validation_loader
+def test_validation_and_statistics_hear_the_same(compose_config, lines):
+    from experiments.data.datamodule import SpeechDataModule
 
     data = Data(lines, lines, {}, channels="second")
     lone = lines.with_name("stereo.jsonl")
     write_manifest(lone, [one for one in read_manifest(lines) if one.text in "abcde"])
     data = Data(lone, lone, {}, channels="second")
-    found = given(small_model, validation_loader(compose_config("data.num_workers=0", "data.batch_size=2"), data))
-    drawn = sorted(len(samples) for samples in drawn_sound(data, RATE, seed=3))
+    module = SpeechDataModule(compose_config("data.num_workers=0", "data.batch_size=2"), data)
+    found = given(module.val_dataloader(), module.cfg.labels)
+    drawn = sorted(len(samples) for samples in module.random_sound(seed=3))
     assert drawn == sorted(len(sound) for sound in found.values())
     for utterance in read_manifest(lone):
         offset, duration = utterance.segment
@@ -127,9 +127,9 @@ def test_validation_and_statistics_hear_the_same(compose_config, small_model, li
         np.testing.assert_array_equal(found[utterance.text].numpy(), wanted)
 
 
-def test_a_recording_that_is_cut_is_not_trained_as_whole(compose_config, small_model, tmp_path):
+def test_a_recording_that_is_cut_is_not_trained_as_whole(compose_config, tmp_path):
     """Where the preflight trusted the manifest (data.check=fast)."""
-    from experiments.data.loading import validation_loader
+    from experiments.data.datamodule import SpeechDataModule
 
     soundfile.write(tmp_path / "a.wav", noise(0, 2.0, RATE), RATE)
     whole = (tmp_path / "a.wav").read_bytes()
@@ -137,4 +137,4 @@ def test_a_recording_that_is_cut_is_not_trained_as_whole(compose_config, small_m
     write_manifest(tmp_path / "m.jsonl", [Utterance(tmp_path / "a.wav", 2.0, "a")])
     data = Data(tmp_path / "m.jsonl", tmp_path / "m.jsonl", {})
     with pytest.raises(AudioError, match=r"a.wav is cut short: 1\.\d+ s are there of 2.00"):
-        given(small_model, validation_loader(compose_config("data.num_workers=0"), data))
+        list(SpeechDataModule(compose_config("data.num_workers=0"), data).val_dataloader())

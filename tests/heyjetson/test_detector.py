@@ -11,15 +11,15 @@ from heyjetson.wakeword.detector import Detector
 FRAME = 0.04
 
 
-def make(words=("a", "b"), threshold=0.5, smoothing=0.12, refractory=0.4, release=0.5) -> Detector:
-    return Detector(words, FRAME, np.full(len(words), threshold), smoothing, refractory, release)
+def make(words=("a", "b"), threshold=0.5, smoothing=0.12, debounce=0.4, release=0.5) -> Detector:
+    return Detector(words, FRAME, np.full(len(words), threshold), smoothing, debounce, release)
 
 
 def frames_of(events: list[Detection]) -> list[int]:
     return [round(event.time / FRAME) - 1 for event in events]
 
 
-def reference(scores: np.ndarray, threshold: float, smoothing: int, refractory: int, release: float) -> list[int]:
+def reference(scores: np.ndarray, threshold: float, smoothing: int, debounce: int, release: float) -> list[int]:
     """The rules, frame by frame, for one word."""
     raised, armed, allowed = [], True, 0
     for frame in range(len(scores)):
@@ -31,7 +31,7 @@ def reference(scores: np.ndarray, threshold: float, smoothing: int, refractory: 
         armed = armed or (frame >= allowed and smoothed < release * threshold)
         if armed and frame >= allowed and smoothed >= threshold:
             raised.append(frame)
-            armed, allowed = False, frame + refractory
+            armed, allowed = False, frame + debounce
     return raised
 
 
@@ -45,14 +45,14 @@ BURSTS = st.lists(st.tuples(st.sampled_from([0.0, 0.24, 0.3, 0.5, 1.0]), st.inte
 @given(
     scores=SCORES | BURSTS,
     smoothing=st.integers(1, 5),
-    refractory=st.integers(1, 12),
+    debounce=st.integers(1, 12),
     release=st.sampled_from([0.3, 0.5, 1.0]),
     cuts=st.lists(st.integers(0, 80), max_size=8),
 )
-def test_any_cutting_gives_what_the_rules_say(scores, smoothing, refractory, release, cuts):
+def test_any_cutting_gives_what_the_rules_say(scores, smoothing, debounce, release, cuts):
     scores = np.array(scores, np.float64)
-    expected = reference(scores, 0.5, smoothing, refractory, release)
-    detector = make(["a"], 0.5, smoothing * FRAME, refractory * FRAME, release)
+    expected = reference(scores, 0.5, smoothing, debounce, release)
+    detector = make(["a"], 0.5, smoothing * FRAME, debounce * FRAME, release)
     for turn in range(2):  # the second time after a reset
         found = []
         for piece in np.split(scores[:, None], np.sort([min(cut, len(scores)) for cut in cuts])):
@@ -87,10 +87,10 @@ def test_a_score_that_does_not_fall_is_one_event():
     assert len(make(["a"]).feed(scores[:, None])) == 2
 
 
-def test_refractory_time_bounds_the_rate():
-    """Scores that flicker as fast as they can raise one event each refractory time."""
+def test_debounce_time_bounds_the_rate():
+    """Scores that flicker as fast as they can raise one event each debounce time."""
     scores = np.tile([0.9, 0.0], 500)[:, None]
-    found = make(["a"], smoothing=0, refractory=1.0).feed(scores)
+    found = make(["a"], smoothing=0, debounce=1.0).feed(scores)
     assert np.diff([event.time for event in found]) == pytest.approx(1.04)  # 25 frames, and the next that is high
 
 
@@ -110,7 +110,7 @@ def test_memory_does_not_grow():
         ({"threshold": 1.1}, "Thresholds must be above 0"),
         ({"threshold": float("nan")}, "Thresholds must be above 0"),
         ({"smoothing": -1.0}, "smoothing must be 0 seconds or more"),
-        ({"refractory": float("inf")}, "refractory must be 0 seconds or more"),
+        ({"debounce": float("inf")}, "debounce must be 0 seconds or more"),
         ({"release": 0.0}, "release must be above 0"),
     ],
 )

@@ -60,6 +60,27 @@ def test_labels_without_a_space():
     assert hot.boost[hot.follow[state, 2]] == 1.0
 
 
+@pytest.mark.parametrize(
+    "written", ["jetson", "jetson:3", "jetson:3,turn on:2.5", " hey jetson , a:-1,", "", ":3", "a:", "a:b"]
+)
+def test_commands_and_server_read_hot_words_alike(written):
+    from argparse import ArgumentTypeError
+
+    from heyjetson.commands import hot_words
+    from heyjetson.errors import OptionError
+    from heyjetson.server.live.options import hot_words_of
+
+    try:
+        expected = hot_words_of(written) or {}
+    except OptionError as error:
+        with pytest.raises(ArgumentTypeError) as refused:
+            hot_words(written)
+        assert str(refused.value) == str(error)
+    else:
+        assert hot_words(written) == expected
+        assert set(expected) or not written
+
+
 def test_bad_hot_words():
     with pytest.raises(DecoderError, match=r"'Ab1' has characters that the model cannot write: '1' 'A'\. It writes"):
         HotWords({"Ab1": 1.0}, LABELS)

@@ -50,7 +50,7 @@ def test_each_word_becomes_a_trimmed_file_at_16_kilohertz(monkeypatch, tmp_path,
         kept = take(samples, found)
         assert 0.3 < (kept.end - kept.start) / found < 1.0 and len(samples) / found < 1.6
     out = capsys.readouterr().out
-    assert out.count("take ") == 3 and f"3 takes in {tmp_path / 'hey-jetson'}" in out
+    assert out.count("recording ") == 3 and f"3 recordings in {tmp_path / 'hey-jetson'}" in out
 
 
 def test_nothing_is_overwritten_and_the_count_ends_it(monkeypatch, tmp_path, capsys):
@@ -59,8 +59,8 @@ def test_nothing_is_overwritten_and_the_count_ends_it(monkeypatch, tmp_path, cap
     for _ in range(2):
         assert recorded(monkeypatch, sound, tmp_path, "--stdin", "--count", 2) == 0
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [f"take-20260102-030405{end}.wav" for end in ("-2", "-3", "-4", "")]
-    assert "take 2 of 2: " in capsys.readouterr().out
+    assert names == [f"recording-20260102-030405{end}.wav" for end in ("-2", "-3", "-4", "")]
+    assert "recording 2 of 2: " in capsys.readouterr().out
 
 
 def test_what_is_wrong_is_said_for_each_take(monkeypatch, tmp_path, capsys):
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_said_for_each_take(monkeypatch, tmp_path, capsys):
 
 def test_a_sound_that_never_ends_is_left_out(monkeypatch, tmp_path, capsys):
     tone = (9000 * np.sin(np.arange(5 * RATE) * 0.3)).astype(np.int16)
-    with pytest.raises(AudioError, match="No take was kept"):
+    with pytest.raises(AudioError, match="No recording was kept"):
         recorded(monkeypatch, np.concatenate([speech(), tone]), tmp_path, "--stdin", "--longest", 2)
     assert "left out: The recording lasts 2.0 s" in capsys.readouterr().out
 
@@ -95,7 +95,7 @@ def test_wrong_choices_are_refused(monkeypatch, tmp_path, arguments, said):
 
 
 def test_silence_is_no_take_and_the_folder_must_be_one(monkeypatch, tmp_path):
-    with pytest.raises(AudioError, match="No take was kept"):
+    with pytest.raises(AudioError, match="No recording was kept"):
         recorded(monkeypatch, speech(), tmp_path, "--stdin")
     (tmp_path / "file").write_text("")
     with pytest.raises(AudioError, match="cannot be made"):

@@ -6,7 +6,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyjetson.wakeword.recordings import LONGEST, TakeError, TakeSplitter, faults, find_word, is_clipped, take, trim
+from heyjetson.audio import is_clipped
+from heyjetson.wakeword.recordings import LONGEST, TakeError, TakeSplitter, faults, find_word, take, trim
 from manifests.acoustics import coloured_noise
 from manifests.convert import decode
 from manifests.espeak import speak

@@ -220,6 +220,8 @@ def test_thresholds(bundle):
         TriggerRules(threshold=0.5, false_alarms_per_hour=1)
     with pytest.raises(OptionError, match="above 0"):
         TriggerRules(false_alarms_per_hour=0)
+    with pytest.warns(FutureWarning, match="now called debounce"):
+        assert TriggerRules(refractory=0.5) == TriggerRules(debounce=0.5)
 
 
 def test_a_calibration_without_the_usual_rate(tmp_path):
@@ -287,7 +289,7 @@ CALIBRATION = {"false_alarms_per_hour": 0.5, "threshold": 0.6, "miss_rate": 0.04
         ({"labels": ["a", "a"]}, "labels must be words, each once"),
         ({"labels": ["a", " "]}, "labels must be words, each once"),
         ({"lookahead_frames": None}, "key 'lookahead_frames' is missing"),
-        ({"trigger": {"smoothing": 0.1}}, "trigger.refractory must lie between"),
+        ({"trigger": {"smoothing": 0.1}}, "trigger.debounce must lie between"),
         ({"trigger": {"smoothing": True, "refractory": 1}}, "trigger.smoothing must lie between"),
         ({"trigger": {"smoothing": 0, "refractory": 1, "calibration": []}}, "a list for each word"),
         ({"trigger": {"smoothing": 0, "refractory": 1, "calibration": {"alexa": []}}}, "'alexa', which is none"),

@@ -115,16 +115,16 @@ def test_every_command_has_help_with_an_example(name, capsys):
 # The microphone.
 
 
-def test_a_microphone_that_vanishes_is_waited_for(fake_microphone, capsys):
+def test_a_microphone_that_vanishes_is_waited_for(fake_microphone, caplog):
     first, second = as_int16(tone("computer", 0.4)), as_int16(tone("hey jetson", 0.24))
     fake = fake_microphone(first, None, None, second)
     heard = []
     with pytest.raises(KeyboardInterrupt):
         for chunk in microphone.from_microphone(RATE):
             heard.append(chunk)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "heyjetson: the microphone is gone; waiting for it."
-    assert lines[1].startswith("heyjetson: the microphone is back; ")
+    lines = caplog.messages
+    assert lines[0] == "the microphone is gone; waiting for it."
+    assert lines[1].startswith("the microphone is back; ")
     assert lines[1].endswith(" s of sound were lost.")
     assert len(lines) == 3  # and it is gone again, for good
     sound = np.concatenate(heard)
@@ -155,7 +155,7 @@ def test_several_channels(fake_microphone):
     np.testing.assert_array_equal(np.concatenate(list(piped)), sound)
 
 
-def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, capsys):
+def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, caplog):
     """`rec` that gives a little sound each time and fails then."""
     monkeypatch.setattr(microphone, "RETRY", 0.02)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
@@ -167,7 +167,7 @@ def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, capsys):
     heard = [next(chunks) for _ in range(5)]
     assert [bool(chunk.any()) for chunk in heard] == [True, False, True, False, True]
     chunks.close()
-    assert capsys.readouterr().err.count("the microphone is back") == 2
+    assert caplog.text.count("the microphone is back") == 2
     recorder.write_text("#!/bin/sh\necho no card >&2\nexit 1\n")
     with pytest.raises(AudioError, match=r"rec ended \(no card\)"):
         next(microphone.from_microphone(RATE))
@@ -230,8 +230,12 @@ def heard(events) -> list[str]:
 
 
 def test_listen_then_through_a_pipe(wake, asr, scene, monkeypatch, capsys):
+    """By the option's old name, too."""
     pipe(monkeypatch, scene)
-    lines = said(capsys, "listen", wake, "--then", asr, "--stdin", "--silence", "0.4").splitlines()
+    assert main(["listen", str(wake), "--then", str(asr), "--stdin", "--silence", "0.4"]) == 0
+    found = capsys.readouterr()
+    assert "--then is now called --transcribe-with" in found.err
+    lines = found.out.splitlines()
     assert [line.split("\t")[1] if "\t" in line else line for line in lines] == FOLLOWS
 
 
@@ -240,7 +244,7 @@ def test_listen_then_through_a_microphone_with_times(wake, asr, scene, fake_micr
     soundfile.write(tmp_path / "scene.wav", scene, RATE)
     samples, _ = soundfile.read(tmp_path / "scene.wav", dtype="int16")
     fake_microphone(samples)
-    out = said(capsys, "listen", wake, "--then", asr, "--silence", "0.4", "--format", "json")
+    out = said(capsys, "listen", wake, "--transcribe-with", asr, "--silence", "0.4", "--format", "json")
     records = [json.loads(line) for line in out.splitlines()]
     assert [record.get("text", record.get("word")) for record in records] == FOLLOWS
     starts = np.cumsum([0, *map(len, SCENE)]) / RATE
@@ -322,11 +326,14 @@ def test_an_exported_model_after_the_word(wake, streaming_bundle):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["listen", "{asr}", "--then", "{wake}", "--stdin"], "--then needs a trigger bundle first"),
-        (["listen", "{wake}", "--then", "{wake}", "--stdin"], "is a trigger"),
-        (["listen", "{wake}", "--then", "{bundle}", "--stdin"], "hears whole recordings"),
-        (["listen", "{wake}", "--then", "{asr}", "--stdin", "--lead", "9"], "lead must lie between"),
-        (["listen", "{wake}", "--then", "{asr}", "--stdin", "--patience", "0"], "patience must be above 0"),
+        (
+            ["listen", "{asr}", "--transcribe-with", "{wake}", "--stdin"],
+            "--transcribe-with needs a trigger bundle first",
+        ),
+        (["listen", "{wake}", "--transcribe-with", "{wake}", "--stdin"], "is a trigger"),
+        (["listen", "{wake}", "--transcribe-with", "{bundle}", "--stdin"], "hears whole recordings"),
+        (["listen", "{wake}", "--transcribe-with", "{asr}", "--stdin", "--lead", "9"], "lead must lie between"),
+        (["listen", "{wake}", "--transcribe-with", "{asr}", "--stdin", "--patience", "0"], "patience must be above 0"),
         (["listen", "{wake}", "--stdin", "--threshold", "2"], "Thresholds must be above 0"),
         (["listen", "{wake}", "--stdin", "--threshold", "0.5", "--false-alarms", "1"], "exclude each other"),
         (["listen", "{wake}", "--stdin", "--channels", "0"], "at least one channel"),

@@ -6,8 +6,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heyjetson.audio import is_clipped
 from manifests.acoustics import add_noise, coloured_noise
-from manifests.hearing import estimate_snr, is_clipped
+from manifests.hearing import estimate_snr
 
 RATE = 16000
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from manifests import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.__main__ import main
-from manifests.check import Requirements, check, mend
+from manifests.check import Requirements, check, fix
 from manifests.convert import convert, decode
 from manifests.corpus import CorpusOptions, Recording, build, hold_out
 from manifests.hearing import hear
@@ -170,13 +170,13 @@ def test_a_line_agrees_with_its_file(stereo, tmp_path, kind):
     (tmp_path / "m.jsonl").write_text(json.dumps({"audio_filepath": str(stereo), "text": "hello", **keys}))
     report = check(tmp_path / "m.jsonl", Requirements(LABELS))
     assert (not report.faults) if fault is None else fault in report.faults[0]
-    mended = mend(tmp_path / "m.jsonl", Requirements(LABELS), TextOptions()).report
+    fixed = fix(tmp_path / "m.jsonl", Requirements(LABELS), TextOptions()).report
     if "offset" in keys:
-        assert [(one.offset, one.duration) for one in mended.good] == (
+        assert [(one.offset, one.duration) for one in fixed.good] == (
             [tuple(map(float, keys.values()))] if not fault else []
         )
     else:
-        assert [(one.offset, one.duration) for one in mended.good] == [(None, 6.0)]
+        assert [(one.offset, one.duration) for one in fixed.good] == [(None, 6.0)]
 
 
 def test_ctc_is_checked_over_the_segment(stereo, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import ManifestError
-from manifests.check import Requirements, mend
+from manifests.check import Requirements, fix
 from manifests.text import LABELS, Normaliser, TextOptions, options_from, unicode_forms
 from manifests.text.normaliser import Cleaned
 
@@ -359,9 +359,9 @@ def test_mending_a_manifest_leaves_out_what_is_refused(tmp_path):
     rows = [{"audio_filepath": "a.wav", "duration": 1.0, "text": text} for text in ("[noise] Hi 2", "on 3/4/2021")]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "a.wav").touch()
-    mended = mend(tmp_path / "a.jsonl", Requirements(labels=LABELS, decode=False), TextOptions())
-    assert [one.text for one in mended.report.good] == ["hi two"]
-    assert dict(mended.report.kinds) == {"transcripts with numbers that are not understood": 1}
-    assert mended.report.faults == [
+    fixed = fix(tmp_path / "a.jsonl", Requirements(labels=LABELS, decode=False), TextOptions())
+    assert [one.text for one in fixed.report.good] == ["hi two"]
+    assert dict(fixed.report.kinds) == {"transcripts with numbers that are not understood": 1}
+    assert fixed.report.faults == [
         f"{tmp_path}/a.jsonl:2: {tmp_path}/a.wav: numbers that are not understood '3/4/2021': 'on 3/4/2021'"
     ]

@@ -218,7 +218,7 @@ def model_curves(
     labels: Sequence[Label],
     *,
     smoothing: float = 0.12,
-    refractory: float = 1.0,
+    debounce: float = 1.0,
     release: float = 0.5,
     tolerance: float = 1.0,
     judged_by: Judge | None = None,
@@ -232,7 +232,7 @@ def model_curves(
         frame_seconds: of a row.
         labels: words that were said.
         smoothing: seconds the scores are averaged over.
-        refractory: seconds from an event to the next of its word.
+        debounce: seconds from an event to the next of its word.
         release: share of the threshold the score must fall below before the next event.
         tolerance: seconds after a word within which its event must come.
         judged_by: how events are matched with labels; `judge` with that tolerance when None.
@@ -247,7 +247,7 @@ def model_curves(
         thresholds = candidate_thresholds(smoothed, word, labels, frame_seconds, tolerance, points)
 
         def events_at(threshold: float, smoothed: np.ndarray = smoothed, word: str = word) -> np.ndarray:
-            detector = Detector([word], frame_seconds, np.array([threshold]), 0.0, refractory, release)
+            detector = Detector([word], frame_seconds, np.array([threshold]), 0.0, debounce, release)
             return np.array([event.time for event in detector.feed(smoothed[:, None])])
 
         curves[word] = curve(events_at, list(thresholds), word, labels, hours, by)

@@ -46,7 +46,7 @@ class BundleScorer:
         self._trigger = Trigger(bundle)
         self.words: Sequence[str] = bundle.labels
         self.frame_seconds: float = bundle.frame_seconds
-        self.detector: dict[str, float] = {key: bundle.manifest["trigger"][key] for key in ("smoothing", "refractory")}
+        self.detector: dict[str, float] = {key: bundle.manifest["trigger"][key] for key in ("smoothing", "debounce")}
 
     def scores(self, samples: np.ndarray) -> np.ndarray:
         """Samples [S] at 16 kHz → scores [T, W]."""
@@ -80,7 +80,7 @@ class Counting:
     """How scores become events, and events hits.
 
     Args:
-        detector: smoothing, refractory and release of the detector.
+        detector: smoothing, debounce and release of the detector.
         tolerance: seconds after a word within which its event must come.
         judged_by: how events are matched with labels.
     """
@@ -227,7 +227,7 @@ def hear_peer(
     heard = peer.listen(stream)
     spent, hours = report.seconds.get("pocketsphinx", (0.0, 0.0))
     report.seconds["pocketsphinx"] = (spent + heard.seconds, hours + stream.hours)
-    apart = counting.detector.get("refractory", 1.0)
+    apart = counting.detector.get("debounce", 1.0)
     return {word: peer_curve(heard, word, stream, apart, counting.judged_by) for word in words}
 
 

@@ -106,7 +106,7 @@ def _graph(bundle: Bundle, session: Any) -> dict[str, Any]:
 
 
 def _trigger(trigger: Trigger) -> dict[str, Any]:
-    """A trigger's words with the thresholds at which they are raised, and its calibration."""
+    """A trigger's words with the thresholds at which they are detected, and its calibration."""
     rules = trigger.bundle.manifest["trigger"]
     thresholds = TriggerRules().thresholds(trigger.bundle).tolist()
     words = [
@@ -118,7 +118,8 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
         "provider": trigger.provider,
         "words": words,
         "smoothing": rules["smoothing"],
-        "refractory": rules["refractory"],
+        "debounce": rules["debounce"],
+        "refractory": rules["debounce"],  # the old name, for one more version
         "hours": rules.get("hours"),
         "graph": _graph(trigger.bundle, trigger.session),
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from heyjetson.decoding.hotwords import KEYWORD_BOOST, spelled
+from heyjetson.decoding.hotwords import KEYWORD_BOOST, parse_hot_words, spelled
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
 
@@ -84,8 +84,7 @@ def hot_words_of(given: Any) -> dict[str, float] | None:
     {'jetson': 3.0, 'hey jetson': 3.0}
     """
     if isinstance(given, str):
-        parts = [part.rpartition(":") if ":" in part else (part, "", "3") for part in given.split(",") if part.strip()]
-        given = {phrase: boost for phrase, _, boost in parts}
+        given = parse_hot_words(given)
     if not given:
         return None
     if not isinstance(given, Mapping):

@@ -127,8 +127,8 @@ class LiveSession:
                 f"A message of sound must hold whole int16 samples, found {len(sound)} bytes: it was left out."
             )
         samples = np.frombuffer(sound, "<i2").astype(np.int16, copy=False)
-        raised = self.trigger.feed(samples) if self.trigger else []
-        events: list[Event] = [{"type": "trigger", **asdict(event)} for event in raised]
+        detections = self.trigger.feed(samples) if self.trigger else []
+        events: list[Event] = [{"type": "trigger", **asdict(event)} for event in detections]
         speech = self.speech
         ended = (yield from speech.feeding(samples)) if isinstance(speech, Stream) else speech.feed(samples)
         for result in ended:

@@ -9,36 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# No word holds a space, so it cannot be taken for one.
-_NOTHING = " "
 CELLS = 25_000_000  # characters of one text times characters of the other: about half a second of work
 
 
 def align(reference: str, hypothesis: str) -> list[dict[str, str | None]]:
-    """Which word was taken for which, with as few changes as can be.
+    """`metrics.aligned_words` as the page has it: {"op", "reference", "hypothesis"} for each word in order."""
+    from heyjetson import metrics
 
-    Args:
-        reference: what was said.
-        hypothesis: what was written.
-
-    Returns:
-        {"op", "reference", "hypothesis"} for each word in order; op is `equal`, `insert` (the hypothesis alone has it),
-        `delete` (the reference alone) or `substitute`.
-
-    >>> [step["op"] for step in align("turn on the light", "turn the lights up")]
-    ['equal', 'delete', 'equal', 'substitute', 'insert']
-    """
-    from kaldialign import align as aligned
-
-    steps: list[dict[str, str | None]] = []
-    for said, written in aligned(reference.split(), hypothesis.split(), _NOTHING):
-        if said == _NOTHING:
-            steps.append({"op": "insert", "reference": None, "hypothesis": written})
-        elif written == _NOTHING:
-            steps.append({"op": "delete", "reference": said, "hypothesis": None})
-        else:
-            steps.append({"op": "equal" if said == written else "substitute", "reference": said, "hypothesis": written})
-    return steps
+    keys = ("op", "reference", "hypothesis")
+    return [dict(zip(keys, word, strict=True)) for word in metrics.aligned_words(reference, hypothesis)]
 
 
 def score(reference: str, hypothesis: str) -> dict[str, Any]:

@@ -1,36 +1,25 @@
-"""Figures of a run with the doubt that its size leaves: 95 % intervals by bootstrap (Bisani and Ney, 2004)."""
+"""Figures of a run with the doubt that its size leaves: intervals and differences as `heyjetson.significance` has them,
+which training and comparisons show, too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percent
+from heyjetson.significance import Interval, mean_interval, wer_interval
+from heyjetson.significance import difference as compared
+
 BINS = 24
 POINTS = 500
-_CELLS = 2**21  # of a block of resamples, which bounds the memory
 _PERCENTILES = (50, 90, 95, 99)
 
 Columns = Mapping[str, np.ndarray]
 
 
-def _resampled(table: np.ndarray) -> Iterator[np.ndarray]:
-    """Sums over the rows of a table [N, F], of draws of N of them with replacement: [block, F] each."""
-    generator = np.random.default_rng(0)  # the same results give the same interval
-    count = len(table)
-    block = max(min(_CELLS // count, RESAMPLES), 1)
-    for start in range(0, RESAMPLES, block):
-        size = min(block, RESAMPLES - start)
-        drawn = generator.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count) @ table
-
-
-def _interval(value: float, samples: np.ndarray) -> dict[str, float]:
-    low, high = np.percentile(samples, INTERVAL)
-    return {"value": value, "low": float(low), "high": float(high)}
+def _shown(found: Interval) -> dict[str, float]:
+    return {"value": found.rate, "low": found.low, "high": found.high}
 
 
 def _rate(errors: Any, units: Any) -> Any:
@@ -48,15 +37,12 @@ def accuracy(columns: Columns) -> dict[str, Any]:
     >>> accuracy({**one, "words": np.full(4, 4), "characters": np.full(4, 8)})["wer"]
     {'value': 0.25, 'low': 0.25, 'high': 0.25}
     """
-    names = ("word_errors", "words", "character_errors", "characters", "cosine")
-    table = np.stack([columns[name] for name in names], axis=1)
-    if not len(table):
+    if not len(columns["words"]):
         return {}
-    sums, drawn = table.sum(axis=0), np.concatenate(list(_resampled(table)))
     return {
-        "wer": _interval(float(_rate(sums[0], sums[1])), _rate(drawn[:, 0], drawn[:, 1])),
-        "cer": _interval(float(_rate(sums[2], sums[3])), _rate(drawn[:, 2], drawn[:, 3])),
-        "cosine": _interval(float(sums[4] / len(table)), drawn[:, 4] / len(table)),
+        "wer": _shown(wer_interval(columns["word_errors"], columns["words"])),
+        "cer": _shown(wer_interval(columns["character_errors"], columns["characters"])),
+        "cosine": _shown(mean_interval(columns["cosine"])),
     }
 
 
@@ -117,22 +103,20 @@ def difference(first: Columns, second: Columns) -> dict[str, Any] | None:
         first, second: see `Results.columns`.
 
     Returns:
-        {"utterances", "wer": {"value", "low", "high"} of first minus second, "chance": whether the interval holds 0,
-        "better", "worse", "equal": utterances in which the first has fewer, more, as many errors}, or None without any.
+        {"utterances", "wer": {"value", "low", "high"} of first minus second, "p_value" of the matched-pair test,
+        "chance": whether interval or test leave room for none, "better", "worse", "equal": utterances in which the
+        first has fewer, more, as many errors}, or None without any.
     """
     _, here, there = np.intersect1d(first["number"], second["number"], assume_unique=True, return_indices=True)
     if not len(here):
         return None
-    pairs = [first["word_errors"][here], first["words"][here], second["word_errors"][there], second["words"][there]]
-    table = np.stack(pairs, axis=1)
-    sums, drawn = table.sum(axis=0), np.concatenate(list(_resampled(table)))
-    value = float(_rate(sums[0], sums[1]) - _rate(sums[2], sums[3]))
-    wer = _interval(value, _rate(drawn[:, 0], drawn[:, 1]) - _rate(drawn[:, 2], drawn[:, 3]))
-    gain = table[:, 2] - table[:, 0]
+    mine, theirs = first["word_errors"][here], second["word_errors"][there]
+    found, gain = compared(theirs, mine, first["words"][here]), theirs - mine
     return {
         "utterances": len(here),
-        "wer": wer,
-        "chance": wer["low"] <= 0 <= wer["high"],
+        "wer": {"value": found.delta, "low": found.low, "high": found.high},
+        "p_value": found.p_value,
+        "chance": not found.significant,
         "better": int((gain > 0).sum()),
         "worse": int((gain < 0).sum()),
         "equal": int((gain == 0).sum()),

@@ -97,7 +97,7 @@ async def asked(
         list[Short], BeforeValidator(_filled), _list("languages[]", "as language; one of them must be it", 100)
     ] = [],  # noqa: B006
     prompt: Annotated[str, Form(max_length=8192, description="not used, and a note says so: see keywords[]")] = "",
-    temperature: Annotated[float, Form(ge=0, le=1, description="not used: nothing is drawn by chance")] = 0.0,
+    temperature: Annotated[float, Form(ge=0, le=1, description="not used: nothing is sampled")] = 0.0,
     chunking_strategy: Annotated[str, Form(max_length=1024, description="`auto`, whatever is asked for")] = "",
     speaker_names: Annotated[
         list[Short],
@@ -130,7 +130,7 @@ async def asked(
     unknown = [name for name in sent if name not in FIELDS and not name.startswith(NESTED)]
     unused = {
         "The prompt was not used, no model here reads one: send words to listen for as keywords[].": prompt.strip(),
-        "The temperature was not used: nothing is drawn by chance.": temperature,
+        "The temperature was not used: nothing is sampled.": temperature,
         "chunking_strategy was taken as auto.": nested or chunking_strategy not in ("", "auto"),
         "timestamp_granularities[] was not used: verbose_json alone has times.": granularities
         and response_format != "verbose_json",

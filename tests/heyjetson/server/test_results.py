@@ -11,6 +11,7 @@ from heyjetson.server.errors import RequestError
 from heyjetson.server.performance import intervals
 from heyjetson.server.performance.accuracy import align, comparable, plain, score
 from heyjetson.server.performance.results import Outcome, Results
+from heyjetson.significance import difference, wer_interval
 
 
 def test_results_that_cannot_be_kept(tmp_path):
@@ -60,6 +61,21 @@ def test_differences_that_are_no_chance_are_found():
     assert found["wer"]["low"] < found["wer"]["value"] < found["wer"]["high"] < 0
     assert not found["chance"] and (found["better"], found["worse"], found["equal"]) == (60, 0, 90)
     assert intervals.difference(good, {name: column[:0] for name, column in bad.items()}) is None
+
+
+def test_the_page_shows_what_evaluation_and_comparison_show():
+    generator = np.random.default_rng(5)
+    words, numbers = np.full(80, 6.0), np.arange(80.0)
+    one, other = generator.binomial(6, 0.2, 80).astype(float), generator.binomial(6, 0.15, 80).astype(float)
+    made = {"character_errors": one, "characters": 5 * words, "cosine": 1 - one / 6}
+    shown = intervals.accuracy({"word_errors": one, "words": words, **made})["wer"]
+    expected = wer_interval(one, words)
+    assert (shown["value"], shown["low"], shown["high"]) == (expected.rate, expected.low, expected.high)
+    pair = [{"number": numbers, "words": words, "word_errors": errors} for errors in (one, other)]
+    for (first, second), errors in ((pair, (other, one)), (pair[::-1], (one, other))):
+        found, truth = intervals.difference(first, second), difference(*errors, words)
+        assert (found["wer"]["low"], found["wer"]["high"]) == (truth.low, truth.high)
+        assert found["chance"] is not truth.significant and found["p_value"] == truth.p_value
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():

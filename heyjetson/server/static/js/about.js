@@ -38,7 +38,7 @@ function trigger(found) {
   byId("trigger").hidden = !found;
   if (!found) return;
   const hours = found.hours ? ` Thresholds were chosen on ${found.hours.toFixed(1)} hours without the words.` : "";
-  byId("trigger-text").textContent = `${found.name} on ${found.provider}: a score for each word every ${(found.frame_seconds * 1000).toFixed(0)} ms, averaged over ${found.smoothing} s; a word is not raised again for ${found.refractory} s.${hours}`;
+  byId("trigger-text").textContent = `${found.name} on ${found.provider}: a score for each word every ${(found.frame_seconds * 1000).toFixed(0)} ms, averaged over ${found.smoothing} s; a word is not detected again for ${found.debounce} s.${hours}`;
   const rows = found.words.flatMap((one) => {
     if (!one.calibration.length) return [[`${one.word} ✓`, one.threshold.toFixed(3), "not calibrated", "–"]];
     return one.calibration.map((point) => [Math.abs(point.threshold - one.threshold) < 1e-3 ? `${one.word} ✓` : one.word, point.threshold.toFixed(3), `${point.false_alarms_per_hour}`, percent(point.miss_rate)]);

@@ -47,7 +47,6 @@ class LengthBatches(Sampler[list[int]]):
         ranks: int = 1,
     ):
         self.durations = np.asarray(durations, dtype=np.float64)
-        self.micro_batch_size = batch_size  # NeMo's schedules ask for it by this name
         self.size = batch_size * ranks
         self.spread = spread
         self.shortest_first = shortest_first

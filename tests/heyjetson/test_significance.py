@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from experiments.evaluation.significance import Difference, difference, matched_pairs, wer_interval
+from heyjetson.significance import Difference, difference, matched_pairs, wer_interval
 
 utterance = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 12))
 utterances = st.lists(utterance, min_size=1, max_size=60).map(lambda rows: np.array(rows).T)
@@ -74,7 +74,7 @@ def test_chunks_of_draws_are_one_drawing(monkeypatch):
     words = generator.integers(1, 12, 200)
     errors = generator.binomial(words, 0.1)
     whole = wer_interval(errors, words, draws=1000)
-    monkeypatch.setattr("experiments.evaluation.significance.CELLS", 700)
+    monkeypatch.setattr("heyjetson.significance.CELLS", 700)
     assert wer_interval(errors, words, draws=1000) == whole
 
 
@@ -112,9 +112,11 @@ def test_what_cannot_be_counted_is_refused(arguments, said):
         wer_interval([1, 2, 0], [3, 4, 5], groups=["a", "b"])
 
 
-def test_the_matched_pair_test_is_that_of_student():
-    values = np.random.default_rng(5).integers(-2, 4, 80)
-    assert matched_pairs(values) == pytest.approx(ttest_1samp(values, 0).pvalue)
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=300), st.integers(1, 60))
+def test_the_matched_pair_test_is_that_of_student(values, times):
+    values = np.array(values * times)
+    if len(set(values)) > 1 and values.sum():
+        assert matched_pairs(values) == pytest.approx(ttest_1samp(values, 0).pvalue, rel=1e-7, abs=1e-300)
 
 
 def simulated(generator, count: int, rate: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,17 +1,12 @@
-"""Epochs of a known length from a stream of batches that has none, and workers that let a run save itself."""
+"""Epochs of a known length from a stream of batches that has none."""
 
 from __future__ import annotations
 
-import functools
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader, IterableDataset, Sampler
+from torch.utils.data import Sampler
 
 
 class EpochLoader:
@@ -54,7 +49,7 @@ class EpochLoader:
     def begin_at(self, epoch: int, batch: int, position: tuple[int, int] | None = None) -> None:
         """Go on inside an epoch.
 
-        Where the loader's sampler can begin inside a pass (`onward`), the batches are those that would have come; a
+        Where the loader's sampler can begin inside a pass (`Onward`), the batches are those that would have come; a
         stream of shards begins anew.
 
         Args:
@@ -103,60 +98,3 @@ class Onward(Sampler):
 
     def __iter__(self) -> Iterator[Any]:
         return islice(iter(self.sampler), self.skip, None)
-
-
-def onward(loader: DataLoader) -> DataLoader:
-    """A loader of the same batches that can begin inside a pass, unless its workers draw them themselves.
-
-    Each pass draws a seed for its workers, here from a generator of its own: a pass that is begun twice, by a run that
-    is continued, must not draw from the model's.
-    """
-    if isinstance(loader.dataset, IterableDataset):
-        loader.generator = torch.Generator()
-        return loader
-    return DataLoader(
-        loader.dataset,
-        batch_size=None,
-        sampler=Onward(loader.sampler),
-        num_workers=loader.num_workers,
-        pin_memory=loader.pin_memory,
-        generator=torch.Generator(),
-    )
-
-
-def guard_workers(loader: Any) -> Any:
-    """Have a DataLoader's workers pass over a SIGTERM that is not from their own process, and return the loader.
-
-    Schedulers send it to every process of a job, and a run whose workers are gone cannot write its last checkpoint.
-    """
-    loader.worker_init_fn = functools.partial(_prepare_worker, loader.worker_init_fn)
-    return loader
-
-
-def end_workers(loader: Any) -> None:
-    """End the workers that an `EpochLoader` or a DataLoader keeps for its next pass.
-
-    Where it is let go of in a cycle of references its queues are closed before it could tell them, and it waits five
-    seconds for each.
-    """
-    if isinstance(loader, EpochLoader):
-        loader.close()
-        return
-    iterator = getattr(loader, "_iterator", None)
-    if iterator is not None:
-        loader._iterator = None
-        iterator._shutdown_workers()
-
-
-def _prepare_worker(prepare: Callable[[int], None] | None, worker: int) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    if prepare is not None:
-        prepare(worker)
-
-
-def _end_with(owner: int) -> None:
-    """Wait for a SIGTERM of the process that this one works for; only a thread that waits learns who sends it."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != owner:
-        pass
-    os._exit(0)

@@ -1,4 +1,4 @@
-"""What both of NeMo's loaders give the model: sound as `heyjetson.audio` reads it, and labels.
+"""What both loaders give the model: sound as `heyjetson.audio` reads it, and labels.
 
 NeMo's plain dataset reads by soundfile or pydub, Lhotse's by whichever backend takes a file first: stereo, segments and
 what headers say wrongly come out differently in each, and differently from what was checked.
@@ -22,10 +22,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from custom_modules.left_out import LeftOut
+from experiments.data.left_out import LeftOut
 from heyjetson.audio import Source, read_sound, resample
 from heyjetson.errors import AudioError
-from manifests.lines import parse_line, read_manifest, text_lines
+from manifests.lines import Utterance, parse_line, text_lines
+from manifests.shard import SHARDS
 
 LINES = "utterances"  # name of this project's manifests among the data types of NeMo's Lhotse loader
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -124,10 +125,10 @@ def parser(labels: Sequence[str]) -> CharParser:
 
 
 class Lines(Dataset):
-    """A manifest for NeMo's plain loader; a list of indices gives a batch.
+    """The utterances of a manifest; a list of indices gives a batch.
 
     Args:
-        manifest: JSON lines.
+        utterances: of the manifest.
         labels: characters of the model.
         reader: of the sound.
         left_out: lists utterances that cannot be read; None raises.
@@ -136,8 +137,10 @@ class Lines(Dataset):
         durations: seconds of each utterance, as the manifest has them.
     """
 
-    def __init__(self, manifest: str, labels: Sequence[str], reader: Reader, left_out: LeftOut | None = None):
-        self.utterances = read_manifest(manifest)
+    def __init__(
+        self, utterances: Sequence[Utterance], labels: Sequence[str], reader: Reader, left_out: LeftOut | None = None
+    ):
+        self.utterances = utterances
         self.durations = [utterance.duration for utterance in self.utterances]
         self.reader, self.parser, self.survivors = reader, parser(labels), Survivors(left_out)
 
@@ -196,3 +199,8 @@ class _LazyCuts:
 def cuts(config: DictConfig) -> tuple[CutSet, bool]:
     """This project's manifests for NeMo's Lhotse loader: `input_cfg: [{type: utterances, manifest: FILE}]`."""
     return CutSet(_LazyCuts(config.manifest)), False
+
+
+def shard_cuts(folder: Path, seed: int) -> Iterator[Any]:
+    """Cuts of a folder of shards, the shards in a random order."""
+    yield from CutSet.from_shar(in_dir=str(folder / SHARDS), shuffle_shards=True, seed=seed)
