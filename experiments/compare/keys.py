@@ -28,6 +28,7 @@ LEFT_OUT_BELOW = (
     "logger.",
     "model.decoder",
     "model.decoding",
+    "model.delay",
     "model.encoder",
     "model.labels",
     "model.optim",
