@@ -171,6 +171,6 @@ def test_sentences_that_hold_the_word_are_no_background(compose_config, corpus, 
             (folder / f"{part}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
     monkeypatch.setattr(sounds.synthetic, "build", build)
-    cfg = compose_config("data.spoken=4", f"data.cache={tmp_path}", "logger=none", name="trigger")
+    cfg = compose_config("data.spoken=4", "voices=[espeak]", f"data.cache={tmp_path}", "logger=none", name="trigger")
     read = sounds.read_sounds(cfg)
     assert len(read.train.backgrounds) == len(read.validation.backgrounds) == 11
