@@ -27,7 +27,7 @@ def with_batch(bundle: Bundle) -> onnxruntime.InferenceSession:
         port.type.tensor_type.shape.dim[0].dim_param = "batch"
     for tensor in model.graph.initializer:
         shape = numpy_helper.to_array(tensor)
-        if shape.dtype == np.int64 and shape.size > 1 and shape[0] == 1:  # a Reshape: its first as it comes
+        if shape.dtype == np.int64 and shape.size > 1 and shape[0] == 1:  # of a Reshape: as it comes
             tensor.CopyFrom(numpy_helper.from_array(np.concatenate([[0], shape[1:]]), tensor.name))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
