@@ -103,7 +103,7 @@ class BarWithErrors(RichProgressBar):
             if console._live_stack:
                 clear(console)
 
-        Console.clear_live = cleared  # type: ignore[method-assign]
+        Console.clear_live = cleared  # type: ignore[method-assign, assignment]
         try:
             super()._init_progress(trainer)
         finally:
