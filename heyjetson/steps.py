@@ -141,7 +141,8 @@ class BoundSteps:
 
         entries = bundle.manifest["states"]
         inputs = {port.name for port in session.get_inputs()}
-        shapes = {port.name: for_one(port.shape) for port in session.get_outputs()}
+        ports = {port.name: port for port in session.get_outputs()}
+        shapes = {name: [int(size or 0) for size in for_one(ports[name].shape)] for name in (bundle.output, "valid")}
         self._samples = np.zeros((1, bundle.manifest["chunk_samples"]), np.float32)
         self._length = np.zeros(1, np.int64)
         self._given = np.zeros(shapes[bundle.output], np.float32)

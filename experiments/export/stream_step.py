@@ -148,6 +148,7 @@ class StepLookahead(nn.Module):
     def __init__(self, lookahead: Lookahead, frames: int):
         super().__init__()
         self.ahead, self.features, self.frames = lookahead.frames, lookahead.features, frames
+        assert lookahead.weight is not None  # it sees ahead
         weight = lookahead.weight.detach()[:, 0].t().contiguous()  # [frames + 1, H]
         weight[0] += 1.0  # the residual
         self.register_buffer("weight", weight)
@@ -256,7 +257,8 @@ class StepEncoder(nn.Module):
         return shapes | ({SOUND: (self.left + self.ahead,)} if self.left + self.ahead else {})
 
     def forward(self, features: Tensor, sound: Tensor, states: State) -> tuple[Tensor, Tensor, State]:
-        x, after = features.transpose(1, 2), {}
+        x = features.transpose(1, 2)
+        after: State = {}
         if self.stem is not None:
             x, _, last = self.stem.step(x, torch.ones(x.shape[:2]), part_of(states, "stem"))
             after |= named("stem", last)

@@ -117,7 +117,7 @@ def _tracked(files: list[str]) -> Iterator[str]:
     from rich.console import Console
     from rich.progress import track
 
-    return track(files, "transcribing", console=Console(stderr=True), transient=True)
+    yield from track(files, "transcribing", console=Console(stderr=True), transient=True)
 
 
 def _name(path: str) -> str:
