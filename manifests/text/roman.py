@@ -8,7 +8,7 @@ from manifests.text.figures import say
 from manifests.text.rules import NUMBERS, Rule, refuse, rule
 
 _VALUES = {"I": 1, "V": 5, "X": 10}
-_LONG = r"(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})"  # of one letter it is hardly ever a number
+_LONG = r"(?=[IVX]{2,}\b)X{0,3}(?:IX|IV|V?I{0,3})"  # of one letter it is hardly ever a number
 _NUMBERED = (
     "war|chapter|part|volume|book|act|scene|section|phase|type|title|article|appendix|mark|class|grade|stage|level|"
     "bowl|canto|factor"
