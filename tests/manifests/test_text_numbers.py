@@ -132,6 +132,7 @@ I have 5. → i have five
 john@site.com → john at site dot com
 World War II, World War I and WWII → world war two world war one and world war two
 CHAPTER IX, part III → chapter nine part three
+THE VIDEO VIEW OF A VILLAGE IVY VIXEN XIAN → the video view of a village ivy vixen xian
 I said I do → i said i do
 1234 km → one thousand two hundred and thirty four kilometers
 it cost 1234 dollars → it cost one thousand two hundred and thirty four dollars
