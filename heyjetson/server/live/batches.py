@@ -42,6 +42,11 @@ class Batches:
         Returns:
             what is to be told.
         """
+        if not self.together.batches:  # none gains by waiting for others
+            (found,) = await self.workers.run(self._hear, [(talk, sound)])
+            if isinstance(found, Exception):
+                raise found
+            return found
         future: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         self._waiting.append((talk, sound, future))
         if self._task is None:
@@ -51,7 +56,7 @@ class Batches:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if self.together.batches and len(self._waiting) < self.streams:
+                if len(self._waiting) < self.streams:
                     await asyncio.sleep(WAIT)
                 batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
                 heard = [(talk, sound) for talk, sound, future in batch if not future.cancelled()]
