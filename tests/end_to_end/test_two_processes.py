@@ -16,10 +16,11 @@ from tests.conftest import ROOT, SMALL
 EXACT = [
     *SMALL,
     "augment=none",
-    "encoder.stem.dropout=0",
+    "encoder=hey_jetson_small",  # a stem has a bias in front of a normalisation, whose gradient is rounding
     "encoder.recurrent.dropout=0",
     "encoder.dense.dropout=0",
     # Layers are left out alike in all processes, and alike when a run is continued.
+    "encoder.recurrent.cell=min_gru",
     "encoder.recurrent.stochastic_depth=0.4",
     "trainer.accelerator=cpu",
     "trainer.sync_batchnorm=true",
