@@ -13,7 +13,7 @@ from heyjetson import audio
 from heyjetson.bundle import Bundle
 from heyjetson.chunked import OVERLAP, chunks, joined
 from heyjetson.decoding.factory import make_decoder
-from heyjetson.decoding.hypothesis import Decoder, Result
+from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
 from heyjetson.frames import FrameStream
@@ -263,8 +263,9 @@ class Engine:
             decoder.feed(log_probs)
             words = decoder.words() if partials else []
             yield Result(" ".join(word.text for word in words), words, len(mono) / rate, final=False)
-        best, *others = decoder.finish()
-        yield Result(best.text, best.words, len(mono) / rate, True, others)
+        hypotheses = decoder.finish()
+        best = hypotheses[0] if hypotheses else Hypothesis("", [], 0.0)
+        yield Result(best.text, best.words, len(mono) / rate, True, hypotheses[1:])
 
     def transcribe_file(self, path: str | os.PathLike[str], decoder: Decoder | None = None) -> Result:
         """Transcribe a recording from a file.

@@ -253,7 +253,7 @@ def drawn_model(config, seed: int):
 @pytest.fixture(scope="session")
 def small_model(compose_config):
     """A freshly drawn small model in evaluation mode."""
-    return drawn_model(compose_config(*SMALL), seed=0)
+    return drawn_model(compose_config("encoder=hey_jetson_small", *SMALL), seed=0)
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,11 @@ def _kept(method: Any, state: Any) -> Any:
         shared = sorted((name, value) for name, value in named.items() if name != "from_shell")  # of messages alone
         key = pickle.dumps((state(self, *arguments, **named), arguments, shared))
         if key not in kept:
-            kept[key] = pickle.dumps(method(self, *arguments, **named), pickle.HIGHEST_PROTOCOL)
+            found = method(self, *arguments, **named)
+            try:
+                kept[key] = pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
+            except pickle.PicklingError:  # a plugin's schema, of a class that was imported twice
+                return found
         return pickle.loads(kept[key])
 
     return called

@@ -123,6 +123,8 @@ class StepRecurrence(nn.Module):
         return {kind: (len(self.cells), self.cells[0].hidden_size) for kind in self.kinds} if len(self.cells) else {}
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if not len(self.cells):
+            return self.last_norm(x), {}
         # [B, layers, H] → [1, B, H] for each layer
         before = [state[kind].transpose(0, 1).split(1) for kind in self.kinds]
         after: list[list[Tensor]] = [[] for _ in self.kinds]

@@ -25,7 +25,7 @@ def clips(recordings):
 @pytest.fixture(scope="module")
 def model(compose_config, clips):
     """A model that hears something."""
-    drawn = drawn_model(compose_config(*SMALL, *NEMO, "encoder.dense.units=[128]"), seed=2)
+    drawn = drawn_model(compose_config("encoder=hey_jetson_small", *SMALL, *NEMO, "encoder.dense.units=[128]"), seed=2)
     hears_voices(drawn, clips[:24])
     return drawn
 

@@ -23,7 +23,7 @@ from tests.experiments.voiced import digit_clips, hears_voices, text_of
 PROGRAM = Path(__file__).with_name("sherpa_program.py")
 NEMO = [*SMALL, "frontend=nemo_mel", "encoder.dense.units=[128]"]
 MODELS = {
-    "clip": [*NEMO, "frontend.features=64"],
+    "clip": ["encoder=hey_jetson_small", *NEMO, "frontend.features=64"],
     "stream": ["encoder=hey_jetson_streaming", *NEMO, "encoder.lookahead=3", "encoder.attention.left=10"],
 }
 CLIPS = 24

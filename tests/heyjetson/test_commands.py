@@ -135,9 +135,9 @@ def test_wrong_use_is_a_sentence(arguments, message, bundle, streaming_bundle, t
 
 def test_hot_words_that_cannot_be_read(bundle, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["transcribe", str(bundle), "a.wav", "--hot-words", "jetson"])
+        main(["transcribe", str(bundle), "a.wav", "--hot-words", "jetson:loud"])
     assert stop.value.code == 2
-    assert "phrase:boost" in capsys.readouterr().err
+    assert "The boost of 'jetson' must be a number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])

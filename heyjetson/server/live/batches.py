@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from heyjetson.server import prometheus
+from heyjetson.server.live.session import Event
 from heyjetson.server.workers import Workers
-from heyjetson.together import Together
-
-if TYPE_CHECKING:
-    from heyjetson.server.live.connection import Talk
-    from heyjetson.server.live.session import Event
+from heyjetson.together import Together, Work
 
 WAIT = 0.015  # seconds that sound waits for others' to be heard with
 AT_ONCE = 32  # streams in one piece of work
+
+
+class Stepped(Protocol):
+    """What of a client's stream is used here; see `heyjetson.server.live.connection.Talk`."""
+
+    @property
+    def rate(self) -> int:
+        """Hertz of the sound."""
+
+    def hearing(self, sound: bytes) -> Work[list[Event]]:
+        """Take the next samples; the caller runs the steps."""
 
 
 class Batches:
@@ -28,11 +36,11 @@ class Batches:
 
     def __init__(self, together: Together, workers: Workers):
         self.together, self.workers = together, workers
-        self._waiting: list[tuple[Talk, bytes, asyncio.Future[list[Event]]]] = []
+        self._waiting: list[tuple[Stepped, bytes, asyncio.Future[list[Event]]]] = []
         self._task: asyncio.Task[None] | None = None
         self.streams = 0  # that are open
 
-    async def hear(self, talk: Talk, sound: bytes) -> list[Event]:
+    async def hear(self, talk: Stepped, sound: bytes) -> list[Event]:
         """Let a stream hear its next samples.
 
         Args:
@@ -76,7 +84,7 @@ class Batches:
         finally:
             self._task = None
 
-    def _hear(self, heard: list[tuple[Talk, bytes]]) -> list[list[Event] | Exception]:
+    def _hear(self, heard: list[tuple[Stepped, bytes]]) -> list[list[Event] | Exception]:
         begun = time.perf_counter()
         found = self.together.run([talk.hearing(sound) for talk, sound in heard])
         share = (time.perf_counter() - begun) / max(len(heard), 1)

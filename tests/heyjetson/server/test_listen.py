@@ -427,10 +427,15 @@ def test_one_client_has_its_share_of_the_streams(speech_folder, tmp_path):
 
 def test_work_of_a_stream_that_takes_too_long_is_told(speech_folder, tmp_path, monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr("heyjetson.server.live.session.LiveSession.hear", lambda *_: go_on.wait(30))
+
+    def hearing(_session, _sound):
+        go_on.wait(30)
+        yield from ()
+
+    monkeypatch.setattr("heyjetson.server.live.session.LiveSession.hearing", hearing)
     settings = Settings(speech_folder, work_seconds=1.0, workers=2, state=tmp_path)
     with served(settings) as site, listening(site) as client:
-        client.send(bytes(320))
+        client.send(bytes(32000))
         told, code = ended(client)
         assert (told["code"], code) == ("deadline", 1011)
         go_on.set()
