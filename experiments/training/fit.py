@@ -297,7 +297,7 @@ def set_steps(model: Any, trainer: pl.Trainer, batches: int) -> None:
     """
     limit = trainer.limit_train_batches
     heard = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    epochs = -(-heard // trainer.accumulate_grad_batches) * trainer.max_epochs
+    epochs = max(-(-heard // trainer.accumulate_grad_batches) * (trainer.max_epochs or 0), 0)  # -1: without end
     if model.cfg.optim.get("sched"):
         with open_dict(model.cfg):
             model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else epochs
