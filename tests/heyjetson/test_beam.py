@@ -225,7 +225,7 @@ def test_an_unfinished_word_is_left_out(make_scorer):
 @pytest.mark.parametrize("unit", [None, "word", "character"])
 @pytest.mark.parametrize("sharpness", [0.0, 0.5, 3.0])
 def test_memory_is_bounded(make_scorer, unit, sharpness, monkeypatch):
-    monkeypatch.setattr("heyjetson.decoding.fusion.LIMIT", 500)
+    monkeypatch.setattr("heyjetson.decoding.automaton.LIMIT", 500)
     decoder = make_decoder(
         LABELS, BLANK, 0.04, scorer=make_scorer(unit, LABELS) if unit else None, hot_words=HOT,
         options=BeamOptions(beam_size=8, longest_open=64),
@@ -249,7 +249,7 @@ def test_the_table_may_be_forgotten_at_any_time(make_scorer, monkeypatch):
     scorer = make_scorer("word", LABELS)
     results = []
     for limit in (0, 10**9):
-        monkeypatch.setattr("heyjetson.decoding.fusion.LIMIT", limit)
+        monkeypatch.setattr("heyjetson.decoding.automaton.LIMIT", limit)
         decoder = make_decoder(LABELS, BLANK, 0.04, scorer=scorer, hot_words=HOT, n_best=3)
         decoder.feed(outputs(200, 5))
         results.append(decoder.finish())
