@@ -246,6 +246,10 @@ class BeamDecoder:
         """Score of each entry, with what it may still bring."""
         return np.logaddexp(*self._mass) + self._bonus + self.guide.potential(self._state)
 
+    def held(self) -> int:
+        """Texts and spoken characters that are kept."""
+        return len(self._texts) + len(self._longer) + len(self._spoken)
+
     def _best(self) -> int:
         """The entry of the highest score, of equal ones the oldest."""
         return int(self._ranked().argmax())

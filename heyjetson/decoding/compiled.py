@@ -95,6 +95,10 @@ class CompiledBeamDecoder(BeamDecoder):
             self._library.beam_move(self._core, states.ctypes.data)
             self._look()
 
+    def held(self) -> int:
+        """Texts and spoken characters that are kept."""
+        return int(self._library.beam_held(self._core))
+
     def _best(self) -> int:
         if self._seen[0] is not self.guide.tables.score:
             self._look()

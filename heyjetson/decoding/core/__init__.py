@@ -46,6 +46,7 @@ _SIGNATURES = {
     "beam_characters": ([c_void_p, c_int32, _CHARACTERS], c_int32),
     "beam_settle": ([c_void_p, POINTER(Guide), _CHARACTERS], c_int32),
     "beam_size": ([c_void_p], c_int32),
+    "beam_held": ([c_void_p], c_int32),
     "beam_copy": ([c_void_p, c_void_p, c_void_p], None),
     "beam_move": ([c_void_p, c_void_p], None),
     "beam_source": ([], c_char_p),

@@ -513,6 +513,9 @@ API int32_t beam_settle(Beam *b, const Guide *g, const Character **out) {
     return forget(b) ? OUT_OF_MEMORY : settled;
 }
 
+/* Texts and spoken characters that are held, for tests that watch over the memory. */
+API int32_t beam_held(const Beam *b) { return b->texts + b->spoken; }
+
 API int32_t beam_size(const Beam *b) { return b->entries; }
 
 /* The entries as arrays: whole [4, N] (text, before, last, state), real [5, N] (bonus, masses, paths). */
