@@ -41,8 +41,11 @@ lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versio
 		$(CUDA:%=--no-emit-package %) --no-annotate --generate-hashes --custom-compile-command "make lock" -q -o requirements.txt
 	@awk '$(UNHASHED)' requirements.txt >requirements.txt.new && mv requirements.txt.new requirements.txt
 
-wheel: .venv/ready ## the device package: dist/heyjetson-*.whl
-	@$(PYTHON) -m build --wheel
+wheel: .venv/ready ## the device package: dist/heyjetson-*.whl, for all platforms
+	@HEYJETSON_PURE=1 $(PYTHON) -m build --wheel
+
+wheel-here: .venv/ready ## the same for this platform alone, with the compiled beam search (needs a C compiler)
+	@HEYJETSON_PURE=0 $(PYTHON) -m build --wheel --outdir dist/here
 
 licences: .venv/ready ## write docs/licences.md: the terms of all that is installed with the project
 	@$(PYTHON) docs/licences.py

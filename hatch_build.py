@@ -56,10 +56,7 @@ class CompiledBeamSearch(BuildHookInterface):
 
     @staticmethod
     def _platform() -> str:
-        if given := os.environ.get("_PYTHON_HOST_PLATFORM"):  # as cibuildwheel sets it on macOS
-            name = given
-        else:
-            name = sysconfig.get_platform()
+        name = os.environ.get("_PYTHON_HOST_PLATFORM") or sysconfig.get_platform()  # cibuildwheel sets it on macOS
         name = name.replace("-", "_").replace(".", "_")
         if name == "linux_x86_64" and platform.architecture()[0] == "32bit":
             return "linux_i686"

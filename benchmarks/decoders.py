@@ -81,7 +81,9 @@ def flashlight(output: Output, scorer: Scorer, arpa: Path, words: Sequence[str],
     return decode
 
 
-def ctc_beam_decoder(output: Output, scorer: Scorer, arpa: Path, size: int, hot_words: dict[str, float] | None) -> Decode:
+def ctc_beam_decoder(
+    output: Output, scorer: Scorer, arpa: Path, size: int, hot_words: dict[str, float] | None
+) -> Decode:
     """ctc-beam-decoder, which follows pyctcdecode."""
     from ctc_beam_decoder import build_ctcdecoder
 

@@ -22,7 +22,7 @@ from heyjetson.decoding.ngram import BEGIN, Context, Lexicon, NgramStates
 if TYPE_CHECKING:
     from heyjetson.decoding.scorer import Scorer
 
-LIMIT = 16384  # states of a generation; 6 MB with 28 labels
+LIMIT = 65536  # states of a generation, for all streams together; 22 MB with 28 labels, and what stands for them
 KEPT = 4  # automata of a scorer, each with other hot words
 State = tuple[str, Context, int]  # the word being spelled, the last tokens of the language model, the hot words' state
 SPELLING = "."  # stands for any word being spelled where there is no word list
@@ -93,7 +93,7 @@ class Tables:
         """Compute what characters add, for pairs of a state and a label."""
         with self.automaton.lock:
             for state, label in pairs:
-                if np.isnan(self.score[state, label]):
+                if math.isnan(self.score.item(state, label)):
                     score, target = self.follow(self.states[state], label)
                     number = self.number(target) if target else 0
                     self.target[state, label] = number

@@ -43,7 +43,8 @@ def same(ours, theirs):
 
 
 def same_words(ours, theirs):
-    assert [(word.text, word.start, word.end) for word in ours] == [(word.text, word.start, word.end) for word in theirs]
+    times = [[(word.text, word.start, word.end) for word in words] for words in (ours, theirs)]
+    assert times[0] == times[1]
     assert [word.confidence for word in ours] == pytest.approx([word.confidence for word in theirs], abs=TOLERANCE)
 
 
