@@ -16,7 +16,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
 # torch keeps no hashes: its builds for processors come from other places than PyPI, with other hashes.
 UNHASHED := /^[^ ]/ {torch = /^torch==/} torch && /^ / {next} torch {sub(/ \\$$/, "")} 1
 
-.PHONY: help train test lint format lock licences wheel clean
+.PHONY: help train test lint format lock licences wheel wheel-here clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -121,8 +121,8 @@ def prepared(bundle: Path, manifest: Path, folder: Path) -> tuple[Output, list[E
     decoded = time.process_time()
     tuned = tune(heard, scorer, output, 64, 20)
     print(
-        f"weights {tuned.alpha:g} and {tuned.beta:g}; 20 trials took {time.process_time() - decoded:.1f} s of processor "
-        f"time, the acoustic model {decoded - started:.1f} s",
+        f"weights {tuned.alpha:g} and {tuned.beta:g}; 20 trials took {time.process_time() - decoded:.1f} s of "
+        f"processor time, the acoustic model {decoded - started:.1f} s",
         file=sys.stderr,
     )
     found = pack(model, output.labels, scorer, tuned.alpha, tuned.beta, 64)
@@ -167,7 +167,7 @@ def compare(bundle: Path, manifest: Path, rounds: int = 5, numpy_rounds: int = 1
                 else:
                     first[name] = spent
         print(
-            "\n| beam search | ms per second of sound | the first time | ours, compiled / this | WER |\n|---|---|---|---|---|"
+            f"\n| beam search | ms per second of sound | the first time | ours, compiled / this | WER |\n{'|---' * 5}|"
         )
         for name, spent in times.items():
             mine = times[f"{OURS}, beam {name.split()[-1]}"]

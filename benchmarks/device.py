@@ -166,9 +166,7 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, help="compare what is written, on these recordings")
     parser.add_argument("--clip", type=Path, help="recording of 10 s or more (default: noise)")
     parser.add_argument("--repeats", type=int, default=15, help="runs a figure is the median of (default 15)")
-    parser.add_argument(
-        "--peers", action="store_true", help="beam searches on the same log-probabilities, nothing else"
-    )
+    parser.add_argument("--peers", action="store_true", help="beam searches on the same log-probabilities alone")
     given = parser.parse_args()
     if given.peers:
         from benchmarks.decoders import compare
