@@ -3,7 +3,7 @@
 Each entry of the beam is one text. Its probability is the sum over all ways of saying it, in two parts: those that end
 in a blank and those that end in its last character. Beside the sums the likeliest single way is followed, which gives
 the times and the confidence of each character. All entries are advanced at once with numpy; `compiled` does the same in
-C where the library is there, 25 times as fast, and this one serves elsewhere.
+C where the library is there, many times as fast, and this one serves elsewhere.
 
 flashlight's compiled decoders are the model for it, but cannot serve here: what their `prune` settles may differ from
 what the texts it keeps began with, and a language model of one's own, as hot words are, costs them a call into Python

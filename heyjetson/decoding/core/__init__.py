@@ -100,6 +100,6 @@ def describe() -> str:
     if os.environ.get(SWITCH) == "numpy":
         return f"numpy, as {SWITCH} says"
     return (
-        f"numpy, about 30 times slower than the compiled one ({_found()[1]}). "
+        f"numpy, 10 to 40 times slower than the compiled one ({_found()[1]}). "
         "Install the wheel of this platform, or build it with a C compiler: python -m heyjetson.decoding.core.build"
     )
