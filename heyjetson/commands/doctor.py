@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson.commands import command
+from heyjetson.decoding.core import describe as beam_search
 from heyjetson.errors import HeyJetsonError, ProviderError
 from heyjetson.installed import doubt, load_onnxruntime, sentence, version
 from heyjetson.processor import processor
@@ -138,6 +139,7 @@ def run(options: argparse.Namespace) -> int:
         "TensorRT": tensorrt,
         "sound": _sound(),
         "language model": _language_model(),
+        "beam search": beam_search(),
         "microphones": "\n".join(microphones()),
     }
     if options.bundle:

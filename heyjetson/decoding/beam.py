@@ -2,7 +2,8 @@
 
 Each entry of the beam is one text. Its probability is the sum over all ways of saying it, in two parts: those that end
 in a blank and those that end in its last character. Beside the sums the likeliest single way is followed, which gives
-the times and the confidence of each character. All entries are advanced at once with numpy.
+the times and the confidence of each character. All entries are advanced at once with numpy; `compiled` does the same in
+C where the library is there, many times as fast, and this one serves elsewhere.
 
 flashlight's compiled decoders are the model for it, but cannot serve here: what their `prune` settles may differ from
 what the texts it keeps began with, and a language model of one's own, as hot words are, costs them a call into Python
@@ -91,9 +92,7 @@ class BeamDecoder:
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
         """Begin an utterance; see `Decoder`."""
-        self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound))
-        self._frames = 0
-        self._finished = False
+        self._begin(offset, sound)
         # Texts as a tree: number of a text -> (that without the last character, the character, length).
         self._texts: dict[int, tuple[int, int, int]] = {0: (-1, self.guide.space, 0)}
         self._longer: dict[tuple[int, int], int] = {}
@@ -106,21 +105,34 @@ class BeamDecoder:
         self._text = np.zeros(1, np.int64)
         self._before = np.full(1, -1, np.int64)
         self._last = np.full(1, self.guide.space, np.int64)
-        self._state = self.guide.compact(np.full(1, self.guide.START, np.int64))
+        self._state = np.full(1, self.guide.start(), np.int64)
         self._bonus = np.zeros(1)
         self._mass = np.array([[-np.inf], [0.0]])  # [2, N], log of the sum over all ways
         self._path = np.array([[-np.inf], [0.0]])  # [2, N], of the likeliest way
         self._peak = np.zeros((2, 1))  # of the last character on it
         self._place = np.full((3, 2, 1), -1, np.int64)  # its first frame, its end, the spoken one before it
 
+    def _begin(self, offset: float, sound: Loudness | None) -> None:
+        self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound))
+        self._frames = 0
+        self._finished = False
+
     def feed(self, log_probs: np.ndarray) -> None:
         """Take the next frames, [T, V + 1].
 
         Raises:
-            DecoderError: they are none, or the utterance is finished.
+            DecoderError: they are none, or not numbers, or the utterance is finished.
         """
         require_frames(log_probs, len(self.columns), self._finished)
-        for row in np.maximum(log_probs[:, self.columns].astype(np.float64), -1e4):
+        rows = np.maximum(log_probs[:, self.columns].astype(np.float64), -1e4)
+        if not np.isfinite(rows).all():
+            raise DecoderError(
+                "The log-probabilities hold values that are not numbers, or infinite ones. Check what computes them."
+            )
+        self._run(rows)
+
+    def _run(self, rows: np.ndarray) -> None:
+        for row in rows:
             self._step(row)
             self._frames += 1
             if self._frames % COMMIT_EVERY == 0:
@@ -140,7 +152,7 @@ class BeamDecoder:
         reach_path = np.where(again, self._path[BLANK][:, None], path[:, None]) + row[labels]
         self._join(row, labels, stay, reach, reach_path, old)
 
-        score = np.logaddexp(*stay[0]) + self._bonus + self.guide.lookahead_score[self._state]
+        score = np.logaddexp(*stay[0]) + self._bonus + self.guide.potential(self._state)
         limit = score.max() - self.options.beam_threshold
         size = self.options.beam_size
         if len(score) >= size:
@@ -149,10 +161,11 @@ class BeamDecoder:
         origin, via = np.nonzero(reach + self._bonus[:, None] >= limit - self.guide.most)
         gains, targets = self.guide.advance(self._state[origin], labels[via])
         bonus = self._bonus[origin] + gains
-        score = np.concatenate([score, reach[origin, via] + bonus + self.guide.lookahead_score[targets]])
+        score = np.concatenate([score, reach[origin, via] + bonus + self.guide.potential(targets)])
         chosen = np.flatnonzero(score > score.max() - self.options.beam_threshold)
         if len(chosen) > size:
-            chosen = np.sort(chosen[np.argpartition(-score[chosen], size - 1)[:size]])
+            # Of equal ones those that were made first: the kept stand before the new, both in their order.
+            chosen = np.sort(chosen[np.argsort(-score[chosen], kind="stable")[:size]])
         kept = chosen[chosen < len(self._text)]
         taken = chosen[len(kept) :] - len(self._text)
         origin, via = origin[taken], via[taken]
@@ -231,7 +244,15 @@ class BeamDecoder:
 
     def _ranked(self) -> np.ndarray:
         """Score of each entry, with what it may still bring."""
-        return np.logaddexp(*self._mass) + self._bonus + self.guide.lookahead_score[self._state]
+        return np.logaddexp(*self._mass) + self._bonus + self.guide.potential(self._state)
+
+    def held(self) -> int:
+        """Texts and spoken characters that are kept."""
+        return len(self._texts) + len(self._longer) + len(self._spoken)
+
+    def _best(self) -> int:
+        """The entry of the highest score, of equal ones the oldest."""
+        return int(self._ranked().argmax())
 
     def _shorter(self, text: int) -> Iterator[int]:
         """A text and all that it begins with, down to the settled one."""
@@ -259,13 +280,13 @@ class BeamDecoder:
 
     def _settle(self) -> None:
         """Write down what all ways of saying all texts agree on, and forget what none needs; bounds memory."""
-        best = int(self._ranked().argmax())
+        best = self._best()
         begins = [begin for _, begin, _, _ in self._characters(best)]
         ripe = int(np.searchsorted(begins, self._frames - self.options.longest_open))
         if ripe:  # texts that begin otherwise are given up
             text = self._path_to(best)[ripe - 1]
             self._keep(np.array([text in self._shorter(other) for other in self._text.tolist()]))
-            best = int(self._ranked().argmax())
+            best = self._best()
         numbers, shared = list(self._way_back(int(self._place[2, self._way(best), best])))[::-1], 0
         if numbers:
             places = {number: place for place, number in enumerate(numbers, 1)}
@@ -325,7 +346,7 @@ class BeamDecoder:
         """
         if self._finished:
             return self._final[0].words
-        return self._built.followed_by(self._characters(int(self._ranked().argmax()))).all()
+        return self._built.followed_by(self._characters(self._best())).all()
 
     def finish(self) -> list[Hypothesis]:
         """End the utterance: its readings, the likeliest first. Only `reset` may follow.
@@ -338,7 +359,7 @@ class BeamDecoder:
         mass = np.logaddexp(*self._mass)
         scores = mass + self._bonus + [self.guide.finish(state) for state in self._state.tolist()]
         if not (scores > -np.inf).any():  # every text ends within a word that is none: that word is left out
-            best = int(self._ranked().argmax())
+            best = self._best()
             words = self._built.followed_by(self._characters(best)).ended(self._frames, complete=False)
             self._final = [self._hypothesis(words, float((mass + self._bonus)[best]))]
             return self._final

@@ -26,7 +26,8 @@ def make_decoder(
     options: BeamOptions | None = None,
     calibration: Calibration | None = None,
 ) -> Decoder:
-    """A decoder for one stream: the best path where nothing of a beam search is asked for, else that.
+    """A decoder for one stream: the best path where nothing of a beam search is asked for, else that,
+    compiled where the library is there.
 
     Args:
         labels: V characters.
@@ -46,11 +47,12 @@ def make_decoder(
         raise DecoderError(f"n_best must be 1 or more, found {n_best}.")
     if scorer is None and not hot_words and n_best == 1 and options is None:
         return GreedyDecoder(labels, blank_id, frame_seconds, calibration)
+    from heyjetson.decoding import core
     from heyjetson.decoding.beam import BeamDecoder, BeamOptions
+    from heyjetson.decoding.compiled import CompiledBeamDecoder
     from heyjetson.decoding.fusion import FusionGraph
-    from heyjetson.decoding.hotwords import HotWords
 
     options = options or (BeamOptions(beam_size=scorer.beam_size) if scorer else BeamOptions())
-    hot = HotWords(hot_words, labels) if hot_words else None
-    guide = FusionGraph(labels, scorer, hot, options.alpha, options.beta)
-    return BeamDecoder(labels, blank_id, frame_seconds, guide, options, n_best, calibration)
+    guide = FusionGraph(labels, scorer, hot_words, options.alpha, options.beta)
+    kind = CompiledBeamDecoder if core.library() else BeamDecoder
+    return kind(labels, blank_id, frame_seconds, guide, options, n_best, calibration)

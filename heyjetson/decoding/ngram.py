@@ -84,7 +84,7 @@ class Ngram:
 
 
 class NgramStates:
-    """Where one stream is in an n-gram model: the last tokens, and KenLM's states for them.
+    """Where streams are in an n-gram model: the last tokens, and KenLM's states for them.
 
     Args:
         ngram: the model.
@@ -92,16 +92,14 @@ class NgramStates:
 
     def __init__(self, ngram: Ngram):
         self.ngram = ngram
-        self.forget()
+        self._states: dict[Context, Any] = {BEGIN: ngram.model.start(False)}
 
-    def forget(self, keep: Iterable[Context] = ()) -> None:
-        """Free the states of all contexts but these."""
-        states = getattr(self, "_states", {})
-        self._states: dict[Context, Any] = {context: states[context] for context in keep if context in states}
-        for state in self._states.values():
-            state.children = {}
-        if BEGIN not in self._states:
-            self._states[BEGIN] = self.ngram.model.start(False)
+    def adopt(self, other: NgramStates, contexts: Iterable[Context]) -> None:
+        """Take the states of contexts from others of the same model."""
+        for context in contexts:
+            if context not in self._states:
+                state = self._states[context] = other._states[context]
+                state.children = {}  # a state keeps all its followers, which none of these needs
 
     def follow(self, context: Context, token: int) -> tuple[float, Context]:
         """Natural-log probability of a token, and the context after it."""

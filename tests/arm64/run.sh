@@ -50,7 +50,7 @@ trap 'rm -rf "$stage"; umount "$root/proc" "$root/sys"' EXIT
 arm uname -m
 
 rm -rf "$project/dist"
-"$python" -m build --wheel --outdir "$project/dist" "$project" > /dev/null
+HEYJETSON_PURE=1 "$python" -m build --wheel --outdir "$project/dist" "$project" > /dev/null
 cp "$project"/dist/heyjetson-*.whl "$stage"
 cp -r "$bundle" "$stage/bundle"
 cp "${recordings[@]}" "$stage"

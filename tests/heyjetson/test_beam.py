@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import heyjetson.decoding.beam
+from heyjetson.decoding import core
 from heyjetson.decoding.beam import BeamDecoder, BeamOptions
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.greedy import GreedyDecoder
@@ -21,6 +22,15 @@ LABELS = list(" ab")
 BLANK = 3
 HOT = {"a": 1.5, "b a": 0.7, "ab": -1.0}
 WIDE = BeamOptions(beam_size=10**6, beam_threshold=1e9, label_threshold=-1e9)
+
+
+@pytest.fixture(autouse=True, params=["compiled", "numpy"])
+def search(request, monkeypatch):
+    """Every test with both."""
+    if request.param == "numpy":
+        monkeypatch.setenv(core.SWITCH, "numpy")
+    elif core.library() is None:
+        pytest.skip("the compiled search is not built")
 
 
 def outputs(frames: int, seed: int, columns: int = 4, sharpness: float = 2.0) -> np.ndarray:
@@ -225,7 +235,7 @@ def test_an_unfinished_word_is_left_out(make_scorer):
 @pytest.mark.parametrize("unit", [None, "word", "character"])
 @pytest.mark.parametrize("sharpness", [0.0, 0.5, 3.0])
 def test_memory_is_bounded(make_scorer, unit, sharpness, monkeypatch):
-    monkeypatch.setattr("heyjetson.decoding.fusion.LIMIT", 500)
+    monkeypatch.setattr("heyjetson.decoding.automaton.LIMIT", 500)
     decoder = make_decoder(
         LABELS, BLANK, 0.04, scorer=make_scorer(unit, LABELS) if unit else None, hot_words=HOT,
         options=BeamOptions(beam_size=8, longest_open=64),
@@ -236,9 +246,9 @@ def test_memory_is_bounded(make_scorer, unit, sharpness, monkeypatch):
         decoder.feed(outputs(160, block, sharpness=sharpness))
         decoder.feed(np.log(np.tile([0.001, 0.001, 0.001, 0.997], (160, 1))))  # silence
         guide = decoder.guide
-        sizes.append(len(decoder._texts) + len(decoder._longer) + len(decoder._spoken) + len(guide._states))
-        if guide.ngram:
-            sizes[-1] += len(guide.ngram._states)
+        sizes.append(decoder.held() + len(guide.tables.states))
+        if guide.tables.ngram:
+            sizes[-1] += len(guide.tables.ngram._states)
     assert max(sizes) < 200  # one that is left a frame would be 320 more after each block
     assert len(decoder.words()) > 5 or sharpness < 1
     times = [time for word in decoder.words() for time in (word.start, word.end)]
@@ -249,7 +259,7 @@ def test_the_table_may_be_forgotten_at_any_time(make_scorer, monkeypatch):
     scorer = make_scorer("word", LABELS)
     results = []
     for limit in (0, 10**9):
-        monkeypatch.setattr("heyjetson.decoding.fusion.LIMIT", limit)
+        monkeypatch.setattr("heyjetson.decoding.automaton.LIMIT", limit)
         decoder = make_decoder(LABELS, BLANK, 0.04, scorer=scorer, hot_words=HOT, n_best=3)
         decoder.feed(outputs(200, 5))
         results.append(decoder.finish())
