@@ -92,7 +92,11 @@ class NgramStates:
 
     def __init__(self, ngram: Ngram):
         self.ngram = ngram
-        self._states: dict[Context, Any] = {BEGIN: ngram.model.start(False)}
+        self.forget()
+
+    def forget(self) -> None:
+        """Free the states of all contexts."""
+        self._states: dict[Context, Any] = {BEGIN: self.ngram.model.start(False)}
 
     def adopt(self, other: NgramStates, contexts: Iterable[Context]) -> None:
         """Take the states of contexts from others of the same model."""
