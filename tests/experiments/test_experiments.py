@@ -39,7 +39,7 @@ def test_one_step(case, compose_config, corpus, nemo_file, tmp_path, monkeypatch
     if "trigger" in case:  # which has no dense layers
         overrides.remove("encoder.dense.units=[16]")
     if case == "finetune":
-        overrides.append(f"init_from={nemo_file}")
+        overrides += [f"init_from={nemo_file}", "encoder=hey_jetson_small"]  # which the file has
     if "nemo_conformer" in case:
         overrides += ["encoder.n_layers=2", "encoder.d_model=32"]
     cfg = compose_config(
