@@ -57,6 +57,12 @@ class CompiledBeamDecoder(BeamDecoder):
             setattr(view, name, array.ctypes.data)
         self._seen = [*arrays.values()]  # kept alive, while other streams make the tables grow
 
+    def _current(self) -> core.Guide:
+        """The tables as they are now: other streams make them grow."""
+        if self._seen[0] is not self.guide.tables.score:
+            self._look()
+        return self._view
+
     @staticmethod
     def _checked(result: int) -> int:
         if result < 0:
@@ -69,10 +75,8 @@ class CompiledBeamDecoder(BeamDecoder):
         while done < len(rows):
             commit = COMMIT_EVERY - self._frames % COMMIT_EVERY
             part = min(commit, len(rows) - done)
-            if self._seen[0] is not self.guide.tables.score:  # another stream made them grow
-                self._look()
             address = rows.ctypes.data + done * rows.strides[0]
-            ran = self._checked(self._library.beam_run(self._core, byref(self._view), address, part))
+            ran = self._checked(self._library.beam_run(self._core, byref(self._current()), address, part))
             done += ran
             self._frames += ran
             if ran < part:
@@ -86,9 +90,7 @@ class CompiledBeamDecoder(BeamDecoder):
         self.guide.tables.fill(list(zip(pairs[::2], pairs[1::2], strict=True)))
 
     def _settle(self) -> None:
-        if self._seen[0] is not self.guide.tables.score:
-            self._look()
-        count = self._library.beam_settle(self._core, byref(self._view), byref(self._characters_at))
+        count = self._library.beam_settle(self._core, byref(self._current()), byref(self._characters_at))
         for c in self._characters_at[: self._checked(count)]:
             self._built.add(self.labels[c.label], c.begin, c.end, c.peak)
         if self.guide.full():
@@ -102,9 +104,7 @@ class CompiledBeamDecoder(BeamDecoder):
         return int(self._library.beam_held(self._core))
 
     def _best(self) -> int:
-        if self._seen[0] is not self.guide.tables.score:
-            self._look()
-        return int(self._library.beam_best(self._core, byref(self._view)))
+        return int(self._library.beam_best(self._core, byref(self._current())))
 
     def _characters(self, i: int) -> list[tuple[str, int, int, float]]:
         count = self._library.beam_characters(self._core, i, byref(self._characters_at))
