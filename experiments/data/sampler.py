@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from torch.utils.data import Sampler
+
+T = TypeVar("T")
 
 
 def fingerprint(*parts: object) -> str:
@@ -15,7 +18,32 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-class LengthBatches(Sampler[list[int]]):
+class EpochOrder(Sampler[T]):
+    """An order that epoch and batch say all of, so that a run goes on anywhere in it."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self._start = (0, 0)
+
+    def position(self) -> None:
+        """Nothing: epoch and batch say it all."""
+
+    def begin_at(self, epoch: int, batch: int, position: object = None) -> None:
+        """Leave out the first batches of one epoch, which were trained on before."""
+        self.epoch, self._start = epoch, (epoch, batch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; Lightning does so at the start of each epoch."""
+        self.epoch = epoch
+
+    @property
+    def left_out(self) -> int:
+        """Batches of this epoch that were trained on before."""
+        epoch, batch = self._start
+        return batch if self.epoch == epoch else 0
+
+
+class LengthBatches(EpochOrder[list[int]]):
     """Training batches of utterances of like length (semi-sorted batching: Ge et al., 2021), drawn by seed and epoch.
 
     Each process of a run takes its share of one and the same batch of `batch_size * ranks` utterances. Short utterances
@@ -46,6 +74,7 @@ class LengthBatches(Sampler[list[int]]):
         rank: int = 0,
         ranks: int = 1,
     ):
+        super().__init__()
         self.durations = np.asarray(durations, dtype=np.float64)
         self.size = batch_size * ranks
         self.spread = spread
@@ -53,8 +82,6 @@ class LengthBatches(Sampler[list[int]]):
         self.seed = seed
         self.rank = rank
         self.ranks = ranks
-        self.epoch = 0
-        self._start = (0, 0)
 
     @property
     def order(self) -> str:
@@ -62,23 +89,11 @@ class LengthBatches(Sampler[list[int]]):
         drawn = hashlib.sha256(self.durations.tobytes()).hexdigest()
         return fingerprint(drawn, self.size, self.spread, self.shortest_first, self.seed)
 
-    def position(self) -> None:
-        """Nothing: epoch and batch say it all."""
-
-    def begin_at(self, epoch: int, batch: int, position: object = None) -> None:
-        """Leave out the first batches of one epoch, which were trained on before."""
-        self.epoch, self._start = epoch, (epoch, batch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order; Lightning does so at the start of each epoch."""
-        self.epoch = epoch
-
     def __len__(self) -> int:
         return -(-len(self.durations) // self.size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        epoch, batch = self._start
-        return islice(self._batches(), batch if self.epoch == epoch else 0, None)
+        return islice(self._batches(), self.left_out, None)
 
     def _batches(self) -> Iterator[list[int]]:
         rng = np.random.default_rng([self.seed, self.epoch])

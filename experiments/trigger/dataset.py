@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from custom_modules.trigger import TriggerModel
-from experiments.data.sampler import fingerprint
+from experiments.data.sampler import EpochOrder, fingerprint
 from manifests.trigger.clips import Clip, Clips
 
 
@@ -45,7 +45,7 @@ class Targets:
         return targets, weights
 
 
-class EpochSampler(Sampler[int]):
+class EpochSampler(EpochOrder[int]):
     """Numbers of the clips of an epoch: no clip comes twice.
 
     Args:
@@ -54,27 +54,15 @@ class EpochSampler(Sampler[int]):
     """
 
     def __init__(self, size: int, batch_size: int):
-        self.size, self.batch_size, self.epoch = size, batch_size, 0
+        super().__init__()
+        self.size, self.batch_size = size, batch_size
         self.order = fingerprint(size, batch_size)
-        self._start = (0, 0)
-
-    def position(self) -> None:
-        """Nothing: epoch and batch say it all."""
-
-    def begin_at(self, epoch: int, batch: int, position: object = None) -> None:
-        """Leave out the first batches of one epoch, which were trained on before."""
-        self.epoch, self._start = epoch, (epoch, batch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        epoch, batch = self._start
-        before = batch * self.batch_size if self.epoch == epoch else 0
+        before = self.left_out * self.batch_size
         return iter(range(self.epoch * self.size + before, (self.epoch + 1) * self.size))
 
 
