@@ -19,6 +19,14 @@ UNKNOWN = 1 << 62  # frames, where a header does not say how many
 ERRORS = (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError)
 
 
+class _Forward(soundfile.SoundFile):
+    """An MP3 read from front to back: soundfile seeks after each read, and libsndfile 1.2.2 is quiet behind a seek."""
+
+    def seekable(self) -> bool:
+        """Never: so soundfile leaves the decoder where it is."""
+        return False
+
+
 class SndfileReader:
     """See `readers.Reader`.
 
@@ -57,8 +65,9 @@ class SndfileReader:
                 source = self._file
         else:
             source = stretch.open(self._file)
+        opened = _Forward if self._layout.kind == "mp3" else soundfile.SoundFile
         try:
-            sound = soundfile.SoundFile(source, closefd=False)
+            sound = opened(source, closefd=False)
         except ERRORS as error:
             raise UnreadableError(reason(error), getattr(error, "code", 0) in NO_FORMAT) from None
         if sound.subtype == "MPEG_LAYER_I":  # nobody's recording: UTF-16 text begins with the same bytes
@@ -102,7 +111,7 @@ class SndfileReader:
             if len(self._stretches) > before:
                 self._sound.close()
                 self._sound = self._open(self._stretches[0])
-        if self._layout.kind in ("ogg", "mp3") or not self._sound.seekable():
+        if self._layout.kind == "ogg" or not self._sound.seekable():
             return decode_past(self, count)
         left = count
         while left:

@@ -95,6 +95,19 @@ def test_compressed_sound_is_whole_in_place_and_cut_exactly(kind):
     np.testing.assert_array_equal(part.samples, whole.samples[start : start + round(0.5 * rate)])
 
 
+@pytest.mark.parametrize("kind", sorted(LOSSY))
+def test_blocks_of_compressed_sound_are_the_whole_of_it(kind):
+    rate = 48000 if kind in ("opus", "webm") else RATE
+    time = np.arange(3 * rate) / rate
+    sound = 0.5 * np.sin(2 * np.pi * (200 * time + 100 * time**2)).astype(np.float32)  # keeps bits for later frames
+    data = LOSSY[kind](sound[:, None], rate)
+    whole = read_sound(data).samples
+    with open_sound(data) as stream:
+        np.testing.assert_array_equal(np.concatenate(list(stream.blocks(rate // 10))), whole)
+    part = read_sound(data, offset=1.25, duration=0.5)
+    np.testing.assert_array_equal(part.samples, whole[round(1.25 * rate) : round(1.75 * rate)])
+
+
 @pytest.mark.parametrize("kind", ["wav", "wav 24", "aiff", "flac", "mp3", "vorbis", "opus"])
 def test_joined_files_are_read_to_the_end(kind):
     rate = 48000 if kind == "opus" else RATE
