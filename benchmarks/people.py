@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument(
         "--groups", type=Path, help="lines `SPEAKER GROUP`, as Kaldi's spk2group or spk2gender has them"
     )
-    parser.add_argument("--clips", type=int, help="so many of them, of all speakers alike (default: all)")
+    parser.add_argument("--clips", type=int, help="so many of them, drawn; more hold the fewer (default: all)")
     parser.add_argument("--keep", type=Path, help="file for what whisper writes, which is not heard twice")
     parser.add_argument("--timed", type=int, default=20, help="clips that are timed; 0 for none (default 20)")
     given = parser.parse_args()
@@ -205,7 +205,8 @@ def main() -> None:
     except ManifestError as error:
         sys.exit(f"\nError: {error}")
     if given.clips and given.clips < len(utterances):
-        utterances = [utterances[index] for index in np.linspace(0, len(utterances) - 1, given.clips).astype(int)]
+        drawn = np.random.default_rng(0).permutation(len(utterances))[: given.clips]
+        utterances = [utterances[index] for index in drawn]
     systems: Systems = {}
     for folder in given.bundles:
         systems |= by_bundle(folder, utterances, folder.parent / f".{folder.name}-people.jsonl")
@@ -224,8 +225,8 @@ def main() -> None:
         print("\n".join(differences(systems, whisper.NAME)) + "\n")
     if given.timed:
         rng = np.random.default_rng(0)
-        drawn = rng.choice(len(utterances), min(given.timed + 1, len(utterances)), replace=False)
-        clips = [sound_of(utterances[index], whisper.RATE) for index in drawn]
+        timed = rng.choice(len(utterances), min(given.timed + 1, len(utterances)), replace=False)
+        clips = [sound_of(utterances[index], whisper.RATE) for index in timed]
         print("\n".join(costs(given.bundles, clips, whisper.installed())))
 
 
