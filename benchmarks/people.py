@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +30,7 @@ from benchmarks import whisper  # noqa: E402
 from experiments.evaluation.evaluate import evaluate_bundle  # noqa: E402
 from experiments.evaluation.report import Row, make_row  # noqa: E402
 from heyjetson import Bundle, Engine  # noqa: E402
-from heyjetson.measure import start_up  # noqa: E402
+from heyjetson.measure import Start, start_up  # noqa: E402
 from heyjetson.metrics import pooled, word_errors  # noqa: E402
 from heyjetson.significance import difference, wer_interval  # noqa: E402
 from manifests import ManifestError, Utterance, read_manifest, write_manifest  # noqa: E402
@@ -149,6 +152,10 @@ def kinds(systems: Systems) -> list[str]:
     return lines
 
 
+def _transcribed(engine: Engine, decoder: Any, clip: np.ndarray) -> object:
+    return engine.transcribe(clip, whisper.RATE, decoder)
+
+
 def costs(bundles: Sequence[Path], clips: Sequence[np.ndarray], peer: bool) -> list[str]:
     """Rows of the table of what each costs: real-time factors by turns, in this process's own time.
 
@@ -158,17 +165,20 @@ def costs(bundles: Sequence[Path], clips: Sequence[np.ndarray], peer: bool) -> l
         peer: whether whisper is here.
     """
     heard: dict[str, Callable[[np.ndarray], object]] = {}
-    facts = {}
+    facts: dict[str, tuple[float, Start | None]] = {}
     for folder in bundles:
-        engine, start = Engine(Bundle(folder)), start_up(folder)
-        of = {f"{folder.name}, greedy": None}
+        engine, begun_by = Engine(Bundle(folder)), start_up(folder)
+        of: dict[str, str | None] = {f"{folder.name}, greedy": None}
         if (folder / "scorer").exists():
             of[f"{folder.name}, language model"] = "bundle"
         for name, scorer in of.items():
             decoder = engine.decoder(scorer)
-            heard[name] = lambda clip, engine=engine, decoder=decoder: engine.transcribe(clip, whisper.RATE, decoder)
+            heard[name] = partial(_transcribed, engine, decoder)
             size = engine.bundle.graph.stat().st_size / 1e6
-            facts[name] = (size + ((folder / "scorer").stat().st_size / 1e6 if scorer else 0.0), start)
+            if scorer:  # what a start costs is measured without it
+                facts[name] = (size + (folder / "scorer").stat().st_size / 1e6, None)
+            else:
+                facts[name] = (size, begun_by)
     if peer:
         heard[whisper.NAME] = whisper.open_whisper()
         facts[whisper.NAME] = (whisper.size(), whisper.start_up())
@@ -181,8 +191,8 @@ def costs(bundles: Sequence[Path], clips: Sequence[np.ndarray], peer: bool) -> l
     seconds = sum(len(clip) for clip in clips[1:]) / whisper.RATE
     lines = ["| one core | MB | real-time factor | load, s | first result, s | peak MiB |", "|" + "---|" * 6]
     for name, (size, start) in facts.items():
-        cells = f"{size:.1f} | {spent[name] / seconds:.4f} | {start.loaded:.2f} | {start.first:.2f} | {start.peak:.0f}"
-        lines.append(f"| {name} | {cells} |")
+        begun = f"{start.loaded:.2f} | {start.first:.2f} | {start.peak:.0f}" if start else "– | – | –"
+        lines.append(f"| {name} | {size:.1f} | {spent[name] / seconds:.4f} | {begun} |")
     return lines
 
 
@@ -208,8 +218,9 @@ def main() -> None:
         drawn = np.random.default_rng(0).permutation(len(utterances))[: given.clips]
         utterances = [utterances[index] for index in drawn]
     systems: Systems = {}
-    for folder in given.bundles:
-        systems |= by_bundle(folder, utterances, folder.parent / f".{folder.name}-people.jsonl")
+    with tempfile.TemporaryDirectory() as temporary:
+        for folder in given.bundles:
+            systems |= by_bundle(folder, utterances, Path(temporary, f"{folder.name}.jsonl"))
     if whisper.installed():
         systems[whisper.NAME] = by_whisper(utterances, given.keep)
     else:
