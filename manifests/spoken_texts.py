@@ -60,6 +60,7 @@ def build(
     """
     if takes_of_each < 1:
         raise ManifestError(f"Each text needs one take at least, found {takes_of_each}.")
+    out = out.absolute()  # what is relative in a manifest is relative to its folder
     stamp = out / STAMP
     if stamp.exists() and json.loads(stamp.read_text()).get("texts") is None:
         raise ManifestError(f"{out} holds another corpus. Give --out another folder.")

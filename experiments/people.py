@@ -1,0 +1,214 @@
+"""From recordings of people to a model for them: synthetic sentences first, then people, then a language model.
+
+    python -m experiments.people CORPUS --texts talk.txt                 # CORPUS in Kaldi's layout
+    python -m experiments.people data/mine --texts talk.txt --out data/me       # a folder that python -m manifests made
+    python -m experiments.people CORPUS --texts talk.txt --minutes 120 60 threads=8      # overrides of both trainings
+
+Each step is a command that stands alone, and is shown. Steps that were finished in --out are not taken again, so what
+was interrupted goes on by the same command. docs/recipes.md says what each is for, and what to expect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.cli.quickstart import newest_run, step
+from manifests import ManifestError, read_manifest
+from manifests.whole import whole_file
+
+PYTHON = sys.executable
+MIXED, ALONE = "people_mixed", "people"
+STATE = "recipe.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is made of what.
+
+    Args:
+        source: Kaldi's data directory, or a folder with train.jsonl, validation.jsonl and test.jsonl.
+        texts: text files of any kind.
+        out: folder for all that is made but runs.
+        sentences: that synthetic voices speak.
+        voices: which; see `python -m manifests synthetic --help`.
+        minutes: of the training on synthetic voices and people together, and of that on people alone.
+        held_out: share of the speakers that is kept for validation, where the corpus has no such set.
+        overrides: of both trainings.
+    """
+
+    source: Path
+    texts: Sequence[Path]
+    out: Path
+    sentences: int
+    voices: str
+    minutes: tuple[float, float]
+    held_out: float
+    overrides: Sequence[str]
+
+    @property
+    def recordings(self) -> Path:
+        """Folder with the manifests of people."""
+        return self.source if (self.source / "train.jsonl").exists() else self.out / "recordings"
+
+    def of(self, split: str) -> Path:
+        """Manifest of people."""
+        return self.recordings / f"{split}.jsonl"
+
+    @property
+    def bundle(self) -> Path:
+        """What is made in the end."""
+        return self.out / "bundle"
+
+
+def make_recordings(recipe: Recipe) -> None:
+    """A Kaldi corpus becomes manifests, whose validation has speakers of its own."""
+    if not recipe.of("train").exists():
+        given = (str(recipe.source), "--out", str(recipe.recordings), "--validation", str(recipe.held_out))
+        step("people", PYTHON, "-m", "manifests", "kaldi", *given)
+    for split in ("train", "validation", "test"):
+        if not recipe.of(split).exists():
+            raise ManifestError(
+                f"{recipe.of(split)} does not exist: people for train, validation and test are needed. "
+                "`python -m manifests split` divides a manifest by speaker."
+            )
+
+
+def make_texts(recipe: Recipe) -> None:
+    """Sentences to speak, and to learn a language model from; those of validation and test stay unseen."""
+    from manifests.broad_texts import choose
+
+    if (recipe.out / "spoken.txt").exists():
+        return
+    said = {split: [line.text for line in read_manifest(recipe.of(split))] for split in ("train", "validation", "test")}
+    found = choose(said["train"], recipe.texts, {*said["validation"], *said["test"]}, recipe.sentences)
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    for name, lines in (("written", found.written), ("spoken", found.spoken)):
+        with whole_file(recipe.out / f"{name}.txt") as part:
+            part.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    print(f"\n== texts\n{len(found.written):,} sentences for the language model, {len(found.spoken):,} to be spoken")
+
+
+def make_joined(recipe: Recipe) -> Path:
+    """Synthetic voices and people in one manifest."""
+    spoken, joined = recipe.out / "synthetic", recipe.out / "train.jsonl"
+    if not joined.exists():
+        given = ("--texts", str(recipe.out / "spoken.txt"), "--takes", "1", "--voices", recipe.voices)
+        step("synthetic voices", PYTHON, "-m", "manifests", "synthetic", *given, "--out", str(spoken))
+        both = (str(spoken / "train.jsonl"), str(recipe.of("train")))
+        step("join", PYTHON, "-m", "manifests", "merge", *both, "--out", str(joined))
+    return joined
+
+
+def trained(recipe: Recipe, name: str, train: Path, minutes: float, *more: str) -> Path:
+    """The model of a training; that of a finished one is taken again."""
+    path = recipe.out / STATE
+    state = json.loads(path.read_text()) if path.exists() else {}
+    if name in state and Path(state[name]).exists():
+        print(f"\n== {name} was trained before: {state[name]}")
+        return Path(state[name])
+    given = (
+        "experiment=people", f"name={name}", f"data.train={train}", f"data.validation={recipe.of('validation')}",
+        f"trainer.max_time={clock_time(minutes)}", *more, *recipe.overrides,
+    )  # fmt: skip
+    step(name, PYTHON, "train.py", *given)
+    runs = next((one.partition("=")[2] for one in recipe.overrides if one.startswith("runs=")), "runs")
+    model = newest_run(Path(runs, name)) / "model.nemo"
+    with whole_file(path) as part:
+        part.write_text(json.dumps(state | {name: str(model)}, indent=1), encoding="utf-8")
+    return model
+
+
+def clock_time(minutes: float) -> str:
+    """As Lightning has it.
+
+    >>> clock_time(90.5)
+    '00:01:30:30'
+    """
+    seconds = round(minutes * 60)
+    days, hours = divmod(seconds // 3600, 24)
+    return f"{days:02d}:{hours:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def make_bundle(recipe: Recipe, model: Path) -> None:
+    """Export, with a language model of the transcripts and the texts whose weights are tuned on validation."""
+    bundle, arpa = str(recipe.bundle), str(recipe.out / "words.arpa")
+    step("export", PYTHON, "export.py", f"model={model}", f"out={bundle}", f"manifest={recipe.of('validation')}")
+    written = str(recipe.out / "written.txt")
+    given = (str(recipe.of("train")), "--text", written, "--order", "4", "--held-out", str(recipe.of("validation")))
+    step("language model", PYTHON, "-m", "experiments.lm", "train", *given, "--out", arpa)
+    step("its weights", PYTHON, "-m", "experiments.lm", "tune", bundle, str(recipe.of("validation")), "--lm", arpa)
+
+
+def measure(recipe: Recipe) -> None:
+    """The bundle on the people that were kept apart."""
+    table = Table("decoding", "WER", "95 %", "CER", title=f"people never heard, {recipe.of('test')}")
+    for name, scorer in (("greedy", "null"), ("language model", "bundle")):
+        out = recipe.out / f"test-{name.replace(' ', '-')}.json"
+        given = (f"model={recipe.bundle}", f"manifest={recipe.of('test')}", f"scorer={scorer}", f"out={out}", "worst=0")
+        step(f"test, {name}", PYTHON, "evaluate.py", *given)
+        report = json.loads(out.read_text())
+        interval = f"{report['wer_low']:.1%} to {report['wer_high']:.1%}"
+        table.add_row(name, f"{report['wer']:.2%}", interval, f"{report['cer']:.2%}")
+    Console().print(table)
+    seen = " ".join(f"--seen {recipe.of(split)}" for split in ("train", "validation"))
+    print(f"beside whisper-tiny.en:  python benchmarks/people.py {recipe.bundle} --test {recipe.of('test')} {seen}")
+
+
+def cook(recipe: Recipe) -> None:
+    """All steps, one after the other."""
+    make_recordings(recipe)
+    make_texts(recipe)
+    joined = make_joined(recipe)
+    first = trained(recipe, MIXED, joined, recipe.minutes[0])
+    more = (f"init_from={first}", "augment=voice_from_start")
+    model = trained(recipe, ALONE, recipe.of("train"), recipe.minutes[1], *more)
+    make_bundle(recipe, model)
+    measure(recipe)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    one = argparse.ArgumentParser(
+        prog="python -m experiments.people",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    one.add_argument("source", type=Path, help="Kaldi's data directory, or a folder that python -m manifests made")
+    one.add_argument("--texts", type=Path, action="append", default=[], help="text of any kind; may be given again")
+    one.add_argument("--out", type=Path, default=Path("data/people"), help="folder (default data/people)")
+    one.add_argument("--sentences", type=int, default=6000, help="spoken by synthetic voices (default 6000)")
+    one.add_argument("--voices", default="installed", help="that speak them (default: all that are installed)")
+    one.add_argument(
+        "--minutes", type=float, nargs=2, default=(25.0, 20.0), metavar=("MIXED", "PEOPLE"),
+        help="of training on both, and on people alone (default 25 20)",
+    )  # fmt: skip
+    one.add_argument("--validation", type=float, default=0.08, help="share of the speakers (default 0.08)")
+    one.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for both trainings, as train.py takes them")
+    return one
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    given = parser().parse_intermixed_args(arguments)
+    recipe = Recipe(
+        given.source, given.texts, given.out, given.sentences, given.voices, tuple(given.minutes), given.validation,
+        given.overrides,
+    )  # fmt: skip
+    try:
+        cook(recipe)
+    except ManifestError as error:
+        print(f"\nError: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The recipe for people: each step is a command that its program accepts, and none is taken twice."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import people
+from experiments.lm.__main__ import parser as lm_parser
+from manifests import Utterance, write_manifest
+from manifests.__main__ import parser as manifests_parser
+
+PARSERS = {"manifests": manifests_parser, "experiments.lm": lm_parser}
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        line = Utterance(folder / f"{split}.wav", 2.0, f"we call it {split}", extra={"speaker": split})
+        write_manifest(folder / f"{split}.jsonl", [line])
+    return folder
+
+
+@pytest.fixture
+def steps(monkeypatch, tmp_path):
+    """The commands in place of what they do; a training and a test leave what they leave."""
+    taken: list[list[str]] = []
+
+    def take(title, *command):
+        taken.append(list(command))
+        given = dict(one.split("=", 1) for one in command if "=" in one)
+        if command[1] == "train.py":
+            run = tmp_path / "runs" / given["name"] / "now"
+            run.mkdir(parents=True)
+            (run / "metrics.json").write_text("{}")
+            (run / "model.nemo").write_text("")
+        if command[1] == "evaluate.py":
+            Path(given["out"]).write_text(json.dumps({"wer": 0.5, "wer_low": 0.4, "wer_high": 0.6, "cer": 0.2}))
+        if "merge" in command:
+            Path(command[-1]).write_text("")
+
+    monkeypatch.setattr(people, "step", take)
+    return taken
+
+
+def test_each_step_is_accepted_by_its_program_and_taken_once(source, steps, tmp_path, compose_config):
+    out = tmp_path / "out"
+    arguments = [str(source), "--out", str(out), "--minutes", "90.5", "3", f"runs={tmp_path}/runs", "threads=1"]
+    assert people.main(arguments) == 0
+    composed = {}
+    for command in steps:
+        assert command[0] == sys.executable
+        if command[1] == "-m":
+            PARSERS[command[2]]().parse_args(command[3:])
+        elif "scorer=bundle" not in command:
+            composed[len(composed), command[1]] = compose_config(*command[2:], name=command[1].removesuffix(".py"))
+    mixed, alone = (cfg for (_, program), cfg in composed.items() if program == "train.py")
+    assert (mixed.trainer.max_time, alone.trainer.max_time) == ("00:01:30:30", "00:00:03:00")
+    assert mixed.data.train == str(out / "train.jsonl") and alone.data.train == str(source / "train.jsonl")
+    assert alone.init_from == str(tmp_path / "runs" / "people_mixed" / "now" / "model.nemo")
+    assert (mixed.augment.waveform.ramp > 0, alone.augment.waveform.ramp, alone.threads) == (True, 0.0, 1)
+    done = len(steps)
+    assert people.main(arguments) == 0
+    assert not any(command[1] == "train.py" or "synthetic" in command for command in steps[done:])
+
+
+def test_validation_and_test_are_never_spoken(source, steps, tmp_path):
+    assert people.main([str(source), "--out", str(tmp_path / "out"), f"runs={tmp_path}/runs"]) == 0
+    assert (tmp_path / "out" / "spoken.txt").read_text() == "we call it train\n"
+
+
+def test_people_for_all_three_parts_are_needed(source, steps, tmp_path, capsys):
+    (source / "validation.jsonl").unlink()
+    assert people.main([str(source), "--out", str(tmp_path / "out")]) == 1
+    assert "validation.jsonl does not exist" in capsys.readouterr().err and not steps
