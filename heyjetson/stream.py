@@ -9,7 +9,7 @@ import numpy as np
 
 from heyjetson.audio import to_mono
 from heyjetson.bundle import Bundle
-from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
+from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result, Word
 from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules, EnergyGate
 from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream
@@ -63,6 +63,8 @@ class Stream:
             self._resampler = soxr.ResampleStream(self.input_rate, self.rate, 1, "float32")
         self._frames.reset()
         self._sound.reset()
+        self._unheard: list[np.ndarray] = []  # what its levels are not known of yet
+        self._said: tuple[str, list[Word]] | None = None  # the text and the words of `partial`, until there are frames
         self.decoder.reset(0.0, self._sound)
         if self._endpointer:
             self._endpointer.reset()
@@ -102,16 +104,21 @@ class Stream:
             AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
             StreamError: the stream is finished.
         """
-        return alone(self.feeding(samples))
+        self._take(samples)
+        # Most pieces only wait: the less is touched for them, the less is fetched.
+        return [] if self._frames.missing else alone(self._run())
 
     def feeding(self, samples: np.ndarray) -> Work[list[Result]]:
         """As `feed`, for one who runs the steps: see `heyjetson.together`."""
+        self._take(samples)
+        return [] if self._frames.missing else (yield from self._run())
+
+    def _take(self, samples: np.ndarray) -> None:
         if self._finished:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
         mono = to_mono(samples)
         self._fed += len(mono)
         self._push(self._resampler.resample_chunk(mono) if self._resampler else mono)
-        return (yield from self._run())
 
     @property
     def missing(self) -> int:
@@ -121,9 +128,16 @@ class Stream:
     def _push(self, samples: np.ndarray) -> None:
         self._frames.push(samples)
         if self._calibration:
-            self._sound.hear(samples)
+            self._unheard.append(samples.copy())
+
+    def _hear(self) -> None:
+        """Let the levels of what was pushed be known; they are asked for with new frames only."""
+        if self._unheard:
+            self._sound.hear(np.concatenate(self._unheard))
+            self._unheard.clear()
 
     def _run(self) -> Work[list[Result]]:
+        self._hear()
         ended: list[Result] = []
         while (waiting := self._frames.waiting()) is not None:
             stands_out = self._gate is None or self._gate.is_open(waiting)
@@ -141,6 +155,7 @@ class Stream:
 
     def _decode(self, log_probs: np.ndarray) -> list[Result]:
         """Give frames to the decoder, closing an utterance where a rule says so."""
+        self._said = None
         if not self._endpointer:
             self.decoder.feed(log_probs)
             return []
@@ -171,6 +186,7 @@ class Stream:
 
     def _restart(self) -> None:
         """Let the decoder begin the utterance; what was heard before it is not needed any more."""
+        self._said = None
         self._sound.forget(self._begun)
         self.decoder.reset(self._begun, self._sound)
         if self._endpointer:
@@ -186,8 +202,11 @@ class Stream:
 
     def partial(self) -> Result:
         """What has been understood of the running utterance; it may still change."""
-        words = self.decoder.words()
-        return Result(" ".join(word.text for word in words), words, self.seconds, final=False)
+        if self._said is None:  # between two steps nothing changes
+            words = self.decoder.words()
+            self._said = " ".join(word.text for word in words), words
+        text, words = self._said
+        return Result(text, list(words), self.seconds, final=False)
 
     def finish(self) -> Result:
         """End the stream: flush it by its own geometry and return the running utterance. Only `reset` may follow.
@@ -202,6 +221,8 @@ class Stream:
         if self._resampler:
             self._push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         self._finished = True
+        self._said = None
+        self._hear()
         if self._calibration and self._frames.begun:
             self._frames.push(self._calibration.silence(self.rate))
         for log_probs in self._frames.finish():
