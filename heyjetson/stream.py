@@ -15,6 +15,7 @@ from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.loudness import Loudness
 from heyjetson.together import Work, alone
+from heyjetson.waiting import Waiting
 
 
 class Stream:
@@ -47,6 +48,7 @@ class Stream:
         # After an utterance the model begins anew in the past: what its last step saw beyond the end is heard again.
         late = (bundle.manifest["chunk_frames"] + self._lookahead) * self._frame
         self._frames = FrameStream(bundle, session, history=self._onset + late)
+        self._waiting = Waiting()
         self._sound = Loudness(self.rate, bundle.ahead)
         self._calibration = bundle.calibration
         columns = [*bundle.labels[: bundle.blank_id], "", *bundle.labels[bundle.blank_id :]]
@@ -71,6 +73,7 @@ class Stream:
         decibels = self.rules.gate if self.rules else None
         self._gate = None if decibels is None else EnergyGate(decibels, self._frames.shift / self.rate)
         self._idle = False  # between utterances; not at the beginning, where the background is not known
+        self._waiting.clear()
         self._fed = 0
         self._begun = 0.0  # seconds at which the running utterance begins
         self._finished = False
@@ -104,28 +107,48 @@ class Stream:
             AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
             StreamError: the stream is finished.
         """
+        if self._waiting.keeps(samples):
+            self._fed += len(samples)
+            return []
         self._take(samples)
-        # Most pieces only wait: the less is touched for them, the less is fetched.
-        return [] if self._frames.missing else alone(self._run())
+        ended = [] if self._frames.missing else alone(self._run())
+        self._let_wait()
+        return ended
 
     def feeding(self, samples: np.ndarray) -> Work[list[Result]]:
         """As `feed`, for one who runs the steps: see `heyjetson.together`."""
         self._take(samples)
-        return [] if self._frames.missing else (yield from self._run())
+        ended = [] if self._frames.missing else (yield from self._run())
+        self._let_wait()
+        return ended
 
     def _take(self, samples: np.ndarray) -> None:
         if self._finished:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
-        mono = to_mono(samples)
-        self._fed += len(mono)
-        self._push(self._resampler.resample_chunk(mono) if self._resampler else mono)
+        mono = to_mono(self._waiting.joined(samples) if isinstance(samples, np.ndarray) else samples)
+        self._fed += len(samples)
+        self._push_waiting()
+        self._push(mono)
 
     @property
     def missing(self) -> int:
         """About how many samples must be fed before anything new can be understood."""
+        if self._waiting.room:
+            return self._waiting.room
         return -(-self._frames.missing * self.input_rate // self.rate)
 
-    def _push(self, samples: np.ndarray) -> None:
+    def _let_wait(self) -> None:
+        """Let pieces wait until there is a step; what a resampler holds back is not known, so that with one none does."""
+        self._waiting.room = 0 if self._resampler else self._frames.missing
+
+    def _push_waiting(self) -> None:
+        for waiting in self._waiting.take():
+            self._push(to_mono(waiting))
+
+    def _push(self, samples: np.ndarray, last: bool = False) -> None:
+        """Take samples [S] at the input's rate."""
+        if self._resampler:
+            samples = self._resampler.resample_chunk(samples, last=last)
         self._frames.push(samples)
         if self._calibration:
             self._unheard.append(samples.copy())
@@ -218,8 +241,9 @@ class Stream:
         """
         if self._finished:
             raise StreamError("The stream is finished already: call reset() before using it again.")
+        self._push_waiting()
         if self._resampler:
-            self._push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            self._push(np.zeros(0, np.float32), last=True)
         self._finished = True
         self._said = None
         self._hear()

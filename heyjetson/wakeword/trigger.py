@@ -16,6 +16,7 @@ from heyjetson.endpoint import EnergyGate
 from heyjetson.errors import AudioError, BundleError, OptionError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.runtime import open_runtime
+from heyjetson.waiting import Waiting
 from heyjetson.wakeword.detector import Detection, Detector
 
 Mix = Literal["best", "mean"]
@@ -235,6 +236,7 @@ class TriggerStream:
         self._heard = channels if mix == "best" else 1
         self._block = max(round(BLOCK * sample_rate), 1)
         self._frames = [FrameStream(bundle, trigger.session) for _ in range(self._heard)]
+        self._waiting = Waiting()
         self.reset()
 
     def reset(self) -> None:
@@ -248,6 +250,7 @@ class TriggerStream:
             frames.reset()
         self.detector.reset()
         self._ambience = [EnergyGate(0.0, frames.shift / self.rate) for frames in self._frames]
+        self._waiting.clear()
         self._fed = 0
         self._finished = False
 
@@ -259,7 +262,9 @@ class TriggerStream:
     @property
     def missing(self) -> int:
         """About how many samples must be fed before there are new scores."""
-        return -(-min(frames.missing for frames in self._frames) * self.input_rate // self.rate)
+        if self._waiting.room:
+            return self._waiting.room
+        return -(-self._frames[0].missing * self.input_rate // self.rate)
 
     @property
     def level(self) -> float:
@@ -302,10 +307,21 @@ class TriggerStream:
 
     def feed_scores(self, samples: np.ndarray) -> list[np.ndarray]:
         """As `feed`, but gives the scores [T, W] of each step and raises nothing."""
+        if self._waiting.keeps(samples):
+            self._fed += len(samples)
+            return []
         if self._finished:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
-        heard = self._separate(np.asarray(samples))
-        self._fed += len(heard)
+        samples = np.asarray(samples)
+        heard = self._separate(self._waiting.joined(samples))
+        self._fed += len(samples)
+        given = [scores for piece in (*map(to_mono, self._waiting.take()), heard) for scores in self._hear(piece)]
+        # What a resampler holds back is not known.
+        self._waiting.room = 0 if self._resampler or self.channels > 1 else self._frames[0].missing
+        return given
+
+    def _hear(self, heard: np.ndarray) -> list[np.ndarray]:
+        """Scores of the steps that samples [S] or [S, channels], at the input's rate, complete."""
         if self._resampler is None and len(heard) <= self._block:
             return self._push(heard)
         given: list[np.ndarray] = []
@@ -318,10 +334,10 @@ class TriggerStream:
         """As `finish`, but gives the scores [T, W] of each step and raises nothing."""
         if self._finished:
             raise StreamError("The stream is finished already: call reset() before using it again.")
-        given: list[np.ndarray] = []
+        given = [scores for piece in self._waiting.take() for scores in self._hear(to_mono(piece))]
         if self._resampler:
             nothing = np.zeros(0 if self._heard == 1 else (0, self._heard), np.float32)
-            given = self._push(self._resampler.resample_chunk(nothing, last=True))
+            given += self._push(self._resampler.resample_chunk(nothing, last=True))
         self._finished = True
         return given + _best([frames.finish() for frames in self._frames])
 
