@@ -138,7 +138,7 @@ class Stream:
         return -(-self._frames.missing * self.input_rate // self.rate)
 
     def _let_wait(self) -> None:
-        """Let pieces wait until there is a step; what a resampler holds back is not known, so that with one none does."""
+        """Let pieces wait until there is a step; with a resampler none, since what it holds back is not known."""
         self._waiting.room = 0 if self._resampler else self._frames.missing
 
     def _push_waiting(self) -> None:
