@@ -33,6 +33,7 @@ class FrameStream:
         self.shift: int = manifest["shift_samples"]
         self.window: int = manifest["window"]
         self.history = history
+        self._room = 2 * history + 4 * self.chunk  # samples, so that what is kept moves every few steps only
         self.flushes = -(-manifest["lookahead_frames"] // manifest["chunk_frames"])
         self.rate: int = manifest["sample_rate"]
         self.steps = make_steps(bundle, session)
@@ -41,8 +42,8 @@ class FrameStream:
     def reset(self, position: int = 0) -> None:
         """Forget everything; the next sample is number `position`."""
         self.position = position
-        self._begin = 0
-        self._buffer = np.zeros(0, np.float32)
+        self._begin = self._end = 0
+        self._buffer = np.zeros(self._room, np.float32)
         self._restart()
 
     def _restart(self) -> None:
@@ -65,19 +66,33 @@ class FrameStream:
 
     def push(self, samples: np.ndarray) -> None:
         """Take samples [S], float32 at the bundle's rate."""
+        end = self._end + len(samples)
+        if end > len(self._buffer):
+            self._make_room(len(samples))
+            end = self._end + len(samples)
+        self._buffer[self._end : end] = samples
+        self._end = end
+
+    def _make_room(self, count: int) -> None:
+        """For `count` samples more; what is neither waiting nor history goes."""
         keep = max(self._begin - self.history, 0)
-        self._buffer = np.concatenate([self._buffer[keep:], samples])
+        held = self._buffer[keep : self._end]
+        size = max(len(held) + count, self._room)
+        if size != len(self._buffer):
+            self._buffer = np.empty(size, np.float32)
+        self._buffer[: len(held)] = held
         self._begin -= keep
+        self._end = len(held)
 
     @property
     def begun(self) -> bool:
         """Whether there was enough sound for a frame since the beginning."""
-        return not self.fresh or len(self._buffer) - self._begin >= self.window
+        return not self.fresh or self._end - self._begin >= self.window
 
     def waiting(self) -> np.ndarray | None:
         """The samples of the next step, where there are enough."""
         end = self._begin + self.chunk
-        return self._buffer[self._begin : end] if end <= len(self._buffer) else None
+        return self._buffer[self._begin : end] if end <= self._end else None
 
     def skip(self) -> None:
         """Let the samples of a step pass without running it; time goes on."""
@@ -90,7 +105,7 @@ class FrameStream:
     @property
     def missing(self) -> int:
         """Samples that must come before there is another step."""
-        return max(self._begin + self.chunk - len(self._buffer), 0)
+        return max(self._begin + self.chunk - self._end, 0)
 
     def begin_step(self) -> Step | None:
         """The next step, for the caller to run; None where there are not enough samples. Time goes on."""
@@ -109,8 +124,11 @@ class FrameStream:
         Raises:
             StreamError: state or frames are no numbers; the state begins anew and the step's sound is lost.
         """
-        step = self.begin_step()
-        return None if step is None else step.run()
+        samples = self.waiting()
+        if samples is None:
+            return None
+        self._advance(self.shift)
+        return self._run(samples)
 
     def finish(self) -> list[np.ndarray]:
         """Run what is left, then what the lookahead holds. Only `reset` may follow.
@@ -121,7 +139,7 @@ class FrameStream:
         given = []
         while (frames := self.step()) is not None:
             given.append(frames)
-        rest = self._buffer[self._begin :]
+        rest = self._buffer[self._begin : self._end]
         if len(rest) >= self.window:
             given.append(self._run(rest))
         if not self.fresh:

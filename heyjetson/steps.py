@@ -7,6 +7,7 @@ written the new. Elsewhere the arrays are handed over with each step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -180,7 +181,8 @@ class BoundSteps:
         """See `Steps`."""
         count = self._length[0] = len(samples)
         self._samples[0, :count] = samples
-        self._samples[0, count:] = 0.0
+        if count < self._samples.shape[1]:
+            self._samples[0, count:] = 0.0
         self._session.run_with_iobinding(self._bindings[self._now])
         self._now = 1 - self._now
         return self._given[0][self._valid[0] > 0]  # a copy
@@ -195,8 +197,8 @@ class BoundSteps:
     def sound(self) -> bool:
         """See `Steps`."""
         # Whatever is no number makes the sum none: a tenth of the time of looking at each.
-        given = not np.isnan(self._given.sum()) and np.isfinite(self._valid.sum())
-        return bool(given and np.isfinite(self._sides[self._now].total()))
+        given = not math.isnan(_sum(self._given)) and math.isfinite(_sum(self._valid))
+        return given and math.isfinite(self._sides[self._now].total())
 
 
 class _Side:
@@ -226,4 +228,9 @@ class _Side:
 
     def total(self) -> float:
         """Sum of all that is no whole number."""
-        return sum(float(pool.sum(dtype=np.float32)) for pool in self._pools)
+        return sum(map(_sum, self._pools))
+
+
+def _sum(array: np.ndarray) -> float:
+    """Of all numbers, without the layers of Python that `array.sum()` has."""
+    return float(np.add.reduce(array, axis=None))

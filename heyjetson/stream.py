@@ -9,12 +9,13 @@ import numpy as np
 
 from heyjetson.audio import to_mono
 from heyjetson.bundle import Bundle
-from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
+from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result, Word
 from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules, EnergyGate
 from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.loudness import Loudness
 from heyjetson.together import Work, alone
+from heyjetson.waiting import Waiting
 
 
 class Stream:
@@ -47,6 +48,7 @@ class Stream:
         # After an utterance the model begins anew in the past: what its last step saw beyond the end is heard again.
         late = (bundle.manifest["chunk_frames"] + self._lookahead) * self._frame
         self._frames = FrameStream(bundle, session, history=self._onset + late)
+        self._waiting = Waiting()
         self._sound = Loudness(self.rate, bundle.ahead)
         self._calibration = bundle.calibration
         columns = [*bundle.labels[: bundle.blank_id], "", *bundle.labels[bundle.blank_id :]]
@@ -63,12 +65,15 @@ class Stream:
             self._resampler = soxr.ResampleStream(self.input_rate, self.rate, 1, "float32")
         self._frames.reset()
         self._sound.reset()
+        self._unheard: list[np.ndarray] = []  # what its levels are not known of yet
+        self._said: tuple[str, list[Word]] | None = None  # the text and the words of `partial`, until there are frames
         self.decoder.reset(0.0, self._sound)
         if self._endpointer:
             self._endpointer.reset()
         decibels = self.rules.gate if self.rules else None
         self._gate = None if decibels is None else EnergyGate(decibels, self._frames.shift / self.rate)
         self._idle = False  # between utterances; not at the beginning, where the background is not known
+        self._waiting.clear()
         self._fed = 0
         self._begun = 0.0  # seconds at which the running utterance begins
         self._finished = False
@@ -102,28 +107,60 @@ class Stream:
             AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
             StreamError: the stream is finished.
         """
-        return alone(self.feeding(samples))
+        if self._waiting.keeps(samples):
+            self._fed += len(samples)
+            return []
+        self._take(samples)
+        ended = [] if self._frames.missing else alone(self._run())
+        self._let_wait()
+        return ended
 
     def feeding(self, samples: np.ndarray) -> Work[list[Result]]:
         """As `feed`, for one who runs the steps: see `heyjetson.together`."""
+        self._take(samples)
+        ended = [] if self._frames.missing else (yield from self._run())
+        self._let_wait()
+        return ended
+
+    def _take(self, samples: np.ndarray) -> None:
         if self._finished:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
-        mono = to_mono(samples)
-        self._fed += len(mono)
-        self._push(self._resampler.resample_chunk(mono) if self._resampler else mono)
-        return (yield from self._run())
+        mono = to_mono(self._waiting.joined(samples) if isinstance(samples, np.ndarray) else samples)
+        self._fed += len(samples)
+        self._push_waiting()
+        self._push(mono)
 
     @property
     def missing(self) -> int:
         """About how many samples must be fed before anything new can be understood."""
+        if self._waiting.room:
+            return self._waiting.room
         return -(-self._frames.missing * self.input_rate // self.rate)
 
-    def _push(self, samples: np.ndarray) -> None:
+    def _let_wait(self) -> None:
+        """Let pieces wait until there is a step; with a resampler none, since what it holds back is not known."""
+        self._waiting.room = 0 if self._resampler else self._frames.missing
+
+    def _push_waiting(self) -> None:
+        for waiting in self._waiting.take():
+            self._push(to_mono(waiting))
+
+    def _push(self, samples: np.ndarray, last: bool = False) -> None:
+        """Take samples [S] at the input's rate."""
+        if self._resampler:
+            samples = self._resampler.resample_chunk(samples, last=last)
         self._frames.push(samples)
         if self._calibration:
-            self._sound.hear(samples)
+            self._unheard.append(samples.copy())
+
+    def _hear(self) -> None:
+        """Let the levels of what was pushed be known; they are asked for with new frames only."""
+        if self._unheard:
+            self._sound.hear(np.concatenate(self._unheard))
+            self._unheard.clear()
 
     def _run(self) -> Work[list[Result]]:
+        self._hear()
         ended: list[Result] = []
         while (waiting := self._frames.waiting()) is not None:
             stands_out = self._gate is None or self._gate.is_open(waiting)
@@ -141,6 +178,7 @@ class Stream:
 
     def _decode(self, log_probs: np.ndarray) -> list[Result]:
         """Give frames to the decoder, closing an utterance where a rule says so."""
+        self._said = None
         if not self._endpointer:
             self.decoder.feed(log_probs)
             return []
@@ -171,6 +209,7 @@ class Stream:
 
     def _restart(self) -> None:
         """Let the decoder begin the utterance; what was heard before it is not needed any more."""
+        self._said = None
         self._sound.forget(self._begun)
         self.decoder.reset(self._begun, self._sound)
         if self._endpointer:
@@ -186,8 +225,11 @@ class Stream:
 
     def partial(self) -> Result:
         """What has been understood of the running utterance; it may still change."""
-        words = self.decoder.words()
-        return Result(" ".join(word.text for word in words), words, self.seconds, final=False)
+        if self._said is None:  # between two steps nothing changes
+            words = self.decoder.words()
+            self._said = " ".join(word.text for word in words), words
+        text, words = self._said
+        return Result(text, list(words), self.seconds, final=False)
 
     def finish(self) -> Result:
         """End the stream: flush it by its own geometry and return the running utterance. Only `reset` may follow.
@@ -199,9 +241,12 @@ class Stream:
         """
         if self._finished:
             raise StreamError("The stream is finished already: call reset() before using it again.")
+        self._push_waiting()
         if self._resampler:
-            self._push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+            self._push(np.zeros(0, np.float32), last=True)
         self._finished = True
+        self._said = None
+        self._hear()
         if self._calibration and self._frames.begun:
             self._frames.push(self._calibration.silence(self.rate))
         for log_probs in self._frames.finish():

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from custom_modules.attention import MASKED, LeftContextAttention
 from custom_modules.convolution import ConvolutionLayer
+from custom_modules.frontend import LOG_GUARD, LogMel
 from custom_modules.lookahead import Lookahead
 from custom_modules.normalisation import MaskedBatchNorm, NoNorm
 from custom_modules.recurrent import RecurrentStack
@@ -85,6 +86,20 @@ class StepConvolution(nn.Module):
         taps = torch.arange(self.kernel) * layer.convolution.dilation[0]
         self.register_buffer("places", torch.arange(self.frames)[:, None] * layer.stride + taps)  # [T', kernel]
         self.activation, self.norm, self.residual = layer.activation, plain(layer.norm), layer.residual
+        self.fold()
+
+    def fold(self) -> None:
+        """relu(a) * scale + shift is max(a * scale + shift, shift) where no scale is negative: its product and sum are
+        done by the layer's own."""
+        self.register_buffer("least", None)
+        if not isinstance(self.activation, nn.ReLU) or not isinstance(self.norm, Affine):
+            return
+        scale, shift = self.norm.scale, self.norm.shift
+        if bool((scale < 0).any()):
+            return
+        self.linear.weight.data = self.linear.weight.data * scale[:, None]
+        self.linear.bias.data = self.linear.bias.data * scale + shift
+        self.least = shift.clone()
 
     def shapes(self) -> Shapes:
         """Of the state, without the batch."""
@@ -93,7 +108,8 @@ class StepConvolution(nn.Module):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         seen = torch.cat([state["past"], x], dim=1) if self.span else x
         rows = seen[:, self.places].reshape(-1, self.kernel * self.inputs)
-        y = self.norm(self.activation(self.linear(rows)))
+        y = self.linear(rows)
+        y = self.norm(self.activation(y)) if self.least is None else torch.maximum(y, self.least)
         y = y.reshape(-1, self.frames, self.linear.out_features)
         if self.residual:
             y = y + x
@@ -211,9 +227,18 @@ class StepFrontend(nn.Module):
     def __init__(self, frontend: Any):
         super().__init__()
         self.features = frontend
+        self.register_buffer("bank", None)
+        if type(frontend) is LogMel:
+            # log(x) - mean is log(x / exp(mean)): the bands' own weights do that.
+            down = torch.exp(-frontend.mean.detach().double())[:, None]
+            self.bank = (frontend.bank.detach()[:, :, 0] * down).float()
+            self.register_buffer("guard", (LOG_GUARD * down).float())
+            self.register_buffer("sharpness", (1 / frontend.deviation.detach())[:, None])
 
     def forward(self, samples: Tensor) -> Tensor:
-        return self.features.normalised(samples)
+        if self.bank is None:
+            return self.features.normalised(samples)
+        return torch.log(torch.matmul(self.bank, self.features.fourier(samples)) + self.guard) * self.sharpness
 
 
 class StepEncoder(nn.Module):

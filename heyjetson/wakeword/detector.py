@@ -76,6 +76,7 @@ class Detector:
         self.smoothing = max(round(smoothing / frame_seconds), 1)
         self.debounce = max(round(debounce / frame_seconds), 1)
         self.release = release
+        self._lowest = float(self.thresholds.min(initial=1.0)) * (1 - 1e-9)
         self.reset()
 
     def reset(self) -> None:
@@ -91,11 +92,16 @@ class Detector:
         Returns:
             the events that they raise, by time.
         """
-        smoothed = self._smoothed(scores)
+        padded = np.concatenate([self._before, scores])
+        count = len(scores)
+        if self._quiet(padded):
+            self._before = padded[count:].copy()
+            self.frames += count
+            return []
+        smoothed = self._smoothed(padded, count)
         found: list[tuple[int, int, Detection]] = []
         high = smoothed >= self.thresholds
-        busy = [] if all(self._released) and not high.any() else range(len(self.words))  # mostly nothing is
-        for word in busy:
+        for word in range(len(self.words)):
             for frame in self._detected(word, smoothed[:, word], high[:, word]):
                 time = round((self.frames + frame + 1) * self.frame_seconds, 6)
                 score = round(float(smoothed[frame, word]), 6)
@@ -103,10 +109,20 @@ class Detector:
         self.frames += len(smoothed)
         return [detection for *_, detection in sorted(found, key=lambda entry: entry[:2])]
 
-    def _smoothed(self, scores: np.ndarray) -> np.ndarray:
-        """Mean of the last frames, [T, W]."""
-        padded = np.concatenate([self._before, scores])
-        count = len(scores)
+    def _quiet(self, padded: np.ndarray) -> bool:
+        """Whether nothing can happen, as mostly: no word waits for its release, and none has a score of its threshold.
+
+        No mean is above the largest score, but for its rounding.
+        """
+        return all(self._released) and bool(np.maximum.reduce(padded, axis=None, initial=0.0) < self._lowest)
+
+    def _smoothed(self, padded: np.ndarray, count: int) -> np.ndarray:
+        """Mean of the last frames, [T, W].
+
+        Args:
+            padded: [smoothing - 1 + T, W].
+            count: T.
+        """
         # Added in the same order for every frame: not even the last bit depends on how the scores are cut.
         total = padded[:count].copy()
         for shift in range(1, self.smoothing):

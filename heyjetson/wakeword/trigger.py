@@ -16,6 +16,7 @@ from heyjetson.endpoint import EnergyGate
 from heyjetson.errors import AudioError, BundleError, OptionError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.runtime import open_runtime
+from heyjetson.waiting import Waiting
 from heyjetson.wakeword.detector import Detection, Detector
 
 Mix = Literal["best", "mean"]
@@ -233,7 +234,9 @@ class TriggerStream:
         self.channels = channels
         self.detector = (rules or TriggerRules()).detector(bundle)
         self._heard = channels if mix == "best" else 1
+        self._block = max(round(BLOCK * sample_rate), 1)
         self._frames = [FrameStream(bundle, trigger.session) for _ in range(self._heard)]
+        self._waiting = Waiting()
         self.reset()
 
     def reset(self) -> None:
@@ -247,6 +250,7 @@ class TriggerStream:
             frames.reset()
         self.detector.reset()
         self._ambience = [EnergyGate(0.0, frames.shift / self.rate) for frames in self._frames]
+        self._waiting.clear()
         self._fed = 0
         self._finished = False
 
@@ -258,7 +262,9 @@ class TriggerStream:
     @property
     def missing(self) -> int:
         """About how many samples must be fed before there are new scores."""
-        return -(-min(frames.missing for frames in self._frames) * self.input_rate // self.rate)
+        if self._waiting.room:
+            return self._waiting.room
+        return -(-self._frames[0].missing * self.input_rate // self.rate)
 
     @property
     def level(self) -> float:
@@ -295,18 +301,32 @@ class TriggerStream:
         return self._detect(self.finish_scores())
 
     def _detect(self, scores: list[np.ndarray]) -> list[Detection]:
-        return self.detector.feed(np.concatenate(scores)) if scores else []
+        if not scores:
+            return []
+        return self.detector.feed(scores[0] if len(scores) == 1 else np.concatenate(scores))
 
     def feed_scores(self, samples: np.ndarray) -> list[np.ndarray]:
         """As `feed`, but gives the scores [T, W] of each step and raises nothing."""
+        if self._waiting.keeps(samples):
+            self._fed += len(samples)
+            return []
         if self._finished:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
-        heard = self._separate(np.asarray(samples))
-        self._fed += len(heard)
+        samples = np.asarray(samples)
+        heard = self._separate(self._waiting.joined(samples))
+        self._fed += len(samples)
+        given = [scores for piece in (*map(to_mono, self._waiting.take()), heard) for scores in self._hear(piece)]
+        # What a resampler holds back is not known.
+        self._waiting.room = 0 if self._resampler or self.channels > 1 else self._frames[0].missing
+        return given
+
+    def _hear(self, heard: np.ndarray) -> list[np.ndarray]:
+        """Scores of the steps that samples [S] or [S, channels], at the input's rate, complete."""
+        if self._resampler is None and len(heard) <= self._block:
+            return self._push(heard)
         given: list[np.ndarray] = []
-        block = max(round(BLOCK * self.input_rate), 1)
-        for start in range(0, len(heard), block):
-            piece = heard[start : start + block]
+        for start in range(0, len(heard), self._block):
+            piece = heard[start : start + self._block]
             given += self._push(self._resampler.resample_chunk(piece) if self._resampler else piece)
         return given
 
@@ -314,16 +334,17 @@ class TriggerStream:
         """As `finish`, but gives the scores [T, W] of each step and raises nothing."""
         if self._finished:
             raise StreamError("The stream is finished already: call reset() before using it again.")
-        given: list[np.ndarray] = []
+        given = [scores for piece in self._waiting.take() for scores in self._hear(to_mono(piece))]
         if self._resampler:
-            given = self._push(self._resampler.resample_chunk(np.zeros((0, self._heard), np.float32), last=True))
+            nothing = np.zeros(0 if self._heard == 1 else (0, self._heard), np.float32)
+            given += self._push(self._resampler.resample_chunk(nothing, last=True))
         self._finished = True
         return given + _best([frames.finish() for frames in self._frames])
 
     def _separate(self, samples: np.ndarray) -> np.ndarray:
-        """Samples → [S, channels that are heard] float32."""
+        """Samples → [S] float32 where one channel is heard, else [S, channels]."""
         if samples.ndim == 1 and self.channels == 1:
-            return to_mono(samples)[:, None]
+            return to_mono(samples)
         if samples.ndim != 2 or samples.shape[1] != self.channels:
             wanted = "[S]" if self.channels == 1 else f"[S, {self.channels}]"
             raise AudioError(
@@ -331,20 +352,25 @@ class TriggerStream:
                 "is made."
             )
         if self._heard == 1:
-            return to_mono(samples)[:, None]
+            return to_mono(samples)
         return np.stack([to_mono(channel) for channel in samples.T], axis=1)
 
     def _push(self, samples: np.ndarray) -> list[np.ndarray]:
-        """Run the steps that samples [S, channels] complete."""
-        given: list[list[np.ndarray]] = []
-        for frames, ambience, channel in zip(self._frames, self._ambience, samples.T, strict=True):
+        """Run the steps that samples [S] or [S, channels] complete."""
+        for frames, channel in zip(self._frames, (samples,) if samples.ndim == 1 else samples.T, strict=True):
             frames.push(channel)
-            steps: list[np.ndarray] = []
-            while (waiting := frames.waiting()) is not None and (scores := frames.step()) is not None:
-                ambience.is_open(waiting)
-                steps.append(scores)
-            given.append(steps)
-        return _best(given)
+        if self._frames[0].missing:  # most pieces only wait: the less is touched for them, the less is fetched
+            return []
+        return _best([self._steps(*channel) for channel in zip(self._frames, self._ambience, strict=True)])
+
+    @staticmethod
+    def _steps(frames: FrameStream, ambience: EnergyGate) -> list[np.ndarray]:
+        """Scores [T, W] of each step of a channel that is complete."""
+        steps: list[np.ndarray] = []
+        while (waiting := frames.waiting()) is not None and (scores := frames.step()) is not None:
+            ambience.is_open(waiting)
+            steps.append(scores)
+        return steps
 
 
 def _best(given: list[list[np.ndarray]]) -> list[np.ndarray]:
