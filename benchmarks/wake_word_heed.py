@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the projects")
     parser.add_argument("--words", default="alexa,computer,jarvis,snowboy")
+    parser.add_argument("--only", help="words of them to train, with commas (default: all)")
     parser.add_argument("--voices", default="installed", help="as voices=[…] of conf/trigger.yaml, with commas")
     parser.add_argument("--takes", type=int, default=160, help="of each word (default 160)")
     parser.add_argument("--near-misses", type=int, default=30, help="for each word (default 30)")
@@ -58,7 +59,7 @@ def main() -> None:
         samples = found[number].read()
         start = int(rng.integers(max(len(samples) - RATE, 0) + 1))
         pieces.append(samples[start : start + RATE])
-    for word in words:
+    for word in given.only.split(",") if given.only else words:
         project = given.out / word
         write(project / "positive", [one.samples for one in spoken_word(word, given.cache, options)])
         write(project / "negative", near + pieces)
