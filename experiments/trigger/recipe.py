@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -16,6 +17,7 @@ from custom_modules.trigger import TriggerModel
 from experiments.data.loader_workers import guard_workers
 from experiments.data.preflight import run_dir
 from experiments.errors import ConfigError
+from experiments.pretrained.restore import restore_model
 from experiments.training.fit import learn, make_logger, make_model, make_trainer, set_up_process, start_from
 from experiments.training.outcome import finish_run, finishing
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
@@ -55,7 +57,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         raise ConfigError("A trigger trains in one process: it is small. Leave trainer.devices and num_nodes at 1.")
     model.set_trainer(trainer)
     checkpoint = start_from(cfg)
-    if checkpoint is None:
+    if checkpoint is None and cfg.init_from:
+        _load(Path(cfg.init_from), model)
+    elif checkpoint is None:
         _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
     with open_dict(model.cfg):
         model.cfg.optim.sched.max_steps = len(parts.loader) * trainer.max_epochs
@@ -118,6 +122,24 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError("There are no takes of the words: give data.positives=DIR, or let data.spoken be above 0.")
     if not 0 <= cfg.mining.share < 1:
         raise ConfigError(f"mining.share must be at least 0 and below 1, found {cfg.mining.share}.")
+
+
+def _load(path: Path, model: TriggerModel) -> None:
+    """Begin with the weights and the front-end of a trained trigger.
+
+    Raises:
+        ConfigError: it hears other words, or has another encoder.
+    """
+    found = restore_model(path, trigger=True)
+    if found.labels != model.labels:
+        raise ConfigError(
+            f"init_from={path} hears {', '.join(found.labels)}, and this run {', '.join(model.labels)}. Give the same "
+            "words in the same order, or start without init_from."
+        )
+    try:
+        model.load_state_dict(found.state_dict())
+    except RuntimeError:
+        raise ConfigError(f"init_from={path} has another encoder or front-end. Choose its own: encoder=…") from None
 
 
 def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:

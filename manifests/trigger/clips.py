@@ -20,6 +20,7 @@ NOISES = 12  # noises drawn once; a clip takes a piece of one, since drawing 10 
 DELAY = 128  # samples before the response to a sound, for what comes before it
 QUIET = 1e-4  # root mean square; what is quieter has no level to set
 PEAK = 0.99
+LONGEST_DRAWN = 0.6  # speed of the slowest word that is drawn out
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class ClipOptions:
         empty: share of the clips without any of both, so that speech alone is learnt to be nothing.
         margin: seconds between two words, at least.
         speed: how much faster (and higher) or slower a word is said, as a share.
+        drawn_out: share of the words that are said slower than that, to 1.7 times as long, as over a distance.
         level: root mean square of the words, decibels of full scale.
         level_spread: decibels that one word may be louder or softer than the others.
         snr: words over noise, decibels.
@@ -59,6 +61,7 @@ class ClipOptions:
     empty: float = 0.15
     margin: float = 0.25
     speed: float = 0.12
+    drawn_out: float = 0.0
     level: tuple[float, float] = (-38.0, -14.0)
     level_spread: float = 3.0
     snr: tuple[float, float] = (3.0, 30.0)
@@ -83,7 +86,7 @@ class ClipOptions:
                 object.__setattr__(self, one.name, value)  # from YAML ranges come as lists
                 if len(value) != 2 or not value[0] <= value[1]:
                     raise ManifestError(f"{one.name} must be two numbers, the lower first, found {list(value)}.")
-        for name in ("empty", "speech", "turns", "noise", "real_noise", "digital", "rooms", "band"):
+        for name in ("empty", "speech", "turns", "noise", "real_noise", "digital", "rooms", "band", "drawn_out"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ManifestError(f"{name} is a share of the clips, 0 to 1, found {getattr(self, name)}.")
         if not self.seconds >= 1:
@@ -352,7 +355,10 @@ def _said(
     """
     # In hundredths: between rates that are whole multiples of something, soxr needs a third of the time.
     most = round(options.speed * 100)
-    speed = 1 + int(rng.integers(-most, most, endpoint=True)) / 100
+    if options.drawn_out and rng.random() < options.drawn_out:
+        speed = int(rng.integers(round(LONGEST_DRAWN * 100), max(100 - most, 61))) / 100
+    else:
+        speed = 1 + int(rng.integers(-most, most, endpoint=True)) / 100
     samples = take.samples if speed == 1 else soxr.resample(take.samples, round(SAMPLE_RATE * speed), SAMPLE_RATE)
     length = len(samples)
     start, end = (min(round(edge / speed), length) for edge in (take.start, take.end))

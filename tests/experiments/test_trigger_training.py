@@ -157,6 +157,24 @@ def test_a_trigger_is_no_start_for_a_model_that_transcribes(run):
         open_source(str(run / "model.nemo"))
 
 
+def test_a_trigger_goes_on_from_one_of_the_same_words(run, compose_config):
+    import custom_modules  # noqa: F401
+    from custom_modules.trigger import TriggerModel
+    from experiments.pretrained.restore import restore_model
+    from experiments.training.fit import model_config
+    from experiments.trigger.recipe import _load
+
+    model = TriggerModel(model_config(compose_config(*TINY, name="trigger")))
+    _load(run / "model.nemo", model)
+    trained = restore_model(run / "model.nemo", trigger=True).state_dict()
+    assert all(torch.equal(value, trained[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ConfigError, match="hears computer, and this run jarvis"):
+        _load(run / "model.nemo", TriggerModel(model_config(compose_config(*TINY, "words=[jarvis]", name="trigger"))))
+    wider = TriggerModel(model_config(compose_config(*TINY, "frontend.features=20", name="trigger")))
+    with pytest.raises(ConfigError, match="another encoder or front-end"):
+        _load(run / "model.nemo", wider)
+
+
 def test_sentences_that_hold_the_word_are_no_background(compose_config, corpus, tmp_path, monkeypatch):
     from experiments.trigger import sounds
 

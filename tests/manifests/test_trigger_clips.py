@@ -88,6 +88,12 @@ def test_speed_changes_length_and_place_alike():
     assert {one.end - one.start for index in range(20) for one in steady.clip(index).words} <= {9600, 12800, 8000}
 
 
+def test_some_words_are_drawn_out():
+    clips = Clips(pools(), replace(STILL, speed=0.1, drawn_out=1.0), 1)
+    lengths = [(one.end - one.start) / RATE for index in range(60) for one in clips.clip(index).words]
+    assert min(lengths) > 0.5 / 0.91 and 0.8 / 0.7 < max(lengths) <= 0.8 / 0.59
+
+
 @pytest.mark.parametrize("snr", [0.0, 10.0, 20.0])
 def test_noise_is_at_the_ratio_that_was_drawn(snr):
     options = replace(STILL, snr=(snr, snr), noise=1.0, level=(-30.0, -30.0), level_spread=0.0)
@@ -162,7 +168,7 @@ def test_some_clips_hold_nothing_and_near_misses_are_told_apart():
     "wrong",
     [
         {"seconds": 0.1}, {"positives": (3, 1)}, {"empty": 1.5}, {"speed": 0.9}, {"snr": (1.0,)},
-        {"positives": (-1, 2)}, {"margin": -1.0}, {"rooms": -0.1},
+        {"positives": (-1, 2)}, {"margin": -1.0}, {"rooms": -0.1}, {"drawn_out": 1.5},
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_are_refused(wrong):
