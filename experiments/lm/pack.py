@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from experiments.lm.arpa import guess_unit, read_facts, read_vocabulary
 from experiments.lm.texts import RESERVED
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
+from heyjetson.decoding import core
+from heyjetson.decoding.arpa import to_probing
 from heyjetson.decoding.ngram import Ngram
 from heyjetson.decoding.scorer import ORDERS, UNITS, Scorer, character_tokens, write_scorer
 from manifests.lines import text_lines
@@ -102,18 +105,23 @@ def pack(model: LanguageModel, labels: Sequence[str], out: Path, alpha: float, b
         beam_size: texts kept after each frame.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_scorer(
-        out,
-        model.path,
-        unit=model.unit,
-        order=model.order,
-        labels=labels,
-        words=model.words,
-        alpha=alpha,
-        beta=beta,
-        beam_size=beam_size,
-        sources=model.sources,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = model.path
+        if path.suffix == ".arpa" and core.library():  # a binary is mapped, an ARPA file would be read at each start
+            path = Path(folder) / "lm.binary"
+            to_probing(model.path).tofile(path)
+        write_scorer(
+            out,
+            path,
+            unit=model.unit,
+            order=model.order,
+            labels=labels,
+            words=model.words,
+            alpha=alpha,
+            beta=beta,
+            beam_size=beam_size,
+            sources=model.sources,
+        )
     return Scorer.open(out, labels)
 
 

@@ -20,6 +20,7 @@ from heyjetson.decoding.compiled import CompiledBeamDecoder
 from heyjetson.decoding.core import build
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.fusion import FusionGraph
+from heyjetson.decoding.guide import Guide
 from heyjetson.errors import DecoderError
 from tests.heyjetson.test_beam import BLANK, HOT, LABELS, outputs
 
@@ -30,9 +31,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def pair(scorer, hot_words, n_best, options, labels=LABELS, blank=BLANK):
-    for kind in (BeamDecoder, CompiledBeamDecoder):
-        guide = FusionGraph(labels, scorer, hot_words, options.alpha, options.beta)
-        yield kind(labels, blank, 0.04, guide, options, n_best)
+    for kind, guide in ((BeamDecoder, FusionGraph), (CompiledBeamDecoder, Guide)):
+        asked = guide(labels, scorer, hot_words, options.alpha, options.beta)
+        yield kind(labels, blank, 0.04, asked, options, n_best)
 
 
 def same(ours, theirs):
@@ -97,10 +98,12 @@ def test_both_without_a_space():
     same(compiled.finish(), plain.finish())
 
 
-@pytest.mark.parametrize("kind", [BeamDecoder, pytest.param(CompiledBeamDecoder, marks=needs_core)])
+@pytest.mark.parametrize(
+    ("kind", "guide"), [(BeamDecoder, FusionGraph), pytest.param(CompiledBeamDecoder, Guide, marks=needs_core)]
+)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_no_number_is_refused(kind, value):
-    decoder = kind(LABELS, BLANK, 0.04, FusionGraph(LABELS, None, HOT), BeamOptions(), 2)
+def test_what_is_no_number_is_refused(kind, guide, value):
+    decoder = kind(LABELS, BLANK, 0.04, guide(LABELS, None, HOT), BeamOptions(), 2)
     with pytest.raises(DecoderError, match="not numbers"):
         decoder.feed(np.full((3, 4), value))
 
