@@ -71,7 +71,8 @@ def to_probing(path: Path) -> np.ndarray:
             names, listed, orders = _read(lines)
     except (ValueError, IndexError, StopIteration) as error:
         raise ScorerError(
-            f"{path} is not an ARPA language model, or it is cut off ({error or 'it ends too soon'}). Make it again."
+            f"{path} is not an ARPA language model, or it is cut off ({str(error) or 'it ends too soon'}). "
+            "Make it again."
         ) from None
     for place in range(len(orders) - 2, 0, -1):
         orders[place] = _filled(orders[place], orders[place + 1])
@@ -89,24 +90,23 @@ def _read(lines: BinaryIO) -> tuple[list[bytes], int, list[Order]]:
     for line in stripped:
         if not line.startswith(b"ngram "):
             break
-        number, count = line[len(b"ngram ") :].split(b"=")
-        counts.append(int(count))
-        if int(number) != len(counts):
+        n_gram, number = line[len(b"ngram ") :].split(b"=")
+        counts.append(int(number))
+        if int(n_gram) != len(counts):
             raise ValueError("its orders are not counted one by one")
     if not 2 <= len(counts) <= core.LONGEST:
         raise ValueError(f"its order is {len(counts)}")
     rows = _rows(stripped, 1, counts[0], len(counts))
-    names, found = [b"<unk>"], [(MISSING_UNKNOWN, 0.0)]
-    for name, probability, backoff in rows:
-        pairs = zip(name[0], probability.tolist(), backoff.tolist(), strict=True)
-        for word, *weights in pairs:
-            if word in UNKNOWN:
-                found[0] = tuple(weights)
+    names, pairs = [UNKNOWN[0]], [(MISSING_UNKNOWN, 0.0)]
+    for columns, probability, backoff in rows:
+        for name, *pair in zip(columns[0], probability.tolist(), backoff.tolist(), strict=True):
+            if name in UNKNOWN:
+                pairs[0] = (pair[0], pair[1])
             else:
-                names.append(word)
-                found.append(tuple(weights))
-    weights = np.array(found, np.float32)
-    orders = [Order(np.arange(len(names), dtype=np.uint32)[:, None], weights[:, 0], weights[:, 1])]
+                names.append(name)
+                pairs.append((pair[0], pair[1]))
+    single = np.array(pairs, np.float32)
+    orders = [Order(np.arange(len(names), dtype=np.uint32)[:, None], single[:, 0], single[:, 1])]
     numbers = {name: number for number, name in enumerate(names)}
     for n, count in enumerate(counts[1:], 2):
         parts = [

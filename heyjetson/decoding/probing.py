@@ -53,10 +53,11 @@ class ProbingModel:
     """
 
     def __init__(self, content: np.ndarray, name: Path):
-        order, multiplier, _, self._strings, _ = FIXED.unpack_from(content, len(SANITY))
+        head = content[: header_size(core.LONGEST) + 8].tobytes()
+        order, multiplier, _, self._strings, _ = FIXED.unpack_from(head, len(SANITY))
         if not 2 <= order <= core.LONGEST or not 1.0 <= multiplier < 1e6 or len(content) < header_size(order):
             raise ScorerError(f"The language model {name} is damaged: it names an order of {order}. Build it again.")
-        counts = struct.unpack_from(f"<{order}Q", content, len(SANITY) + FIXED.size)
+        counts = struct.unpack_from(f"<{order}Q", head, len(SANITY) + FIXED.size)
         place = header_size(order)
         self.order = order
         self.view = core.Ngram(order)
@@ -64,7 +65,7 @@ class ProbingModel:
         if max(counts) < len(content):
             self.view.vocabulary_buckets = buckets(counts[0], multiplier)
             self.view.vocabulary = content.ctypes.data + place + 8
-            _, self.view.words = struct.unpack_from("<II", content, place)
+            _, self.view.words = struct.unpack_from("<II", head, place)
             place += 8 + WORD * self.view.vocabulary_buckets
             self._unigrams = place
             self.view.unigram = content.ctypes.data + place

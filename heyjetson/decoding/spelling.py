@@ -36,13 +36,13 @@ class SpellingTrie:
     def __init__(self, words: Sequence[str], numbers: np.ndarray, scores: np.ndarray, labels: Sequence[str]):
         library = core.library()
         assert library is not None  # who asks looked
-        letters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
+        characters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
         lengths = np.fromiter(map(len, words), np.int64, len(words))
         codes = [ord(label) if len(label) == 1 else -1 for label in labels]
         columns = np.full(max(codes) + 2, NO_LABEL, np.int32)
         columns[codes] = np.arange(len(labels))
         columns[-1] = NO_LABEL
-        letters = columns[np.minimum(letters, len(columns) - 1)]
+        letters = columns[np.minimum(characters, len(columns) - 1)]
         ends, longest = np.cumsum(lengths), int(lengths.max(initial=0))
         numbers, scores = np.ascontiguousarray(numbers, np.int32), np.ascontiguousarray(scores, np.float64)
         depths = np.zeros(longest + 1, np.int64)
@@ -52,9 +52,7 @@ class SpellingTrie:
         self.label, self.word = np.empty((2, size), np.int32)
         self.ahead = np.empty(size)
         made = (self.first, self.label, self.word, self.ahead, *np.empty((2, longest + 1), np.int32))
-        library.trie_build(
-            *given, pointer(numbers), pointer(scores), pointer(depths), longest, *map(pointer, made)
-        )
+        library.trie_build(*given, pointer(numbers), pointer(scores), pointer(depths), longest, *map(pointer, made))
 
     def view(self) -> core.Trie:
         """What the library reads; it holds addresses only."""

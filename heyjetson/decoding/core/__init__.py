@@ -94,7 +94,7 @@ _SIGNATURES = {
 
 
 def source_hash(folder: Path = FOLDER) -> str:
-    """SHA-256 of the sources, hexadecimal, as the library knows it of those it was made from; "" where there are none."""
+    """SHA-256 of the sources, hexadecimal, as the library knows that of its own; "" where there are none."""
     sources = sorted(folder.glob("*.[ch]"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest() if sources else ""
 

@@ -1,4 +1,7 @@
-"""Compile the beam search: `python -m heyjetson.decoding.core.build`. The wheel's build runs this file, too, by its path."""
+"""Compile the beam search: `python -m heyjetson.decoding.core.build`.
+
+The wheel's build runs this file, too, by its path.
+"""
 
 from __future__ import annotations
 
