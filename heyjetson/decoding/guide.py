@@ -11,7 +11,7 @@ import numpy as np
 from heyjetson.decoding import core
 from heyjetson.decoding.hotwords import HotWords
 from heyjetson.decoding.kept import shared
-from heyjetson.decoding.spelling import SpellingTrie, pointer
+from heyjetson.decoding.spelling import SpellingTrie, WordBytes, pointer
 
 if TYPE_CHECKING:
     from heyjetson.decoding.scorer import Scorer
@@ -38,10 +38,11 @@ class GuideParts:
             if scorer.unit == "word":
                 self.words = scorer.trie
                 spelled = {word for phrase in (hot_words or {}) for word in phrase.split()}
-                unknown = sorted(word for word in spelled if not scorer.knows(word))
+                column = {label: number for number, label in enumerate(labels)}
+                unknown = sorted(word for word in spelled if self.words.number([column[c] for c in word]) < 0)
                 if unknown:  # they have the probability of an unknown word
                     numbers = np.zeros(len(unknown), np.int32)
-                    self.extra = SpellingTrie(unknown, numbers, self.model.unigrams(numbers), labels)
+                    self.extra = SpellingTrie(WordBytes.of(unknown), numbers, self.model.unigrams(numbers), labels)
             else:
                 self.tokens = np.append(self.model.numbers(scorer.tokens), 0).astype(np.uint32)  # 0: without a space
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from heyjetson.decoding import core
+from heyjetson.decoding.spelling import WordBytes, pointer
 from heyjetson.errors import ScorerError
 
 MAGIC = b"mmap lm http://kheafield.com/code format version 5\n\0\0".ljust(56, b"\0")
@@ -28,13 +29,6 @@ def buckets(entries: int, multiplier: float) -> int:
 def header_size(order: int) -> int:
     """Bytes before the vocabulary."""
     return -(-(len(SANITY) + FIXED.size + 8 * order) // 8) * 8
-
-
-def joined(words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The UTF-8 bytes of words one after the other, and where each ends."""
-    text = [word.encode() for word in words]
-    ends = np.cumsum(np.fromiter(map(len, text), np.int64, len(text)))
-    return np.frombuffer(b"".join(text) or b"\0", np.uint8), ends
 
 
 class ProbingModel:
@@ -98,11 +92,13 @@ class ProbingModel:
 
     def numbers(self, words: Sequence[str]) -> np.ndarray:
         """What the model calls words, [words], int32; 0 where it does not know one."""
-        out = np.zeros(len(words), np.int32)
-        letters, ends = joined(words)
-        self._library().ngram_numbers(
-            ctypes.byref(self.view), letters.ctypes.data, ends.ctypes.data, len(words), out.ctypes.data
-        )
+        return self.numbers_of(WordBytes.of(words))
+
+    def numbers_of(self, words: WordBytes) -> np.ndarray:
+        """The same of many words."""
+        out = np.zeros(len(words.ends), np.int32)
+        given = (pointer(words.letters), pointer(words.ends), len(words.ends))
+        self._library().ngram_numbers(ctypes.byref(self.view), *given, pointer(out))
         return out
 
     def words(self) -> list[str] | None:

@@ -14,7 +14,6 @@ import threading
 import weakref
 import zipfile
 import zlib
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from heyjetson.decoding import core
+from heyjetson.decoding.spelling import WordBytes, read_word_list
 from heyjetson.errors import ScorerError
 from heyjetson.user_cache import user_cache
 
@@ -143,7 +143,6 @@ class Scorer:
         beta: added for each word.
         beam_size: texts that the weights were tuned for.
         record: all of scorer.json.
-        tokens: what the language model knows, by the numbers that the numpy search gives them.
 
     Raises:
         ScorerError: it is missing, damaged, made for other labels, or of a newer format.
@@ -177,8 +176,7 @@ class Scorer:
         self.alpha = float(self.record["alpha"])
         self.beta = float(self.record["beta"])
         self.beam_size: int = self.record["beam_size"]
-        self._scores = scores
-        self.tokens = words if self.unit == "word" else character_tokens(labels)
+        self._words, self._scores = words, scores
         self._labels = list(labels)
         self._lock = threading.RLock()
         if not core.library() or not self.mapped:
@@ -237,15 +235,11 @@ class Scorer:
             "again for this model: python -m experiments.lm pack --labels-from BUNDLE."
         )
 
-    def _read_words(self, archive: zipfile.ZipFile) -> tuple[list[str], np.ndarray]:
+    def _read_words(self, archive: zipfile.ZipFile) -> tuple[WordBytes, np.ndarray]:
         raw = archive.read(LEXICON)
         if hashlib.sha256(raw).hexdigest() != self.record["files"][LEXICON]["sha256"]:
             raise self._damaged(f"{LEXICON} does not match its hash")
-        cells = raw.decode().replace("\n", "\t").split("\t")[:-1]
-        words, scores = cells[::2], np.array(cells[1::2], np.float64)
-        if len(words) != len(scores):
-            raise self._damaged(f"{LEXICON} is no word list")
-        return words, scores
+        return read_word_list(raw)
 
     def _unpack(self, archive: zipfile.ZipFile) -> Path:
         """Where the model lies as a file of its own, as KenLM needs it: in the cache, else in a temporary folder."""
@@ -294,6 +288,11 @@ class Scorer:
         return target
 
     @cached_property
+    def tokens(self) -> list[str]:
+        """What the language model knows, by the numbers that the numpy search gives them."""
+        return self._words.strings() if self.unit == "word" else character_tokens(self._labels)
+
+    @cached_property
     def ngram(self) -> Ngram:
         """The model as the numpy search asks it; loaded where it is first wanted."""
         from heyjetson.decoding.ngram import Ngram
@@ -335,11 +334,6 @@ class Scorer:
             return ProbingModel(content, self.model)
         return ProbingModel.open(target)
 
-    def knows(self, word: str) -> bool:
-        """Whether a token is one of the model's."""
-        place = bisect_left(self.tokens, word)
-        return place < len(self.tokens) and self.tokens[place] == word
-
     @cached_property
     def trie(self) -> SpellingTrie:
         """The words of a word model by their letters, for the compiled search."""
@@ -347,7 +341,7 @@ class Scorer:
 
         assert self.mapped is not None  # who asks looked
         with self._lock:
-            return SpellingTrie(self.tokens, self.mapped.numbers(self.tokens), self._scores, self._labels)
+            return SpellingTrie(self._words, self.mapped.numbers_of(self._words), self._scores, self._labels)
 
     def lexicon(self, extra: Iterable[str] = ()) -> Lexicon | None:
         """The words of a word model, with others that it shall write, too; None of a character model."""

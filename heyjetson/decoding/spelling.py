@@ -4,17 +4,92 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from heyjetson.decoding import core
 
 NO_LABEL = -1  # of letters that the model does not write
+LONGEST_SCORE = 32  # characters
+TAB, LINE = 9, 10
 
 
 def pointer(array: np.ndarray) -> ctypes.c_void_p:
     """Where an array lies; it must be kept alive."""
     return ctypes.c_void_p(array.ctypes.data)
+
+
+@dataclass(frozen=True)
+class WordBytes:
+    """Words without a Python object for each: there may be hundreds of thousands.
+
+    Args:
+        letters: their UTF-8 bytes one after the other, uint8.
+        ends: [words], the byte behind each.
+    """
+
+    letters: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> WordBytes:
+        """The same of a list."""
+        text = [word.encode() for word in words]
+        ends = np.cumsum(np.fromiter(map(len, text), np.int64, len(text)))
+        return cls(np.frombuffer(b"".join(text), np.uint8), ends)
+
+    def strings(self) -> list[str]:
+        """The list."""
+        letters, ends = self.letters.tobytes(), self.ends.tolist()
+        return [letters[begin:end].decode() for begin, end in zip([0, *ends], ends, strict=False)]
+
+    def columns(self, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Which labels the letters are, NO_LABEL for others, int32, and the letter behind each word.
+
+        Args:
+            labels: V characters.
+        """
+        if ascii := not (self.letters & 0x80).any():
+            characters = self.letters
+        else:
+            characters = np.frombuffer(self.letters.tobytes().decode().encode("utf-32-le"), np.uint32)
+        codes = [ord(label) if len(label) == 1 else -1 for label in labels]
+        table = np.full(max(codes) + 2, NO_LABEL, np.int32)
+        table[codes] = np.arange(len(labels))
+        table[-1] = NO_LABEL
+        columns = table[np.minimum(characters, len(table) - 1)]
+        if ascii:
+            return columns, self.ends
+        begins = np.concatenate([[0], np.cumsum((self.letters & 0xC0) != 0x80, dtype=np.int64)])
+        return columns, begins[self.ends]
+
+
+def read_word_list(raw: bytes) -> tuple[WordBytes, np.ndarray]:
+    """Lines of a word, a tab and a natural-log probability, and these as [words].
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    content = np.frombuffer(raw, np.uint8)
+    tabs, lines = np.flatnonzero(content == TAB), np.flatnonzero(content == LINE)
+    starts = np.concatenate([[0], lines[:-1] + 1])[: len(lines)]
+    if len(tabs) != len(lines) or (tabs < starts).any() or (tabs > lines).any() or (raw and raw[-1] != LINE):
+        raise ValueError("the word list is none")
+    if not len(lines):
+        return WordBytes(content, np.zeros(0, np.int64)), np.zeros(0)
+    edges = np.zeros(len(content), np.int8)
+    edges[starts] += 1
+    edges[tabs] -= 1
+    widths = lines - tabs - 1
+    width = int(widths.max())
+    if not 0 < width <= LONGEST_SCORE:
+        raise ValueError("a probability in the word list is none")
+    cells = np.zeros((len(lines), width), np.uint8)
+    for place in range(width):
+        cells[:, place] = np.where(place < widths, content[np.minimum(tabs + 1 + place, lines)], 0)
+    scores = cells.view(f"S{width}").ravel().astype(np.float64)
+    return WordBytes(content[np.cumsum(edges, dtype=np.int8) > 0], np.cumsum(tabs - starts)), scores
 
 
 class SpellingTrie:
@@ -33,26 +108,34 @@ class SpellingTrie:
         ahead: [nodes], the highest score of the words that begin so.
     """
 
-    def __init__(self, words: Sequence[str], numbers: np.ndarray, scores: np.ndarray, labels: Sequence[str]):
+    def __init__(self, words: WordBytes, numbers: np.ndarray, scores: np.ndarray, labels: Sequence[str]):
         library = core.library()
         assert library is not None  # who asks looked
-        characters = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
-        lengths = np.fromiter(map(len, words), np.int64, len(words))
-        codes = [ord(label) if len(label) == 1 else -1 for label in labels]
-        columns = np.full(max(codes) + 2, NO_LABEL, np.int32)
-        columns[codes] = np.arange(len(labels))
-        columns[-1] = NO_LABEL
-        letters = columns[np.minimum(characters, len(columns) - 1)]
-        ends, longest = np.cumsum(lengths), int(lengths.max(initial=0))
+        letters, ends = words.columns(labels)
+        longest = int(np.diff(ends, prepend=0).max(initial=0))
         numbers, scores = np.ascontiguousarray(numbers, np.int32), np.ascontiguousarray(scores, np.float64)
         depths = np.zeros(longest + 1, np.int64)
-        given = (pointer(letters), pointer(ends), len(words))
+        given = (pointer(letters), pointer(ends), len(ends))
         size = library.trie_size(*given, pointer(depths))
         self.first = np.empty(size + 1, np.int32)
         self.label, self.word = np.empty((2, size), np.int32)
         self.ahead = np.empty(size)
         made = (self.first, self.label, self.word, self.ahead, *np.empty((2, longest + 1), np.int32))
         library.trie_build(*given, pointer(numbers), pointer(scores), pointer(depths), longest, *map(pointer, made))
+
+    def number(self, word: Sequence[int]) -> int:
+        """The number of a word, -1 where it is none.
+
+        Args:
+            word: its labels.
+        """
+        node = 0
+        for label in word:
+            children = self.label[self.first[node] : self.first[node + 1]]
+            if not (found := np.flatnonzero(children == label)).size:
+                return -1
+            node = int(self.first[node] + found[0])
+        return int(self.word[node])
 
     def view(self) -> core.Trie:
         """What the library reads; it holds addresses only."""

@@ -18,7 +18,7 @@ from heyjetson.decoding.arpa import to_probing
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.probing import FIXED, SANITY, ProbingModel
 from heyjetson.decoding.scorer import Scorer, write_scorer
-from heyjetson.decoding.spelling import SpellingTrie
+from heyjetson.decoding.spelling import SpellingTrie, WordBytes, read_word_list
 from heyjetson.errors import ScorerError
 from tests.heyjetson.kenlm_reference import KenLMReference
 
@@ -165,7 +165,7 @@ def test_an_arpa_file_in_a_scorer_is_turned_once(tmp_path, monkeypatch, language
 def test_a_trie_spells_its_words(words, seed):
     words, labels = sorted(words), list(" abcß")
     scores = np.random.default_rng(seed).normal(size=len(words))
-    trie = SpellingTrie(words, np.arange(len(words)), scores, labels)
+    trie = SpellingTrie(WordBytes.of(words), np.arange(len(words)), scores, labels)
     for beginning in {word[:end] for word in words for end in range(len(word) + 1)}:
         node = 0
         for letter in beginning:
@@ -176,6 +176,13 @@ def test_a_trie_spells_its_words(words, seed):
         assert trie.ahead[node] == max(
             score for word, score in zip(words, scores, strict=True) if word.startswith(beginning)
         )
+        if set(beginning) <= set(labels):
+            found = trie.number([labels.index(letter) for letter in beginning])
+            assert found == trie.word[node] if beginning else True
+    lines = "".join(f"{word}\t{score:.4f}\n" for word, score in zip(words, scores, strict=True))
+    read, values = read_word_list(lines.encode())
+    assert read.strings() == words
+    assert values.tolist() == [float(f"{score:.4f}") for score in scores]
     prefixes = {word[:end] for word in words for end in range(len(word) + 1)}
     assert len(trie.label) == len(prefixes | {""})
 
