@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from heyjetson.decoding import core
 from heyjetson.decoding.probing import FIXED, LAST, MIDDLE, PROBING, SANITY, WORD, buckets, header_size
+from heyjetson.decoding.spelling import WordBytes, numbers_within, pointer
 from heyjetson.errors import ScorerError
 
 MULTIPLIER = 1.5  # of buckets to entries, as in build_binary
 MISSING_UNKNOWN = -100.0  # base-10 logarithm of <unk>'s probability where the file has none
 BLOCK = 1 << 17  # lines read at once
-UNKNOWN = (b"<unk>", b"<UNK>")
+UNKNOWN = WordBytes.of(["<unk>", "<UNK>"])
 
 
 class Order:
@@ -67,13 +68,11 @@ def to_probing(path: Path) -> np.ndarray:
         ScorerError: it is not one, or cut off.
     """
     try:
-        with path.open("rb") as lines:
-            names, listed, orders = _read(lines)
-    except (ValueError, IndexError, StopIteration) as error:
-        raise ScorerError(
-            f"{path} is not an ARPA language model, or it is cut off ({str(error) or 'it ends too soon'}). "
-            "Make it again."
-        ) from None
+        with path.open("rb") as file:
+            text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # closed with the last array that reads it
+        names, listed, orders = _read(text)
+    except ValueError as error:
+        raise ScorerError(f"{path} is not an ARPA language model, or it is cut off ({error}). Make it again.") from None
     for place in range(len(orders) - 2, 0, -1):
         orders[place] = _filled(orders[place], orders[place + 1])
     for shorter, order in pairwise(orders):
@@ -81,62 +80,99 @@ def to_probing(path: Path) -> np.ndarray:
     return _written(names, listed, orders)
 
 
-def _read(lines: BinaryIO) -> tuple[list[bytes], int, list[Order]]:
+def _line(text: mmap.mmap) -> bytes:
+    """The next line that is not empty."""
+    while line := text.readline():
+        if line := line.strip():
+            return line
+    raise ValueError("it ends too soon")
+
+
+def _read(text: mmap.mmap) -> tuple[WordBytes, int, list[Order]]:
     """Words by their numbers, how many the file lists (<unk> may be missing), and n-grams by their order."""
-    stripped = (line.strip() for line in lines)
-    if next(line for line in stripped if line) != b"\\data\\":
+    if _line(text) != b"\\data\\":
         raise ValueError("it does not begin with \\data\\")
-    counts = []
-    for line in stripped:
-        if not line.startswith(b"ngram "):
-            break
-        n_gram, number = line[len(b"ngram ") :].split(b"=")
-        counts.append(int(number))
-        if int(n_gram) != len(counts):
+    counts: list[int] = []
+    while (line := _line(text)).startswith(b"ngram "):
+        order, count = line[len(b"ngram ") :].split(b"=")
+        counts.append(int(count))
+        if int(order) != len(counts):
             raise ValueError("its orders are not counted one by one")
     if not 2 <= len(counts) <= core.LONGEST:
         raise ValueError(f"its order is {len(counts)}")
-    rows = _rows(stripped, 1, counts[0], len(counts))
-    names, pairs = [UNKNOWN[0]], [(MISSING_UNKNOWN, 0.0)]
-    for columns, probability, backoff in rows:
-        for name, *pair in zip(columns[0], probability.tolist(), backoff.tolist(), strict=True):
-            if name in UNKNOWN:
-                pairs[0] = (pair[0], pair[1])
-            else:
-                names.append(name)
-                pairs.append((pair[0], pair[1]))
-    single = np.array(pairs, np.float32)
-    orders = [Order(np.arange(len(names), dtype=np.uint32)[:, None], single[:, 0], single[:, 1])]
-    numbers = {name: number for number, name in enumerate(names)}
-    for n, count in enumerate(counts[1:], 2):
-        parts = [
-            (np.array([[numbers.get(word, 0) for word in column] for column in columns], np.uint32).T, *weights)
-            for columns, *weights in _rows(stripped, n, count, len(counts))
-        ] or [(np.zeros((0, n), np.uint32), *np.zeros((2, 0), np.float32))]
-        orders.append(Order(*map(np.concatenate, zip(*parts, strict=True))))
-    if next(line for line in stripped if line) != b"\\end\\":
+    content = np.frombuffer(text, np.uint8)
+    names, single, vocabulary = _words(text, content, line, counts[0])
+    orders = [single]
+    for n in range(2, len(counts) + 1):
+        blocks = [block[1:] for block in _blocks(text, content, _line(text), n, counts[n - 1], vocabulary[0])]
+        if n == len(counts) and any(backoff.any() for *_, backoff in blocks):
+            raise ValueError("the longest n-grams have backoffs")
+        nothing = (np.zeros((0, n), np.uint32), *np.zeros((2, 0), np.float32))
+        orders.append(Order(*map(np.concatenate, zip(nothing, *blocks, strict=True))))
+    if _line(text) != b"\\end\\":
         raise ValueError("\\end\\ is missing")
     return names, counts[0], orders
 
 
-def _rows(
-    lines: Iterator[bytes], n: int, count: int, order: int
-) -> Iterator[tuple[list[tuple[bytes, ...]], np.ndarray, np.ndarray]]:
-    """The n-grams of an order in blocks: its words [n] of [block], probabilities and backoffs."""
-    title = b"\\%d-grams:" % n
-    if next(line for line in lines if line and not line.startswith(b"ngram")) != title:
-        raise ValueError(f"{title.decode()} is not where it should be")
+def _words(
+    text: mmap.mmap, content: np.ndarray, title: bytes, count: int
+) -> tuple[WordBytes, Order, tuple[core.Ngram, np.ndarray]]:
+    """The 1-grams: their words, weights, and a vocabulary that numbers them."""
+    blocks = list(_blocks(text, content, title, 1, count, None))
+    places, _, probability, backoff = map(np.concatenate, zip(*blocks, strict=True))
+    content = content[: places[-1, 5]]
+    words = WordBytes.within(content, places[:, 4], places[:, 5])
+    keys = hashes(words)
+    unknown = np.isin(keys, hashes(UNKNOWN))
+    pair = np.array([[MISSING_UNKNOWN], [0.0]], np.float32)
+    if unknown.any():
+        pair = np.stack([probability[unknown][-1:], backoff[unknown][-1:]])
+    known = places[~unknown]
+    names = WordBytes.within(content, known[:, 4], known[:, 5])
+    weights = np.concatenate([pair, np.stack([probability, backoff])[:, ~unknown]], axis=1)
+    numbers = np.arange(weights.shape[1], dtype=np.uint32)
+    size = buckets(count, MULTIPLIER)
+    table = _table(keys[~unknown], size, WORD, [numbers[1:]])
+    view = core.Ngram(words=len(numbers), vocabulary=table.ctypes.data, vocabulary_buckets=size)
+    return names, Order(numbers[:, None], *weights), (view, table)
+
+
+def _blocks(
+    text: mmap.mmap, content: np.ndarray, title: bytes, n: int, count: int, vocabulary: core.Ngram | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """The n-grams of an order in blocks: where they are written, their words [block, n], probabilities and backoffs."""
+    if title != b"\\%d-grams:" % n:
+        raise ValueError(f"the {n}-grams are not where they should be")
+    library, _ = core.found()
+    assert library is not None  # who asks looked
     while count:
-        rows = [line.split() for line in islice(lines, min(count, BLOCK))]
-        count -= len(rows)
-        if not rows or not {len(row) for row in rows} <= {n + 1, n + 2} or (n == order and len(rows[0]) > n + 2):
+        size = min(count, BLOCK)
+        count -= size
+        begin = text.tell()
+        places, words = np.zeros((size, 6), np.int64), np.zeros((size, n), np.uint32)
+        model = ctypes.byref(vocabulary) if vocabulary else None
+        at = ctypes.c_void_p(content.ctypes.data + begin)
+        read = library.arpa_lines(at, len(content) - begin, n, size, model, pointer(places), pointer(words))
+        if read < 0:
             raise ValueError(f"the {n}-grams are not as many as it says, or one has a wrong number of words")
-        probability = np.array([float(row[0]) for row in rows], np.float32)
-        backoff = np.array([float(row[n + 1]) if len(row) > n + 1 else 0.0 for row in rows], np.float32)
-        if not np.isfinite(backoff).all() or not (probability <= 0).all() or (n == order and backoff.any()):
+        text.seek(begin + read)
+        places += begin
+        probability, backoff = (
+            numbers_within(content, places[:, column], places[:, column + 1]).astype(np.float32) for column in (0, 2)
+        )
+        if not np.isfinite(backoff).all() or not (probability <= 0).all():
             raise ValueError(f"a weight of the {n}-grams is none")
         backoff[backoff == 0] = -0.0
-        yield list(zip(*(row[1 : n + 1] for row in rows), strict=True)), probability, backoff
+        yield places, words, probability, backoff
+
+
+def hashes(words: WordBytes) -> np.ndarray:
+    """Keys of words, [words], uint64."""
+    library, _ = core.found()
+    assert library is not None  # who asks looked
+    keys = np.zeros(len(words.ends), np.uint64)
+    library.ngram_hashes(pointer(words.letters), pointer(words.ends), len(keys), pointer(keys))
+    return keys
 
 
 def _filled(shorter: Order, order: Order) -> Order:
@@ -166,18 +202,12 @@ def _link(shorter: Order, order: Order) -> None:
     shorter.extends[suffix] = True
 
 
-def _written(names: list[bytes], listed: int, orders: list[Order]) -> np.ndarray:
-    library, _ = core.found()
-    assert library is not None  # who asks looked
+def _written(names: WordBytes, listed: int, orders: list[Order]) -> np.ndarray:
     counts = [listed, *(len(order.keys) for order in orders[1:])]
     header = SANITY + FIXED.pack(len(orders), MULTIPLIER, PROBING, True, 0) + struct.pack(f"<{len(counts)}Q", *counts)
-    parts = [np.frombuffer(header.ljust(header_size(len(orders)), b"\0") + struct.pack("<II", 0, len(names)), np.uint8)]
-    letters = np.frombuffer(b"".join(names[1:]) or b"\0", np.uint8)
-    ends = np.cumsum(np.fromiter(map(len, names[1:]), np.int64, len(names) - 1))
-    keys = np.zeros(len(ends), np.uint64)
-    library.ngram_hashes(letters.ctypes.data, ends.ctypes.data, len(ends), keys.ctypes.data)
-    numbers = np.arange(1, len(names), dtype=np.uint32)
-    parts.append(_table(library, keys, buckets(counts[0], MULTIPLIER), WORD, [numbers]))
+    words = len(orders[0].keys)
+    parts = [np.frombuffer(header.ljust(header_size(len(orders)), b"\0") + struct.pack("<II", 0, words), np.uint8)]
+    parts.append(_table(hashes(names), buckets(listed, MULTIPLIER), WORD, [np.arange(1, words, dtype=np.uint32)]))
     for n, order in enumerate(orders, 1):
         # A plus says that a longer n-gram ends so.
         weights = [np.copysign(order.probability, np.where(order.extends, 1.0, -1.0).astype(np.float32))]
@@ -185,20 +215,24 @@ def _written(names: list[bytes], listed: int, orders: list[Order]) -> np.ndarray
             weights.append(order.backoff)
         if n == 1:
             unigrams = np.zeros((listed + 1, 2), np.float32)
-            unigrams[: len(names)] = np.stack(weights, 1)
+            unigrams[:words] = np.stack(weights, 1)
             parts.append(unigrams.view(np.uint8).ravel())
         else:
             width = LAST if n == len(orders) else MIDDLE
-            parts.append(_table(library, order.keys, buckets(counts[n - 1], MULTIPLIER), width, weights))
-    parts.append(np.frombuffer(b"\0".join([*names, b""]), np.uint8))
+            parts.append(_table(order.keys, buckets(counts[n - 1], MULTIPLIER), width, weights))
+    strings = np.zeros(len(names.letters) + len(names.ends), np.uint8)  # a zero behind each
+    strings[np.delete(np.arange(len(strings)), names.ends + np.arange(len(names.ends)))] = names.letters
+    parts += [np.frombuffer(b"<unk>\0", np.uint8), strings]
     return np.concatenate(parts)
 
 
-def _table(library: ctypes.PyDLL, keys: np.ndarray, size: int, width: int, values: list[np.ndarray]) -> np.ndarray:
+def _table(keys: np.ndarray, size: int, width: int, values: list[np.ndarray]) -> np.ndarray:
     """A table of keys and values of four bytes each."""
+    library, _ = core.found()
+    assert library is not None  # who asks looked
     table, places = np.zeros((size, width), np.uint8), np.zeros(len(keys), np.int64)
     keys = np.ascontiguousarray(keys)
-    library.ngram_insert(table.ctypes.data, size, width, keys.ctypes.data, len(keys), places.ctypes.data)
+    library.ngram_insert(pointer(table), size, width, pointer(keys), len(keys), pointer(places))
     for column, value in enumerate(values):
         begin = 8 + 4 * column
         table[places, begin : begin + 4] = np.ascontiguousarray(value)[:, None].view(np.uint8)

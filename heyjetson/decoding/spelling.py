@@ -11,7 +11,7 @@ import numpy as np
 from heyjetson.decoding import core
 
 NO_LABEL = -1  # of letters that the model does not write
-LONGEST_SCORE = 32  # characters
+LONGEST_NUMBER = 32  # characters
 TAB, LINE = 9, 10
 
 
@@ -39,6 +39,14 @@ class WordBytes:
         ends = np.cumsum(np.fromiter(map(len, text), np.int64, len(text)))
         return cls(np.frombuffer(b"".join(text), np.uint8), ends)
 
+    @classmethod
+    def within(cls, content: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> WordBytes:
+        """Words that lie in some text, uint8, one behind the other with something between."""
+        edges = np.zeros(len(content) + 1, np.int8)
+        edges[begins] += 1
+        edges[ends] -= 1
+        return cls(content[np.cumsum(edges[:-1], dtype=np.int8) > 0], np.cumsum(ends - begins))
+
     def strings(self) -> list[str]:
         """The list."""
         letters, ends = self.letters.tobytes(), self.ends.tolist()
@@ -65,6 +73,23 @@ class WordBytes:
         return columns, begins[self.ends]
 
 
+def numbers_within(content: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Numbers that are written in some text, uint8, from `begins` to `ends`, [numbers], float64; 0 where nothing is.
+
+    Raises:
+        ValueError: one is none.
+    """
+    widths = ends - begins
+    width = int(widths.max(initial=1))
+    if width > LONGEST_NUMBER:
+        raise ValueError("a number is none")
+    cells = np.zeros((len(begins), width), np.uint8)
+    for place in range(width):
+        cells[:, place] = np.where(place < widths, content[np.minimum(begins + place, len(content) - 1)], 0)
+    cells[widths == 0, 0] = ord("0")
+    return cells.view(f"S{width}").ravel().astype(np.float64)
+
+
 def read_word_list(raw: bytes) -> tuple[WordBytes, np.ndarray]:
     """Lines of a word, a tab and a natural-log probability, and these as [words].
 
@@ -76,20 +101,7 @@ def read_word_list(raw: bytes) -> tuple[WordBytes, np.ndarray]:
     starts = np.concatenate([[0], lines[:-1] + 1])[: len(lines)]
     if len(tabs) != len(lines) or (tabs < starts).any() or (tabs > lines).any() or (raw and raw[-1] != LINE):
         raise ValueError("the word list is none")
-    if not len(lines):
-        return WordBytes(content, np.zeros(0, np.int64)), np.zeros(0)
-    edges = np.zeros(len(content), np.int8)
-    edges[starts] += 1
-    edges[tabs] -= 1
-    widths = lines - tabs - 1
-    width = int(widths.max())
-    if not 0 < width <= LONGEST_SCORE:
-        raise ValueError("a probability in the word list is none")
-    cells = np.zeros((len(lines), width), np.uint8)
-    for place in range(width):
-        cells[:, place] = np.where(place < widths, content[np.minimum(tabs + 1 + place, lines)], 0)
-    scores = cells.view(f"S{width}").ravel().astype(np.float64)
-    return WordBytes(content[np.cumsum(edges, dtype=np.int8) > 0], np.cumsum(tabs - starts)), scores
+    return WordBytes.within(content, starts, tabs), numbers_within(content, tabs + 1, lines)
 
 
 class SpellingTrie:

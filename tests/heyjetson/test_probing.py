@@ -88,7 +88,8 @@ def test_what_is_no_arpa_file_is_refused(tmp_path):
     broken = {
         "cut off": "\n".join(lines[:-3]),
         "not an ARPA": "hello",
-        "ends too soon": "",
+        "cannot mmap": "",
+        "ends too soon": "\\data\\\n",
         "not as many": text.replace("ngram 2=", "ngram 2=9"),
         "its order is 1": "\\data\\\nngram 1=1\n\n\\1-grams:\n-1\ta\n\n\\end\\\n",
         "a weight of the": text.replace("\\2-grams:\n-", "\\2-grams:\n"),

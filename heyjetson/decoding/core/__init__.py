@@ -2,7 +2,8 @@
 heyjetson.decoding.core.build` builds it. Where it is missing or older than its sources, numpy searches instead.
 
 search.h names what its files share: beam.c takes the frames, settle.c says what is settled, guide.c what a text may go
-on with, ngram.c reads the language model, trie.c puts words in order."""
+on with, ngram.c reads the language model, trie.c puts words in order, arpa.c
+reads ARPA files."""
 
 from __future__ import annotations
 
@@ -88,6 +89,7 @@ _SIGNATURES = {
     "ngram_insert": ([c_void_p, c_uint64, c_int64, c_void_p, c_int64, c_void_p], c_int64),
     "trie_size": ([c_void_p, c_void_p, c_int64, c_void_p], c_int64),
     "trie_build": ([c_void_p, c_void_p, c_int64, c_void_p, c_void_p, c_void_p, c_int64, *[c_void_p] * 6], None),
+    "arpa_lines": ([c_void_p, c_int64, c_int32, c_int64, POINTER(Ngram), c_void_p, c_void_p], c_int64),
     "ngram_start": ([POINTER(Ngram), POINTER(Context)], None),
     "ngram_scores": ([POINTER(Ngram), POINTER(Context), c_void_p, c_int64, c_void_p], None),
 }

@@ -56,7 +56,6 @@ static float negative(float probability) { /* the sign says that no longer n-gra
 
 static int extends(float backoff) { return backoff != 0.0f || !signbit(backoff); }
 
-/* Numbers of words, [count]; their letters are UTF-8 one after the other, and end where `ends` says. */
 API void ngram_numbers(const Ngram *m, const unsigned char *letters, const int64_t *ends, int64_t count, int32_t *out) {
     int64_t begin = 0;
     for (int64_t i = 0; i < count; begin = ends[i++]) {
@@ -68,7 +67,7 @@ API void ngram_numbers(const Ngram *m, const unsigned char *letters, const int64
     }
 }
 
-/* Hashes of words, as above. */
+/* Hashes of words, given as to ngram_numbers. */
 API void ngram_hashes(const unsigned char *letters, const int64_t *ends, int64_t count, uint64_t *out) {
     int64_t begin = 0;
     for (int64_t i = 0; i < count; begin = ends[i++]) out[i] = murmur(letters + begin, (size_t)(ends[i] - begin));

@@ -118,7 +118,10 @@ int reserve(Buffer *buffer, size_t count, size_t size);
 double logaddexp(double x, double y);
 double ranked(const Guide *g, const Entry *e);
 
-/* ngram.c: base-10 logarithm of a word's probability, and the context after it, which may be the same place. */
+/* ngram.c: numbers of words, [count]; their letters are UTF-8 one after the other, and end where `ends` says. */
+API void ngram_numbers(const Ngram *m, const unsigned char *letters, const int64_t *ends, int64_t count, int32_t *out);
+
+/* Base-10 logarithm of a word's probability, and the context after it, which may be the same place. */
 void ngram_begin(const Ngram *m, Context *out);
 float ngram_follow(const Ngram *m, const Context *context, uint32_t word, Context *out);
 
