@@ -39,6 +39,7 @@ class ProbingModel:
         name: of the file, for messages.
 
     Attributes:
+        content: of the file.
         order: of the longest n-grams.
         view: what the library reads, an address of which is valid as long as this lives.
 
@@ -55,7 +56,7 @@ class ProbingModel:
         place = header_size(order)
         self.order = order
         self.view = core.Ngram(order)
-        self._content = content  # kept alive
+        self.content = content  # kept alive
         if max(counts) < len(content):
             self.view.vocabulary_buckets = buckets(counts[0], multiplier)
             self.view.vocabulary = content.ctypes.data + place + 8
@@ -105,11 +106,11 @@ class ProbingModel:
         """All words in the order of their numbers; None where the file does not tell them."""
         if not self._strings:
             return None
-        return [word.decode() for word in self._content[self._end :].tobytes().split(b"\0")[: self.view.words]]
+        return [word.decode() for word in self.content[self._end :].tobytes().split(b"\0")[: self.view.words]]
 
     def unigrams(self, numbers: np.ndarray) -> np.ndarray:
         """Natural-log probability of each word without a context."""
-        pairs = np.frombuffer(self._content, np.float32, 2 * self.view.words, self._unigrams)
+        pairs = np.frombuffer(self.content, np.float32, 2 * self.view.words, self._unigrams)
         return -np.abs(pairs[::2][numbers]).astype(np.float64) * LN10
 
     def scores(self, numbers: np.ndarray) -> np.ndarray:

@@ -317,7 +317,7 @@ def test_what_streams_share_is_never_written(make_scorer, unit, tmp_path):
             lock(trie, ["first", "label", "word", "ahead"])
         if parts.tokens is not None:
             lock(parts, ["tokens"])
-        assert isinstance(scorer.mapped._content, np.memmap) and not scorer.mapped._content.flags.writeable
+        assert isinstance(scorer.mapped.content, np.memmap) and not scorer.mapped.content.flags.writeable
         decoder = make_decoder(labels, 3, 0.04, scorer=scorer, hot_words=hot_words)
         assert decoder.guide.parts is parts
         decoder.feed(np.log(np.random.default_rng(0).dirichlet([1.0] * 4, 200)))

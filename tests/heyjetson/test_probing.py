@@ -146,7 +146,7 @@ def test_an_arpa_file_in_a_scorer_is_turned_once(tmp_path, monkeypatch, language
     folder = tmp_path / "cache" / "heyjetson"
     assert sorted(path.suffix for path in folder.iterdir()) == [".arpa", ".probing"]
     monkeypatch.setattr("heyjetson.decoding.arpa.to_probing", None)
-    assert isinstance(Scorer.open(tmp_path / "scorer", LETTERS).mapped._content, np.memmap)
+    assert isinstance(Scorer.open(tmp_path / "scorer", LETTERS).mapped.content, np.memmap)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (made,) = folder.glob("*.probing")

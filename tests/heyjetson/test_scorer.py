@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from experiments.lm.pack import open_model, pack
 from heyjetson.decoding import core
+from heyjetson.decoding.beam import BeamDecoder
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.scorer import RECORD, Scorer, write_scorer
 from heyjetson.errors import DecoderError, ScorerError
@@ -150,6 +151,17 @@ def without_flashlight(monkeypatch) -> None:
 def test_the_compiled_search_needs_no_library(scorer, monkeypatch):
     without_flashlight(monkeypatch)
     decoder = make_decoder(LABELS, 3, 0.04, scorer=Scorer.open(scorer, LABELS), hot_words={"bb": 1.0})
+    decoder.feed(np.log(np.full((20, 4), 0.25)))
+    assert decoder.finish()
+
+
+@pytest.mark.skipif(core.library() is None, reason="the compiled search is not built")
+def test_what_the_compiled_search_cannot_read_numpy_searches(scorer, monkeypatch):
+    monkeypatch.setattr("heyjetson.decoding.probing.PROBING", 9)  # as if the file were one of KenLM's tries
+    opened = Scorer.open(scorer, LABELS)
+    assert opened.mapped is None
+    decoder = make_decoder(LABELS, 3, 0.04, scorer=opened)
+    assert type(decoder) is BeamDecoder
     decoder.feed(np.log(np.full((20, 4), 0.25)))
     assert decoder.finish()
 
