@@ -17,7 +17,7 @@ CORE = Path("heyjetson") / "decoding" / "core"
 
 
 class CompiledBeamSearch(BuildHookInterface):
-    """Compiles beam.c into the wheel, or beside its source in an editable install."""
+    """Compiles it into the wheel, or beside its source in an editable install."""
 
     PLUGIN_NAME = "custom"
 

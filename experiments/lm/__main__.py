@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.lm import LmError
+from heyjetson.decoding import core
 from heyjetson.errors import HeyJetsonError
 from manifests import ManifestError
 from manifests.commands import add
@@ -58,6 +59,8 @@ def _opened(given: argparse.Namespace, labels: Sequence[str]) -> Any:
     if model.left_out:
         some = ", ".join(model.left_out[:5])
         print(f"{len(model.left_out):,} words have characters outside the labels and are left out: {some}, ...")
+    if model.mapped is None and core.library():
+        print(f"{given.lm} is a trie, which numpy searches, 40 times slower. Better: `build_binary probing` of KenLM.")
     return model
 
 
@@ -111,10 +114,10 @@ def _tune(given: argparse.Namespace) -> int:
 
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--lm", type=Path, required=True, help="ARPA file, or binary of KenLM's build_binary")
+    parser.add_argument("--lm", type=Path, required=True, help="ARPA file, or binary of KenLM's build_binary (probing)")
     parser.add_argument("--unit", choices=("word", "character"), help="default: found out from the file")
-    parser.add_argument("--order", type=int, help="of a binary; an ARPA file tells it")
-    parser.add_argument("--words", type=Path, help="a word a line; of a binary, or to allow fewer")
+    parser.add_argument("--order", type=int, help="of a trie of KenLM's; other files tell it")
+    parser.add_argument("--words", type=Path, help="a word a line; of a trie of KenLM's, or to allow fewer")
     parser.add_argument("--beam", type=int, default=64, help="texts kept after each frame (default 64)")
 
 
@@ -145,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, required=True, help="ARPA file to write; OUT.json tells what it is made from")
     one = _add(commands, "pack", _pack, "make a scorer file of a language model, with untuned weights",
                ["--lm lm.arpa --labels-from bundles/synthetic --out scorer",
-                "--lm lm.binary --order 4 --words words.txt --labels-from bundles/mine --out scorer"])  # fmt: skip
+                "--lm lm.binary --labels-from bundles/mine --out scorer"])  # fmt: skip
     _model_options(one)
     one.add_argument("--labels-from", type=Path, required=True, metavar="BUNDLE", help="the scorer fits these labels")
     one.add_argument("--alpha", type=float, default=0.5, help="weight of the language model (default 0.5)")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from experiments.lm import LmError
 from experiments.lm.arpa import guess_unit, read_facts, read_vocabulary
 from experiments.lm.texts import RESERVED
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
+from heyjetson.decoding import core
+from heyjetson.decoding.arpa import to_probing
 from heyjetson.decoding.ngram import Ngram
+from heyjetson.decoding.probing import ProbingModel
 from heyjetson.decoding.scorer import ORDERS, UNITS, Scorer, character_tokens, write_scorer
 from manifests.lines import text_lines
 
@@ -31,6 +37,8 @@ class LanguageModel:
         words: of a word model, with their natural-log probabilities without a context.
         left_out: words that the labels cannot write.
         sources: what it was made from.
+        mapped: the model in KenLM's probing format, as a scorer holds it; None of KenLM's tries, and without the
+            compiled search.
     """
 
     path: Path
@@ -39,6 +47,7 @@ class LanguageModel:
     words: Mapping[str, float]
     left_out: Sequence[str]
     sources: Sequence[Mapping[str, str]]
+    mapped: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 def open_model(
@@ -50,8 +59,8 @@ def open_model(
         path: ARPA file or KenLM binary.
         labels: of the model that it will be used with.
         unit: `word` or `character`; found out when None.
-        order: of a binary, which does not tell.
-        words: a word a line; of a binary, which does not tell, or to allow fewer.
+        order: of a trie of KenLM's, which does not tell.
+        words: a word a line; of a trie of KenLM's, which does not tell, or to allow fewer.
 
     Raises:
         LmError: something is missing or does not fit.
@@ -65,6 +74,10 @@ def open_model(
         unit = unit or facts.get("unit") or guess_unit(tokens)
     elif not path.is_file():
         raise LmError(f"There is no language model {path}. Correct the path.")
+    mapped = _mapped(path)
+    if mapped and path.suffix != ".arpa":
+        order, tokens = order or mapped.order, mapped.words() or []
+        unit = unit or facts.get("unit") or guess_unit(tokens)
     order, unit = order or facts.get("order"), unit or facts.get("unit", "word")
     if order is None or order not in ORDERS:
         raise LmError(f"The order of {path} is {order or 'unknown'}; it must be 2 to 6. Give it with --order.")
@@ -77,17 +90,26 @@ def open_model(
     if unit == "character":
         if tokens and not set(tokens) & set(character_tokens(labels)):
             raise LmError(f"{path} holds none of the labels {''.join(labels)!r}: is it a word model? Give --unit word.")
-        return LanguageModel(path, unit, order, {}, [], sources)
+        return LanguageModel(path, unit, order, {}, [], sources, mapped.content if mapped else None)
     fit = sorted({word for word in tokens if set(word) <= set(labels)} - set(RESERVED))
     if not fit:
         raise LmError(
             f"{path} has no word that the labels {''.join(labels)!r} can write. Give --words FILE for a KenLM binary, "
             "or make the model from texts in these characters."
         )
-    ngram = Ngram(path, fit, order)
-    scores = ngram.unigrams(range(len(fit))).tolist()
+    scores = mapped.unigrams(mapped.numbers(fit)) if mapped else Ngram(path, fit, order).unigrams(range(len(fit)))
     left_out = sorted(set(tokens) - set(fit) - set(RESERVED))
-    return LanguageModel(path, unit, order, dict(zip(fit, scores, strict=True)), left_out, sources)
+    chosen = dict(zip(fit, scores.tolist(), strict=True))
+    return LanguageModel(path, unit, order, chosen, left_out, sources, mapped.content if mapped else None)
+
+
+def _mapped(path: Path) -> ProbingModel | None:
+    """A model as the compiled search reads it; None where it cannot."""
+    if not core.library():
+        return None
+    if path.suffix == ".arpa":
+        return ProbingModel(to_probing(path), path)
+    return ProbingModel.open(path)
 
 
 def pack(model: LanguageModel, labels: Sequence[str], out: Path, alpha: float, beta: float, beam_size: int) -> Scorer:
@@ -102,18 +124,23 @@ def pack(model: LanguageModel, labels: Sequence[str], out: Path, alpha: float, b
         beam_size: texts kept after each frame.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_scorer(
-        out,
-        model.path,
-        unit=model.unit,
-        order=model.order,
-        labels=labels,
-        words=model.words,
-        alpha=alpha,
-        beta=beta,
-        beam_size=beam_size,
-        sources=model.sources,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = model.path
+        if path.suffix == ".arpa" and model.mapped is not None:  # which is mapped; an ARPA file is read at each start
+            path = Path(folder) / "lm.binary"
+            model.mapped.tofile(path)
+        write_scorer(
+            out,
+            path,
+            unit=model.unit,
+            order=model.order,
+            labels=labels,
+            words=model.words,
+            alpha=alpha,
+            beta=beta,
+            beam_size=beam_size,
+            sources=model.sources,
+        )
     return Scorer.open(out, labels)
 
 

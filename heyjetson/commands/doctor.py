@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson.commands import command
+from heyjetson.decoding import core
 from heyjetson.decoding.core import describe as beam_search
 from heyjetson.errors import HeyJetsonError, ProviderError
 from heyjetson.installed import doubt, load_onnxruntime, sentence, version
@@ -82,6 +83,8 @@ def _tensorrt() -> tuple[bool, str]:
 
 def _language_model() -> str:
     found = version("flashlight-text")
+    if core.library():
+        return f"built in; KenLM's tries by {f'flashlight-text {found}' if found else 'flashlight-text, not installed'}"
     return f"flashlight-text {found}" if found else 'flashlight-text is not installed: pip install "heyjetson[lm]"'
 
 

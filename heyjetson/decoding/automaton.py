@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 import threading
-import weakref
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from heyjetson.decoding.scorer import Scorer
 
 LIMIT = 65536  # states of a generation, for all streams together; 22 MB with 28 labels, and what stands for them
-KEPT = 4  # automata of a scorer, each with other hot words
 State = tuple[str, Context, int]  # the word being spelled, the last tokens of the language model, the hot words' state
 SPELLING = "."  # stands for any word being spelled where there is no word list
 
@@ -166,30 +163,3 @@ class Automaton:
             if new.ngram and old.ngram:
                 new.ngram.adopt(old.ngram, {state[1] for state in used})
             return new, np.array([new.number(state) for state in used], states.dtype)
-
-
-Key = tuple[tuple[str, ...], tuple[tuple[str, float], ...]]
-_of_scorer: weakref.WeakKeyDictionary[Scorer, OrderedDict[Key, Automaton]] = weakref.WeakKeyDictionary()
-_without: OrderedDict[Key, Automaton] = OrderedDict()
-_lock = threading.Lock()
-
-
-def shared(labels: Sequence[str], scorer: Scorer | None, hot_words: Mapping[str, float] | None) -> Automaton:
-    """The automaton of these, the same for all who ask while it is among the KEPT last used.
-
-    Raises:
-        DecoderError: hot words cannot be written with the labels.
-    """
-    key = (tuple(labels), tuple((hot_words or {}).items()))
-    with _lock:
-        known = _without if scorer is None else _of_scorer.setdefault(scorer, OrderedDict())
-        try:
-            automaton = known.get(key)
-        except TypeError:  # a boost that is no number, and not hashable
-            return Automaton(labels, scorer, hot_words)
-        if automaton is None:
-            automaton = known[key] = Automaton(labels, scorer, hot_words)
-        known.move_to_end(key)
-        while len(known) > KEPT:
-            known.popitem(last=False)
-        return automaton

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heyjetson.calibration import Calibration
 from heyjetson.clock import Clock
-from heyjetson.decoding.fusion import FusionGraph
 from heyjetson.decoding.hypothesis import Hypothesis, Word
 from heyjetson.decoding.words import WordBuilder, require_frames
 from heyjetson.errors import DecoderError
 from heyjetson.loudness import Loudness
+
+if TYPE_CHECKING:
+    from heyjetson.decoding.fusion import FusionGraph
 
 COMMIT_EVERY = 32  # frames
 BLANK, LABEL = 0, 1  # the two ways a text can end
@@ -250,6 +253,10 @@ class BeamDecoder:
         """Texts and spoken characters that are kept."""
         return len(self._texts) + len(self._longer) + len(self._spoken)
 
+    def _gains(self) -> np.ndarray:
+        """What the end of the utterance adds to each entry."""
+        return np.array([self.guide.finish(state) for state in self._state.tolist()])
+
     def _best(self) -> int:
         """The entry of the highest score, of equal ones the oldest."""
         return int(self._ranked().argmax())
@@ -357,7 +364,7 @@ class BeamDecoder:
         require_frames(np.zeros((0, len(self.columns))), len(self.columns), self._finished)
         self._finished = True
         mass = np.logaddexp(*self._mass)
-        scores = mass + self._bonus + [self.guide.finish(state) for state in self._state.tolist()]
+        scores = mass + self._bonus + self._gains()
         if not (scores > -np.inf).any():  # every text ends within a word that is none: that word is left out
             best = self._best()
             words = self._built.followed_by(self._characters(best)).ended(self._frames, complete=False)

@@ -49,10 +49,15 @@ def make_decoder(
         return GreedyDecoder(labels, blank_id, frame_seconds, calibration)
     from heyjetson.decoding import core
     from heyjetson.decoding.beam import BeamDecoder, BeamOptions
-    from heyjetson.decoding.compiled import CompiledBeamDecoder
-    from heyjetson.decoding.fusion import FusionGraph
 
     options = options or (BeamOptions(beam_size=scorer.beam_size) if scorer else BeamOptions())
-    guide = FusionGraph(labels, scorer, hot_words, options.alpha, options.beta)
-    kind = CompiledBeamDecoder if core.library() else BeamDecoder
-    return kind(labels, blank_id, frame_seconds, guide, options, n_best, calibration)
+    asked = (labels, scorer, hot_words, options.alpha, options.beta)
+    given = (options, n_best, calibration)
+    if core.library() and (scorer is None or scorer.mapped):
+        from heyjetson.decoding.compiled import CompiledBeamDecoder
+        from heyjetson.decoding.guide import Guide
+
+        return CompiledBeamDecoder(labels, blank_id, frame_seconds, Guide(*asked), *given)  # type: ignore[arg-type]
+    from heyjetson.decoding.fusion import FusionGraph
+
+    return BeamDecoder(labels, blank_id, frame_seconds, FusionGraph(*asked), *given)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heyjetson.decoding import automaton
+from heyjetson.decoding.kept import shared
 from heyjetson.decoding.ngram import BEGIN
 
 if TYPE_CHECKING:
@@ -39,14 +40,14 @@ class FusionGraph:
         alpha: float | None = None,
         beta: float | None = None,
     ):
-        self.automaton = automaton.shared(labels, scorer, hot_words)
+        self.automaton = shared(automaton.Automaton, labels, scorer, hot_words)
         self.tables: automaton.Tables = self.automaton.tables
         self.labels, self.space = self.automaton.labels, self.automaton.space
         self.alpha = (scorer.alpha if scorer else 0.0) if alpha is None else alpha
         self.beta = (scorer.beta if scorer else 0.0) if beta is None else beta
         # The most that one character can add, what it promises included: language models only take away.
         hot = self.automaton.hot_words
-        outlook = float(hot.boost.max() + hot.lookahead_score.max()) if hot else 0.0
+        outlook = hot.outlook if hot else 0.0
         self.most = max(self.beta, 0.0) + outlook + 1e-6
 
     def potential(self, states: np.ndarray) -> np.ndarray:

@@ -66,6 +66,7 @@ class HotWords:
         boost: [states], what arriving at the state adds.
         lookahead_score: [states], what the state may still lead to.
         start: the state before the first word.
+        outlook: the most that one character can add, with what it promises.
 
     Raises:
         DecoderError: a phrase is empty or has characters outside the labels, or a boost is not a number.
@@ -92,6 +93,7 @@ class HotWords:
             own[node] = value
         self._link(children, np.array(own), np.array(reach), len(labels) + 1)
         self.start = int(self.follow[0, space])
+        self.outlook = float(self.boost.max() + self.lookahead_score.max())
 
     @staticmethod
     def _checked(phrase: str, boost: float, labels: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A word list and an n-gram model as the search asks for them. KenLM, which comes with flashlight-text, runs it."""
+"""A word list and an n-gram model as the numpy search asks for them; KenLM, of flashlight-text, runs it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class Ngram:
             from flashlight.lib.text.dictionary import Dictionary
         except ImportError as error:
             raise DecoderError(
-                f'A language model needs flashlight-text ({error}). Install it: pip install "heyjetson[lm]". '
+                "Without the compiled search, and where it is one of KenLM's tries, a language model needs "
+                f'flashlight-text ({error}). Install it: pip install "heyjetson[lm]". '
                 "Hot words and n-best lists work without it."
             ) from None
         self.path = path

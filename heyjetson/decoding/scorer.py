@@ -10,24 +10,33 @@ import re
 import shutil
 import struct
 import tempfile
+import threading
 import weakref
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from heyjetson.decoding.ngram import Lexicon, Ngram
+from heyjetson.decoding import core
+from heyjetson.decoding.spelling import WordBytes, read_word_list
 from heyjetson.errors import ScorerError
 from heyjetson.user_cache import user_cache
+
+if TYPE_CHECKING:
+    from heyjetson.decoding.ngram import Lexicon, Ngram
+    from heyjetson.decoding.probing import ProbingModel
+    from heyjetson.decoding.spelling import SpellingTrie
 
 FORMAT = 1
 LARGEST_RECORD = 16 << 20  # bytes of scorer.json
 RECORD = "scorer.json"
 LEXICON = "lexicon.txt"
 MODELS = ("lm.arpa", "lm.binary")
+MAPPED = ".probing"  # what an ARPA file of the cache is turned into
 UNITS = ("word", "character")
 SPACE = "<space>"  # the space in a character model, whose tokens stand between spaces
 ORDERS = range(2, 7)  # KenLM is compiled for six tokens at most
@@ -134,11 +143,10 @@ class Scorer:
         beta: added for each word.
         beam_size: texts that the weights were tuned for.
         record: all of scorer.json.
-        ngram: the loaded model.
 
     Raises:
         ScorerError: it is missing, damaged, made for other labels, or of a newer format.
-        DecoderError: flashlight-text is not installed.
+        DecoderError: flashlight-text is needed and not installed: by the numpy search, and for KenLM's tries.
     """
 
     def __init__(self, path: str | os.PathLike[str], labels: Sequence[str]):
@@ -152,7 +160,7 @@ class Scorer:
                 self.record = self._read_record(archive)
                 self._check_labels(labels)
                 words, scores = self._read_words(archive)
-                model = self._unpack(archive)
+                self.model = self._unpack(archive)
         except zipfile.BadZipFile as error:
             with self.path.open("rb") as file:
                 cut = file.read(4) == b"PK\x03\x04"
@@ -169,8 +177,10 @@ class Scorer:
         self.beta = float(self.record["beta"])
         self.beam_size: int = self.record["beam_size"]
         self._words, self._scores = words, scores
-        tokens = words if self.unit == "word" else character_tokens(labels)
-        self.ngram = Ngram(model, tokens, self.order)
+        self._labels = list(labels)
+        self._lock = threading.RLock()
+        if not core.library() or not self.mapped:
+            _ = self.ngram  # say now what is wrong
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], labels: Sequence[str]) -> Scorer:
@@ -225,12 +235,11 @@ class Scorer:
             "again for this model: python -m experiments.lm pack --labels-from BUNDLE."
         )
 
-    def _read_words(self, archive: zipfile.ZipFile) -> tuple[list[str], np.ndarray]:
+    def _read_words(self, archive: zipfile.ZipFile) -> tuple[WordBytes, np.ndarray]:
         raw = archive.read(LEXICON)
         if hashlib.sha256(raw).hexdigest() != self.record["files"][LEXICON]["sha256"]:
             raise self._damaged(f"{LEXICON} does not match its hash")
-        rows = [line.split("\t") for line in raw.decode().splitlines()]
-        return [row[0] for row in rows], np.array([float(row[1]) for row in rows])
+        return read_word_list(raw)
 
     def _unpack(self, archive: zipfile.ZipFile) -> Path:
         """Where the model lies as a file of its own, as KenLM needs it: in the cache, else in a temporary folder."""
@@ -278,9 +287,67 @@ class Scorer:
             Path(part).unlink(missing_ok=True)
         return target
 
+    @cached_property
+    def tokens(self) -> list[str]:
+        """What the language model knows, by the numbers that the numpy search gives them."""
+        return self._words.strings() if self.unit == "word" else character_tokens(self._labels)
+
+    @cached_property
+    def ngram(self) -> Ngram:
+        """The model as the numpy search asks it; loaded where it is first wanted."""
+        from heyjetson.decoding.ngram import Ngram
+
+        with self._lock:
+            return Ngram(self.model, self.tokens, self.order)
+
+    @cached_property
+    def mapped(self) -> ProbingModel | None:
+        """The model as the compiled search asks it; None of a trie, which it cannot read."""
+        from heyjetson.decoding.probing import ProbingModel
+
+        with self._lock:
+            if self.model.suffix != ".arpa":
+                return ProbingModel.open(self.model)
+            return self._converted()
+
+    def _converted(self) -> ProbingModel | None:
+        """An ARPA file in KenLM's probing format: beside it once, for later."""
+        from heyjetson.decoding.arpa import to_probing
+        from heyjetson.decoding.probing import ProbingModel
+
+        target = self.model.with_suffix(MAPPED)
+        try:
+            if target.is_file() and (known := ProbingModel.open(target)):
+                return known
+        except (ScorerError, OSError):
+            pass  # made anew
+        content = to_probing(self.model)
+        try:
+            handle, part = tempfile.mkstemp(dir=target.parent, prefix=target.name)
+            try:
+                with os.fdopen(handle, "wb") as out:
+                    content.tofile(out)
+                os.replace(part, target)
+            finally:
+                Path(part).unlink(missing_ok=True)
+        except OSError:  # no room: it stays in memory
+            return ProbingModel(content, self.model)
+        return ProbingModel.open(target)
+
+    @cached_property
+    def trie(self) -> SpellingTrie:
+        """The words of a word model by their letters, for the compiled search."""
+        from heyjetson.decoding.spelling import SpellingTrie
+
+        assert self.mapped is not None  # who asks looked
+        with self._lock:
+            return SpellingTrie(self._words, self.mapped.numbers_of(self._words), self._scores, self._labels)
+
     def lexicon(self, extra: Iterable[str] = ()) -> Lexicon | None:
         """The words of a word model, with others that it shall write, too; None of a character model."""
         if self.unit != "word":
             return None
+        from heyjetson.decoding.ngram import Lexicon
+
         (unknown,) = self.ngram.unigrams([self.ngram.unknown])
-        return Lexicon(self._words, self._scores, extra, float(unknown))
+        return Lexicon(self.tokens, self._scores, extra, float(unknown))

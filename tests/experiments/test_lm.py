@@ -21,6 +21,8 @@ from experiments.lm.perplexity import perplexity
 from experiments.lm.tune import Emissions, Output, Recorder, decode, emissions, tune
 from heyjetson import Bundle, Engine
 from heyjetson.bundle import write_manifest
+from heyjetson.decoding import core
+from heyjetson.decoding.arpa import to_probing
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.greedy import GreedyDecoder
 from heyjetson.decoding.scorer import Scorer
@@ -230,6 +232,12 @@ def test_text_files_are_normalised_and_packed(workshop, capsys):
     assert main("pack --lm lm.arpa --labels-from bundle --out new/scorer --alpha 0.3".split()) == 0
     assert "7 words" in capsys.readouterr().out
     assert Scorer.open("new/scorer", list(LABELS)).alpha == 0.3
+    if core.library():  # KenLM's binary says what is in it
+        to_probing(Path("lm.arpa")).tofile("lm.binary")
+        assert main("pack --lm lm.binary --labels-from bundle --out binary".split()) == 0
+        assert "word model of order 2, 7 words" in capsys.readouterr().out
+        mine, theirs = (Scorer.open(path, list(LABELS)) for path in ("new/scorer", "binary"))
+        assert mine.tokens == theirs.tokens and (mine.mapped.content == theirs.mapped.content).all()
 
 
 def test_words_that_cannot_be_written_are_left_out(workshop, capsys):

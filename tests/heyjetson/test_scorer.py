@@ -4,16 +4,22 @@ import json
 import os
 import sys
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.lm.pack import open_model, pack
+from heyjetson.decoding import core
+from heyjetson.decoding.beam import BeamDecoder
+from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.scorer import RECORD, Scorer, write_scorer
 from heyjetson.errors import DecoderError, ScorerError
 
 LABELS = list(" ab")
+MODEL = "lm.binary" if core.library() else "lm.arpa"  # what `pack` makes of an ARPA file
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +57,7 @@ def test_a_scorer_says_everything(scorer, cache, capfd):
     assert lexicon.ahead("c") == (float("-inf"), frozenset())
     assert lexicon.ahead("a")[0] >= lexicon.ahead("ab")[0]
     assert [lexicon.ahead(beginning)[1] for beginning in ("", "a", "b", "ba")] == [{"a", "b"}, {"b"}, {"a"}, set()]
-    assert [path.suffix for path in (cache / "heyjetson").iterdir()] == [".arpa"]
+    assert [path.suffix for path in (cache / "heyjetson").iterdir()] == [Path(MODEL).suffix]
     with zipfile.ZipFile(scorer) as archive:
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
     assert capfd.readouterr() == ("", "")  # KenLM draws a progress bar by itself
@@ -118,9 +124,9 @@ def test_a_record_that_cannot_be(scorer, changes):
 def test_a_model_that_does_not_match_its_hash(scorer, cache):
     with zipfile.ZipFile(scorer) as archive:
         files = json.loads(archive.read(RECORD))["files"]
-    files["lm.arpa"]["sha256"] = "0" * 64
+    files[MODEL]["sha256"] = "0" * 64
     change(scorer, files=files)
-    with pytest.raises(ScorerError, match=r"lm\.arpa does not match its hash"):
+    with pytest.raises(ScorerError, match=f"{MODEL} does not match its hash"):
         Scorer.open(scorer, LABELS)
     assert len(list((cache / "heyjetson").iterdir())) == 1  # that of the good one; no half file is left
 
@@ -130,15 +136,39 @@ def test_kenlm_cannot_read_it(tmp_path):
         model = tmp_path / name
         model.write_text(content)
         write_scorer(tmp_path / "bad", model, unit="word", order=3, labels=LABELS, words={"a": -1.0})
-        with pytest.raises(ScorerError, match="KenLM cannot read"):
+        with pytest.raises(ScorerError, match="KenLM cannot read|is not an ARPA language model, or it is cut off"):
             Scorer.open(tmp_path / "bad", LABELS)
 
 
-def test_without_the_library(scorer, monkeypatch):
+def without_flashlight(monkeypatch) -> None:
     for name in list(sys.modules):
         if name.startswith("flashlight"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "flashlight", None)
+
+
+@pytest.mark.skipif(core.library() is None, reason="the compiled search is not built")
+def test_the_compiled_search_needs_no_library(scorer, monkeypatch):
+    without_flashlight(monkeypatch)
+    decoder = make_decoder(LABELS, 3, 0.04, scorer=Scorer.open(scorer, LABELS), hot_words={"bb": 1.0})
+    decoder.feed(np.log(np.full((20, 4), 0.25)))
+    assert decoder.finish()
+
+
+@pytest.mark.skipif(core.library() is None, reason="the compiled search is not built")
+def test_what_the_compiled_search_cannot_read_numpy_searches(scorer, monkeypatch):
+    monkeypatch.setattr("heyjetson.decoding.probing.PROBING", 9)  # as if the file were one of KenLM's tries
+    opened = Scorer.open(scorer, LABELS)
+    assert opened.mapped is None
+    decoder = make_decoder(LABELS, 3, 0.04, scorer=opened)
+    assert type(decoder) is BeamDecoder
+    decoder.feed(np.log(np.full((20, 4), 0.25)))
+    assert decoder.finish()
+
+
+def test_the_numpy_search_names_the_library_that_it_needs(scorer, monkeypatch):
+    without_flashlight(monkeypatch)
+    monkeypatch.setenv(core.SWITCH, "numpy")
     with pytest.raises(DecoderError, match=r'pip install "heyjetson\[lm\]"'):
         Scorer.open(scorer, LABELS)
 

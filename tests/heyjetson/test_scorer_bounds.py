@@ -7,11 +7,11 @@ import pytest
 
 from heyjetson.decoding.scorer import LEXICON, RECORD, Scorer
 from heyjetson.errors import ScorerError
-from tests.heyjetson.test_scorer import LABELS, cache, change, scorer  # noqa: F401  (fixtures)
+from tests.heyjetson.test_scorer import LABELS, MODEL, cache, change, scorer  # noqa: F401  (fixtures)
 
 
 @pytest.mark.parametrize("digest", ["../../escape", "0" * 63, "G" * 64, "0" * 64 + "\n", ""])
-@pytest.mark.parametrize("name", ["lm.arpa", LEXICON])
+@pytest.mark.parametrize("name", [MODEL, LEXICON])
 def test_a_hash_is_one(scorer, cache, name, digest):  # noqa: F811
     with zipfile.ZipFile(scorer) as archive:
         files = json.loads(archive.read(RECORD))["files"]
@@ -26,9 +26,9 @@ def test_a_hash_is_one(scorer, cache, name, digest):  # noqa: F811
 def test_a_part_has_the_size_that_is_said(scorer):  # noqa: F811
     with zipfile.ZipFile(scorer) as archive:
         files = json.loads(archive.read(RECORD))["files"]
-    files["lm.arpa"]["bytes"] += 1
+    files[MODEL]["bytes"] += 1
     change(scorer, files=files)
-    with pytest.raises(ScorerError, match=r"lm.arpa has \d+ bytes, not those of"):
+    with pytest.raises(ScorerError, match=rf"{MODEL} has \d+ bytes, not those of"):
         Scorer.open(scorer, LABELS)
 
 

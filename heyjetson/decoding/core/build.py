@@ -1,4 +1,7 @@
-"""Compile beam.c: `python -m heyjetson.decoding.core.build`. The wheel's build runs this file, too, by its path."""
+"""Compile the beam search: `python -m heyjetson.decoding.core.build`.
+
+The wheel's build runs this file, too, by its path.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("beam.c")
-LIBRARY = Path(__file__).with_name("libbeam.so")
+FOLDER = Path(__file__).parent
+LIBRARY = FOLDER / "libbeam.so"
 # The results shall be numpy's to the last bits: sums and products are not to be joined.
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-fno-fast-math", "-fPIC", "-shared", "-fvisibility=hidden")
 
@@ -25,12 +28,18 @@ def compiler() -> list[str] | None:
     return [found] if found else None
 
 
-def build(library: Path = LIBRARY, flags: Sequence[str] = ()) -> Path:
+def source_hash(folder: Path = FOLDER) -> str:
+    """SHA-256 of the sources, hexadecimal; the library knows that of those it was made from."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.[ch]")))).hexdigest()
+
+
+def build(library: Path = LIBRARY, flags: Sequence[str] = (), folder: Path = FOLDER) -> Path:
     """Compile the library, all or nothing.
 
     Args:
         library: where to.
         flags: for the compiler, after its usual ones.
+        folder: of the sources.
 
     Raises:
         FileNotFoundError: there is no C compiler.
@@ -38,12 +47,12 @@ def build(library: Path = LIBRARY, flags: Sequence[str] = ()) -> Path:
     """
     if not (command := compiler()):
         raise FileNotFoundError("There is no C compiler. Install gcc or clang, or name one in CC.")
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    units = [str(path) for path in sorted(folder.glob("*.c"))]
     part = library.with_name(f"{library.name}.{os.getpid()}")
     try:
-        named = f'-DSOURCE_HASH="{digest}"'
+        named = f'-DSOURCE_HASH="{source_hash(folder)}"'
         subprocess.run(
-            [*command, *FLAGS, *flags, named, str(SOURCE), "-o", str(part), "-lm"],
+            [*command, *FLAGS, *flags, named, *units, "-o", str(part), "-lm"],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
         part.replace(library)
