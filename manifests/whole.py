@@ -1,9 +1,10 @@
-"""Files that are whole or not there: written beside their place, and on the disk before they take it."""
+"""Files and folders that are whole or not there: written beside their place, and on the disk before they take it."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,28 @@ def whole_file(path: Path, needed: float = 0) -> Iterator[Path]:
         if (cause := no_room(error)) is not None:
             raise _refusal(path, max(needed, written), cause) from error
         raise
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside one, to write files in; left without an error, it takes its place as a whole.
+
+    Args:
+        folder: what stands there before is removed then; its parent is made. The new one has a parent of its own, where
+            files may lie that are no part of it; it is removed in any case.
+    """
+    parent = folder.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{folder.name}-") as temporary:
+        made = Path(temporary, "made")
+        made.mkdir()
+        yield made
+        for path in [*made.iterdir(), made]:
+            sync(path)
+        if folder.exists():
+            folder.replace(Path(temporary, "before"))
+        made.replace(folder)
+        sync(parent)
 
 
 def sync(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -35,7 +34,7 @@ from experiments.export.times import calibrate
 from heyjetson import Bundle, calibration
 from heyjetson.bundle import MANIFEST, file_hash, trigger_rules, write_manifest
 from heyjetson.processor import processor
-from manifests.whole import sync
+from manifests.whole import whole_folder
 
 TARGETS = ("onnx", "tensorrt", "triton", "sherpa", "onnx-asr")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
@@ -184,10 +183,9 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         raise ConfigError("A trigger writes no text: leave manifest out, and measure it with evaluate.py.")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists())):
         raise ConfigError(f"{out} exists and is not a bundle; nothing was written. Choose another out=DIR.")
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
     record = describe(model, nemo, options)
-    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}-") as temporary:
-        exact, folder = Path(temporary, "fp32"), Path(temporary, "bundle")
+    with whole_folder(out) as folder:
+        exact = folder.with_name("fp32")
         exact.mkdir()
         longest = record["longest_seconds"]
         _trace(model, exact / record["graph"], options, longest)
@@ -195,7 +193,6 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         lengths = [*options.seconds, longest]  # what a graph keeps of its tracing shows at the longest
         parity = check_parity(model, Bundle(exact), lengths, options.batch_sizes)
         _require_parity(model, parity, lengths, options)
-        folder.mkdir()
         if options.target == "tensorrt":
             graph = folder / record["graph"]
             record |= for_tensorrt(Bundle(exact), graph, options.precision, options.manifest)
@@ -217,12 +214,6 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         (folder / CARD).write_text(model_card(record), encoding="utf-8")
         write_manifest(folder, record)
         Bundle(folder)
-        for path in [*folder.iterdir(), folder]:
-            sync(path)
-        if out.exists():
-            out.replace(Path(temporary, "before"))
-        folder.replace(out)
-        sync(out.absolute().parent)
     return parity
 
 

@@ -8,8 +8,6 @@ been trained with them. Source: onnx-asr 0.12.0, models/nemo.py, asr.py.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from experiments.export.nemo_features import SAMPLE_RATE, require_nemo_features
 from experiments.export.precision import store
 from experiments.export.tokens import require_tokens, token_lines
 from heyjetson.check import largest_difference
-from manifests.whole import sync
+from manifests.whole import whole_folder
 
 VERSION = "0.12.0"  # of onnx-asr, that the tests run
 KIND = "nemo-conformer-ctc"  # its name for any model from features and lengths to log-probabilities
@@ -91,10 +89,8 @@ def write_onnx_asr(model: SpeechModel, folder: Path, options: ExportOptions) -> 
     require_onnx_asr(model)
     if folder.exists() and not (folder / TOKENS).is_file():
         raise ConfigError(f"{folder} exists and is not a model for onnx-asr; nothing was written. Choose another.")
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.absolute().parent, prefix=f".{folder.name}-") as temporary:
-        exact, made = Path(temporary, GRAPH), Path(temporary, "made")
-        made.mkdir()
+    with whole_folder(folder) as made:
+        exact = made.with_name(GRAPH)
         _trace(model, exact, options.opset)
         difference = parity(model, exact)
         if not difference <= PARITY:
@@ -110,11 +106,6 @@ def write_onnx_asr(model: SpeechModel, folder: Path, options: ExportOptions) -> 
         }  # fmt: skip
         (made / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         (made / README).write_text(readme(model), encoding="utf-8")
-        for path in [*made.iterdir(), made]:
-            sync(path)
-        if folder.exists():
-            folder.replace(Path(temporary, "before"))
-        shutil.move(made, folder)
     return difference
 
 

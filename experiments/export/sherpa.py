@@ -6,8 +6,6 @@ where a model is not what it expects, so all that it requires is checked before 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from experiments.export.precision import store
 from experiments.export.sherpa_graphs import CLIP, FLOOR, FRONT, NEMO_FACTOR, STREAM, SherpaClip, SherpaStream
 from experiments.export.tokens import BLANK, require_tokens, token_lines
 from heyjetson.check import largest_difference
-from manifests.whole import sync
+from manifests.whole import whole_folder
 
 VERSION = "2.0.1"  # of sherpa-onnx, that the tests run
 TOKENS = "tokens.txt"
@@ -73,11 +71,9 @@ def write_sherpa(model: SpeechModel, folder: Path, options: ExportOptions) -> fl
     require_sherpa(model)
     if folder.exists() and not (folder / TOKENS).is_file():
         raise ConfigError(f"{folder} exists and is not a model for sherpa-onnx; nothing was written. Choose another.")
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     streams = kind_of(model) == "ctc_stream"
-    with tempfile.TemporaryDirectory(dir=folder.absolute().parent, prefix=f".{folder.name}-") as temporary:
-        exact, made = Path(temporary, GRAPH), Path(temporary, "made")
-        made.mkdir()
+    with whole_folder(folder) as made:
+        exact = made.with_name(GRAPH)
         if streams:
             window = options.geometry(model).chunk_frames * model.subsampling_factor
             _trace_stream(model, exact, options.opset, window)
@@ -95,11 +91,6 @@ def write_sherpa(model: SpeechModel, folder: Path, options: ExportOptions) -> fl
                 f"The graph for sherpa-onnx differs from the model by {difference:.2e} in log-probability. Nothing was "
                 "written. An operator of this encoder is exported wrongly; another opset may help."
             )
-        for path in [*made.iterdir(), made]:
-            sync(path)
-        if folder.exists():
-            folder.replace(Path(temporary, "before"))
-        shutil.move(made, folder)
     return difference
 
 
