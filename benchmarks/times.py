@@ -2,12 +2,14 @@
 
     python benchmarks/times.py RECORDINGS bundles/digits bundles/digits_streaming
     python benchmarks/times.py RECORDINGS bundles/digits --speakers yweweler --tone -40
-    python benchmarks/times.py RECORDINGS --sherpa bundles/mel-sherpa      our weights in sherpa-onnx
+    python benchmarks/times.py RECORDINGS bundles/mel --sherpa bundles/mel-sherpa      the same weights in sherpa-onnx
+    python benchmarks/times.py RECORDINGS bundles/mel --onnx-asr bundles/mel-onnx-asr  and in onnx-asr
 
 RECORDINGS is the folder of the Free Spoken Digit Dataset, from which clips of four digits with known borders are made
 (`benchmarks/spoken_digits.py`). The speakers are those whom a bundle's calibration did not hear: calibrate the bundles
 of the table on the others, as RESULTS.md says. Prints the rows of RESULTS.md: errors of the times of words in clips
-that are understood rightly, and errors of the text where the sound is cut behind the last word.
+that are understood rightly, and errors of the text where the sound is cut behind the last word. Of a model in another
+runtime it says how many texts are those of its bundle.
 """
 
 from __future__ import annotations
@@ -157,8 +159,14 @@ def ours(folders: Sequence[Path], rate: int) -> dict[str, Transcriber]:
     return found
 
 
+def same_texts(clips: Sequence[Clip], one: Transcriber, other: Transcriber) -> int:
+    """Clips of which both write the same."""
+    pairs = ((one(clip.samples), other(clip.samples)) for clip in clips)
+    return sum([word.text for word in mine] == [word.text for word in theirs] for mine, theirs in pairs)
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=Path, help="folder of the Free Spoken Digit Dataset")
     parser.add_argument("bundles", type=Path, nargs="*", help="folders written by export.py")
@@ -166,13 +174,14 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=120)
     parser.add_argument("--tone", type=float, default=ROOM_TONE, help="room tone, decibels of full scale")
     parser.add_argument("--sherpa", type=Path, nargs="*", default=[], help="folders written by export.py target=sherpa")
+    parser.add_argument("--onnx-asr", type=Path, nargs="*", default=[], help="the same, of target=onnx-asr")
     parser.add_argument("--no-peers", action="store_true", help="only our own bundles")
     options = parser.parse_args()
     rate = 16000
     clips = make_clips(options.recordings, options.speakers, options.clips, rate, options.tone)
     clips = [cut(clip, TAILS[0]) for clip in clips]
     own = ours(options.bundles, rate)
-    others = {} if options.no_peers else peers(rate, options.sherpa)
+    others = {} if options.no_peers else peers(rate, {"sherpa-onnx": options.sherpa, "onnx-asr": options.onnx_asr})
     print(f"{len(clips)} clips of {', '.join(options.speakers)}, room tone {options.tone:g} dB\n")
     print(
         "| words by | start - onset, ms, 10 / 50 / 90 % | end - end, ms | 90 % of either are off by less than, ms "
@@ -180,6 +189,11 @@ def main() -> None:
     )
     for name, transcribe in (own | others).items():
         print(f"| {name} {times(clips, transcribe).row()}", flush=True)
+    for name, transcribe in others.items():
+        folder, by, runtime = name.partition(", by ")
+        bundle = folder.removesuffix(f"-{runtime.removesuffix('-onnx')}")
+        if by and (mine := own.get(f"{bundle}, raw")):
+            print(f"\n{runtime} writes the text of {bundle} for {same_texts(clips, mine, transcribe)} of {len(clips)}.")
     print("\n| sound after the last word: WER, last word wrong | " + " | ".join(f"{t:g} s" for t in TAILS) + " |")
     print("|---" * (len(TAILS) + 1) + "|")
     for name, transcribe in own.items():

