@@ -170,7 +170,8 @@ def main() -> None:
     parser.add_argument("--part", default="test", help="of the recordings of the words; all where none was trained on")
     parser.add_argument("--most", type=int, default=None, help="recordings of each word (default: all of the part)")
     parser.add_argument("--heed", help="folder of heed's models, WORD/model.pt")
-    parser.add_argument("--only", nargs="*", default=list(PEERS), help=f"peers, of {', '.join(PEERS)}")
+    names = f"of {', '.join(PEERS)}"
+    parser.add_argument("--only", nargs="*", default=list(PEERS), choices=PEERS, metavar="PEER", help=names)
     given = parser.parse_args()
     words = given.words.split(",")
     ask = Ask(given.data, words, given.part, given.most, given.hours, given.more)
