@@ -155,14 +155,15 @@ def test_flite_speaks():
     assert spoken[1.0, 3.0] == pytest.approx(spoken[1.0, 0.0], rel=0.15)  # higher, and as long
 
 
-def test_texts_of_ones_own_become_a_corpus(tmp_path, capsys):
+def test_texts_of_ones_own_become_a_corpus(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # --out is relative, and what the manifest names exists all the same
     (tmp_path / "texts.txt").write_text("turn on the light\n\nstop!\nturn on  the light\n", encoding="utf-8")
     command = ["synthetic", "--texts", str(tmp_path / "texts.txt"), "--voices", "espeak", "--takes", "2"]
-    assert main([*command, "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
-    lines = read_manifest(tmp_path / "out" / "train.jsonl")
+    assert main([*command, "--out", "made/out", "--workers", "1"]) == 0
+    lines = read_manifest(tmp_path / "made" / "out" / "train.jsonl")
     assert sorted(line.text for line in lines) == ["stop!", "stop!", "turn on the light", "turn on the light"]
     assert all(line.audio.exists() and 0.2 < line.duration < 5 for line in lines)
-    speakers = {part: {line.extra["speaker"] for line in read_manifest(tmp_path / "out" / f"{part}.jsonl")}
+    speakers = {part: {line.extra["speaker"] for line in read_manifest(tmp_path / "made" / "out" / f"{part}.jsonl")}
                 for part in ("train", "validation", "test")}  # fmt: skip
     assert not speakers["train"] & speakers["test"]
     (tmp_path / "empty.txt").write_text("\n")
