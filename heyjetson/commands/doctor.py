@@ -12,7 +12,6 @@ from typing import Any
 
 from heyjetson.commands import command
 from heyjetson.decoding import core
-from heyjetson.decoding.core import describe as beam_search
 from heyjetson.errors import HeyJetsonError, ProviderError
 from heyjetson.installed import doubt, load_onnxruntime, sentence, version
 from heyjetson.processor import processor
@@ -142,7 +141,7 @@ def run(options: argparse.Namespace) -> int:
         "TensorRT": tensorrt,
         "sound": _sound(),
         "language model": _language_model(),
-        "beam search": beam_search(),
+        "beam search": core.describe(),
         "microphones": "\n".join(microphones()),
     }
     if options.bundle:

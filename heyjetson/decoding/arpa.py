@@ -143,8 +143,7 @@ def _blocks(
     """The n-grams of an order in blocks: where they are written, their words [block, n], probabilities and backoffs."""
     if title != b"\\%d-grams:" % n:
         raise ValueError(f"the {n}-grams are not where they should be")
-    library, _ = core.found()
-    assert library is not None  # who asks looked
+    library = core.loaded()
     while count:
         size = min(count, BLOCK)
         count -= size
@@ -168,8 +167,7 @@ def _blocks(
 
 def hashes(words: WordBytes) -> np.ndarray:
     """Keys of words, [words], uint64."""
-    library, _ = core.found()
-    assert library is not None  # who asks looked
+    library = core.loaded()
     keys = np.zeros(len(words.ends), np.uint64)
     library.ngram_hashes(pointer(words.letters), pointer(words.ends), len(keys), pointer(keys))
     return keys
@@ -228,8 +226,7 @@ def _written(names: WordBytes, listed: int, orders: list[Order]) -> np.ndarray:
 
 def _table(keys: np.ndarray, size: int, width: int, values: list[np.ndarray]) -> np.ndarray:
     """A table of keys and values of four bytes each."""
-    library, _ = core.found()
-    assert library is not None  # who asks looked
+    library = core.loaded()
     table, places = np.zeros((size, width), np.uint8), np.zeros(len(keys), np.int64)
     keys = np.ascontiguousarray(keys)
     library.ngram_insert(pointer(table), size, width, pointer(keys), len(keys), pointer(places))

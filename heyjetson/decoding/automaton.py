@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heyjetson.decoding.hotwords import HotWords
+from heyjetson.decoding.hotwords import HotWords, space_of
 from heyjetson.decoding.ngram import BEGIN, Context, Lexicon, NgramStates
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Automaton:
 
     def __init__(self, labels: Sequence[str], scorer: Scorer | None, hot_words: Mapping[str, float] | None):
         self.labels = list(labels)
-        self.space = labels.index(" ") if " " in labels else len(labels)
+        self.space = space_of(labels)
         self.hot_words = HotWords(hot_words, labels) if hot_words else None
         self.model = scorer.ngram if scorer else None
         spelled = [word for phrase in self.hot_words.phrases for word in phrase.split()] if self.hot_words else []

@@ -31,9 +31,7 @@ class CompiledBeamDecoder(BeamDecoder):
         self._begin(offset, sound)
         if self._core is None:
             options = self.options
-            library, _ = core.found()
-            assert library is not None  # make_decoder looked
-            self._library = library
+            self._library = library = core.loaded()
             self._core = ctypes.c_void_p(
                 library.beam_new(
                     min(options.beam_size, 2**31 - 1), options.beam_threshold, options.label_threshold,

@@ -10,6 +10,7 @@ import numpy as np
 from heyjetson.decoding import automaton
 from heyjetson.decoding.kept import shared
 from heyjetson.decoding.ngram import BEGIN
+from heyjetson.decoding.weighing import weights_of
 
 if TYPE_CHECKING:
     from heyjetson.decoding.scorer import Scorer
@@ -43,12 +44,7 @@ class FusionGraph:
         self.automaton = shared(automaton.Automaton, labels, scorer, hot_words)
         self.tables: automaton.Tables = self.automaton.tables
         self.labels, self.space = self.automaton.labels, self.automaton.space
-        self.alpha = (scorer.alpha if scorer else 0.0) if alpha is None else alpha
-        self.beta = (scorer.beta if scorer else 0.0) if beta is None else beta
-        # The most that one character can add, what it promises included: language models only take away.
-        hot = self.automaton.hot_words
-        outlook = hot.outlook if hot else 0.0
-        self.most = max(self.beta, 0.0) + outlook + 1e-6
+        self.alpha, self.beta, self.most = weights_of(scorer, self.automaton.hot_words, alpha, beta)
 
     def potential(self, states: np.ndarray) -> np.ndarray:
         """What the words being spelled can still bring, [M], to texts in these states."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heyjetson.decoding import core
-from heyjetson.decoding.hotwords import HotWords
+from heyjetson.decoding.hotwords import HotWords, space_of
 from heyjetson.decoding.kept import shared
 from heyjetson.decoding.spelling import SpellingTrie, WordBytes, pointer
+from heyjetson.decoding.weighing import weights_of
 
 if TYPE_CHECKING:
     from heyjetson.decoding.scorer import Scorer
@@ -30,7 +31,7 @@ class GuideParts:
     """
 
     def __init__(self, labels: Sequence[str], scorer: Scorer | None, hot_words: Mapping[str, float] | None):
-        self.space = labels.index(" ") if " " in labels else len(labels)
+        self.space = space_of(labels)
         self.hot_words = HotWords(hot_words, labels) if hot_words else None
         self.model = scorer.mapped if scorer else None
         self.words = self.extra = self.tokens = None
@@ -88,8 +89,4 @@ class Guide:
         self.parts = shared(GuideParts, labels, scorer, hot_words)
         self.space = self.parts.space
         self.view = self.parts.view(len(labels))
-        self.view.alpha = (scorer.alpha if scorer else 0.0) if alpha is None else alpha
-        self.view.beta = (scorer.beta if scorer else 0.0) if beta is None else beta
-        # The most that one character can add, what it promises included: language models only take away.
-        outlook = self.parts.hot_words.outlook if self.parts.hot_words else 0.0
-        self.view.most = max(self.view.beta, 0.0) + outlook + 1e-6
+        self.view.alpha, self.view.beta, self.view.most = weights_of(scorer, self.parts.hot_words, alpha, beta)

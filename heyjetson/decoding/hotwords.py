@@ -50,6 +50,11 @@ def parse_hot_words(text: str) -> dict[str, float]:
     return found
 
 
+def space_of(labels: Sequence[str]) -> int:
+    """The label that parts words, or V where there is none."""
+    return labels.index(" ") if " " in labels else len(labels)
+
+
 class HotWords:
     """An automaton over characters that knows which phrases a text is in the middle of (Aho and Corasick, 1975).
 
@@ -74,7 +79,7 @@ class HotWords:
 
     def __init__(self, boosts: Mapping[str, float], labels: Sequence[str]):
         self.phrases = {self._checked(phrase, boost, labels): float(boost) for phrase, boost in boosts.items()}
-        space = labels.index(" ") if " " in labels else len(labels)
+        space = space_of(labels)
         column = {label: index for index, label in enumerate(labels)} | {" ": space}
         children: list[dict[int, int]] = [{}]
         own, reach = [0.0], [0.0]

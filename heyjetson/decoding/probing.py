@@ -125,6 +125,5 @@ class ProbingModel:
 
     @staticmethod
     def _library() -> ctypes.PyDLL:
-        library, _ = core.found()
-        assert library is not None  # who opens one looked
+        library = core.loaded()
         return library

@@ -20,7 +20,7 @@ NOISES = 12  # noises drawn once; a clip takes a piece of one, since drawing 10 
 DELAY = 128  # samples before the response to a sound, for what comes before it
 QUIET = 1e-4  # root mean square; what is quieter has no level to set
 PEAK = 0.99
-LONGEST_DRAWN = 0.6  # speed of the slowest word that is drawn out
+SLOWEST = 0.6  # speed of the slowest word that is drawn out
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,7 @@ def _said(
     # In hundredths: between rates that are whole multiples of something, soxr needs a third of the time.
     most = round(options.speed * 100)
     if options.drawn_out and rng.random() < options.drawn_out:
-        speed = int(rng.integers(round(LONGEST_DRAWN * 100), max(100 - most, 61))) / 100
+        speed = int(rng.integers(slowest := round(SLOWEST * 100), max(100 - most, slowest + 1))) / 100
     else:
         speed = 1 + int(rng.integers(-most, most, endpoint=True)) / 100
     samples = take.samples if speed == 1 else soxr.resample(take.samples, round(SAMPLE_RATE * speed), SAMPLE_RATE)

@@ -7,18 +7,14 @@ import pytest
 import soundfile
 
 from benchmarks import wake_word_peers, wake_word_sound, wake_word_systems
-from tests.heyjetson.trigger_fake import PITCH, RATE, make_trigger, quiet, tone
+from tests.heyjetson.trigger_fake import PITCH, RATE, make_trigger, write_words
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """wake_words/WORD, a corpus in Kaldi's layout of which one utterance has a word, and noise with rooms."""
     folder = tmp_path_factory.mktemp("data")
-    for word in PITCH:
-        (folder / "wake_words" / word).mkdir(parents=True)
-        for number in range(12):
-            samples = np.concatenate([quiet(0.6), tone(word, 0.4), quiet(0.6, seed=1)])
-            soundfile.write(folder / "wake_words" / word / f"{number}.wav", samples, RATE)
+    write_words(folder / "wake_words", 12)
     rng = np.random.default_rng(0)
     for name in ("ljspeech", "commands", "noise", "noise/rooms", "speechocean/WAVE", "speechocean/test"):
         (folder / name).mkdir(parents=True)

@@ -12,7 +12,7 @@ from experiments.trigger.evaluation import recipe
 from experiments.trigger.evaluation.sources import Noise, Recording
 from experiments.trigger.evaluation.streams import score
 from experiments.trigger.evaluation.strict import negative_stream
-from tests.heyjetson.trigger_fake import PITCH, RATE, make_trigger, quiet, tone
+from tests.heyjetson.trigger_fake import PITCH, RATE, make_trigger, write_words
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,7 @@ def bundle(tmp_path_factory) -> Path:
 def data(tmp_path_factory) -> Path:
     """As the benchmark wants it: wake_words/WORD and three folders of backgrounds."""
     folder = tmp_path_factory.mktemp("data")
-    for word in PITCH:
-        (folder / "wake_words" / word).mkdir(parents=True)
-        for number in range(30):
-            samples = np.concatenate([quiet(0.6), tone(word, 0.4), quiet(0.6, seed=1)])
-            soundfile.write(folder / "wake_words" / word / f"{number}.wav", samples, RATE)
+    write_words(folder / "wake_words", 30)
     rng = np.random.default_rng(0)
     for name in wake_word.BACKGROUNDS:
         (folder / name).mkdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 from heyjetson.bundle import Bundle, write_manifest
@@ -27,6 +28,15 @@ def tone(word: str, seconds: float, rate: int = RATE, level: float = 0.5) -> np.
 def quiet(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Background that no word is in."""
     return (0.003 * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(np.float32)
+
+
+def write_words(folder: Path, count: int) -> None:
+    """So many recordings of each word, with quiet around it: folder/WORD/NUMBER.wav."""
+    for word in PITCH:
+        (folder / word).mkdir(parents=True)
+        for number in range(count):
+            samples = np.concatenate([quiet(0.6), tone(word, 0.4), quiet(0.6, seed=1)])
+            soundfile.write(folder / word / f"{number}.wav", samples, RATE)
 
 
 def say(text: str, rate: int = RATE) -> np.ndarray:

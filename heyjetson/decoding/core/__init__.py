@@ -137,6 +137,13 @@ def found() -> tuple[ctypes.PyDLL | None, str]:
         return None, str(error)
 
 
+def loaded() -> ctypes.PyDLL:
+    """The library, for those that are used only where it was found."""
+    library, _ = found()
+    assert library is not None
+    return library
+
+
 def library() -> ctypes.PyDLL | None:
     """The library; None where numpy has to search."""
     return None if os.environ.get(SWITCH) == "numpy" else found()[0]
