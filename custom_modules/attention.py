@@ -60,6 +60,7 @@ class MultiHeadAttention(FrameModule):
         self.heads = heads
         self.norm = nn.LayerNorm(features)
         self.project = nn.Linear(features, 3 * features)
+        self.stacked_matrices = {"project.weight": 3}  # queries, keys, values
         self.merge = nn.Linear(features, features)
         self.dropout = nn.Dropout(dropout)
 

@@ -118,6 +118,7 @@ class GatedRecurrence(nn.Module):
     def __init__(self, inputs: int, hidden: int, directions: int = 1):
         super().__init__()
         self.hidden, self.directions = hidden, directions
+        self.stacked_matrices = {"linear.weight": 2 * directions}  # gates, for Muon
         self.longest = SHORTEST  # frames of a clip seen so far; an exported graph has room for as many
         self.linear = nn.Linear(inputs, 2 * directions * hidden)
         for gate in self.linear.weight.data.split(hidden):

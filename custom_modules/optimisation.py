@@ -11,6 +11,7 @@ from omegaconf import open_dict
 from torch import nn
 
 from custom_modules.depth import StochasticDepth
+from custom_modules.muon import matrix_groups
 from custom_modules.nemo_file import NemoFile
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class OptimisationMixin(Beside):
     """Beside a NeMo model: `optim.layer_decay`, `optim.lr_scales`, and a budget of steps or of `trainer.max_time`."""
 
     _rates: dict[str, Any] = {"lr": 0.0}
+    _by_matrix = False
 
     def save_to(self, save_path: Any) -> None:
         """Write a `.nemo`, whole or not at all."""
@@ -45,14 +47,16 @@ class OptimisationMixin(Beside):
             if isinstance(getattr(self.trainer, "precision_plugin", None), MixedPrecision) and config.get("fused"):
                 config.fused = False  # Lightning does not clip the gradients of a fused optimiser in mixed precision
         self._rates = {"lr": config.lr, **rates}
+        self._by_matrix = config.get("name") == "muon"
         made = super().setup_optimization(config, optim_kwargs)
         with open_dict(self.cfg.optim):  # NeMo keeps what the optimiser got, and asks for it once more
             self.cfg.optim.update(rates)
         return made
 
     def setup_optimizer_param_groups(self) -> None:
-        """Groups by rate; one where all learn alike."""
-        self._optimizer_param_groups = parameter_groups(self, **self._rates)
+        """Groups by rate, and for Muon by matrices; one where all learn alike."""
+        groups = parameter_groups(self, **self._rates)
+        self._optimizer_param_groups = matrix_groups(self, groups) if self._by_matrix else groups
 
     def on_train_start(self) -> None:
         """Take the place in the budget before the first step as well, which may be the first of a larger budget."""
