@@ -54,8 +54,8 @@ class Muon(torch.optim.Optimizer):
     """One rate and one weight decay for both; see the module.
 
     Args:
-        params: parameters or groups of them. A group with `stacked` above 0 holds matrices, so many of which lie one above
-            another in each parameter; the others learn by AdamW.
+        params: parameters or groups of them. A group with `stacked` above 0 holds matrices, so many of which lie one
+            above another in each parameter; the others learn by AdamW.
         lr: rate; an update's root mean square is 0.2 of it.
         betas: AdamW's.
         eps: AdamW's.
@@ -124,8 +124,8 @@ def _shape(parameter: Tensor) -> tuple[int, int]:
 def stacked_matrices(model: nn.Module) -> dict[str, int]:
     """The weights of an encoder that are matrices, and how many lie one above another in each.
 
-    A module says by `stacked_matrices` what its own weights hold. Left out are weights that are no matrices (biases, norms,
-    convolutions of each channel by itself) or small ones, as a first layer over one channel is.
+    A module says by `stacked_matrices` what its own weights hold. Left out are weights that are no matrices (biases,
+    norms, convolutions of each channel by itself) or small ones, as a first layer over one channel is.
 
     Args:
         model: with an `encoder`.

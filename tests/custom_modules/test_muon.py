@@ -56,8 +56,9 @@ def muon(model: nn.Module, **options: float) -> Muon:
 def test_orthogonal(count: int, rows: int, columns: int, seed: int) -> None:
     given = torch.randn(count, rows, columns, generator=torch.Generator().manual_seed(seed))
     found = orthogonal(given)
-    large = torch.linalg.svdvals(given) > 0.02 * torch.linalg.matrix_norm(given)[:, None]  # smaller ones take more iterations
     values = torch.linalg.svdvals(found)
+    # Smaller ones take more iterations.
+    large = torch.linalg.svdvals(given) > 0.02 * torch.linalg.matrix_norm(given)[:, None]
     assert values.max() < 1.25
     assert values[large].min() > 0.5
     # Each matrix by itself, and of one that lies down what of one that stands.
