@@ -156,7 +156,7 @@ def matrix_groups(model: nn.Module, groups: list[dict[str, Any]]) -> list[dict[s
     parted = []
     for group in groups:
         for number in sorted({count[parameter] for parameter in group["params"]}):
-            title = f"{number or 'no'} matrices each"
+            title = "others" if not number else "matrices" if number == 1 else f"{number} matrices each"
             name = f"{group['name']}, {title}" if "name" in group else title
             members = [parameter for parameter in group["params"] if count[parameter] == number]
             parted.append({**group, "params": members, "stacked": number, "name": name})

@@ -117,13 +117,17 @@ def test_what_was_frozen_is_released_at_the_end_or_when_the_run_breaks(hook):
     assert model.num_weights == 11
 
 
-def test_nemo_asks_twice_and_gets_the_same_groups(compose_config):
+@pytest.mark.parametrize(("optim", "groups"), [("adamw", 7), ("muon", 13)])
+def test_nemo_asks_twice_and_gets_the_same_groups(compose_config, optim, groups):
     model = drawn_model(
-        compose_config("encoder=hey_jetson_small", *SMALL, "optim.layer_decay=0.5", "optim.lr_scales={decoder:3}"),
+        compose_config(
+            "encoder=hey_jetson_small", *SMALL, f"optim={optim}", "optim.lr=3e-3", "optim.layer_decay=0.5",
+            "optim.lr_scales={decoder:3}",
+        ),
         seed=0,
     )
     for _ in range(2):  # training.fit, then Lightning
         optimiser, _ = model.setup_optimization()
         assert optimiser.param_groups[0]["lr"] == pytest.approx(9e-3)
-        assert len(optimiser.param_groups) == 7
+        assert len(optimiser.param_groups) == groups
     assert model.cfg.optim.layer_decay == 0.5
