@@ -17,6 +17,7 @@ EXACT = [
     *SMALL,
     "augment=none",
     "encoder=hey_jetson_small",  # a stem has a bias in front of a normalisation, whose gradient is rounding
+    "optim=adamw",  # Muon moves a matrix along its least directions as well, which here are rounding
     "encoder.recurrent.dropout=0",
     "encoder.dense.dropout=0",
     # Layers are left out alike in all processes, and alike when a run is continued.
