@@ -12,11 +12,13 @@ python train.py --help                                        # every choice and
 from omegaconf import DictConfig
 
 from experiments.cli.entry import entry
+from experiments.cli.overrides import require_time
 
 
 @entry("train", trigger="trigger")
 def main(cfg: DictConfig) -> object:
     """Prepare the data → build → check → fit → restore the best weights → test → write .nemo and metrics.json."""
+    require_time(cfg)
     if cfg.get("task") == "trigger":
         from experiments.trigger import recipe
 

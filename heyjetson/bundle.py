@@ -168,6 +168,10 @@ class Bundle:
     def __init__(self, folder: str | os.PathLike[str]):
         folder = Path(folder)
         path = folder / MANIFEST
+        if folder.is_file():
+            inside = folder.name == MANIFEST or (folder.parent / MANIFEST).is_file()
+            cure = f"give its folder, {folder.parent}" if inside else "a bundle is a folder that `export.py` makes"
+            raise BundleError(f"{folder} is a file, not a bundle: {cure}.")
         if not path.is_file():
             raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}. Make one with `python export.py`.")
         try:

@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from heyjetson.errors import HeyJetsonError
+from heyjetson.arguments import Parser
+from heyjetson.errors import HeyJetsonError, refused_by_system
 from heyjetson.installed import sentence
 
 # Commands in the order of the help, and their modules.
@@ -24,7 +25,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     Args:
         only: the one command that is going to be used; the others' modules are not imported then.
     """
-    main = argparse.ArgumentParser(
+    main = Parser(
         prog="heyjetson",
         description="Run a speech or trigger bundle on this device.",
         epilog="examples:\n"
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ImportError, OSError) as error:
-        if (said := sentence(error)) is None:
+        said = sentence(error) or (refused_by_system(error) if isinstance(error, OSError) else None)
+        if said is None:
             raise
         print(f"heyjetson: {said}", file=sys.stderr)
         return 1

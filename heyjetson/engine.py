@@ -274,7 +274,10 @@ class Engine:
             AudioError: it cannot be read, or holds nothing to transcribe.
         """
         samples, rate = audio.read(path)
-        return self.transcribe(samples, rate, decoder)
+        try:
+            return self.transcribe(samples, rate, decoder)
+        except AudioError as error:
+            raise AudioError(audio.named(error, path)) from None
 
 
 def last(results: Iterable[Result]) -> Result:

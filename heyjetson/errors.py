@@ -1,6 +1,7 @@
 """Everything this package raises on purpose. A message says what is wrong and what to do."""
 
 import errno
+import os
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a limit on files
 
@@ -47,6 +48,31 @@ class DecoderError(HeyJetsonError):
 
 class ScorerError(HeyJetsonError):
     """A scorer is missing, damaged, made for other labels, or from a newer version."""
+
+
+def refused_by_system(error: OSError) -> str | None:
+    """What the system refused, as a sentence with its cure; None where it names neither a file nor a full disk.
+
+    >>> refused_by_system(PermissionError(13, "Permission denied", "out/a.txt"))
+    'out/a.txt: Permission denied. Correct its rights, or choose another place.'
+    """
+    if error.errno in NO_ROOM:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}. Make room, or choose another place."
+    if error.errno is None or not error.filename:
+        return None
+    cures = {
+        errno.EACCES: "Correct its rights, or choose another place.",
+        errno.EPERM: "Correct its rights, or choose another place.",
+        errno.EROFS: "Choose another place.",
+        errno.ENOENT: "Correct the path.",
+        errno.ENOTDIR: "Correct the path.",
+        errno.EISDIR: "Name a file.",
+        errno.EEXIST: "Choose another name.",
+        errno.ENAMETOOLONG: "Choose a shorter name.",
+    }
+    said = f"{os.fsdecode(error.filename)}: {error.strerror}."
+    return f"{said} {cures[error.errno]}" if error.errno in cures else said
 
 
 def no_room(error: BaseException | None) -> OSError | None:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from heyjetson.arguments import Parser
+from heyjetson.errors import refused_by_system
 from manifests import ManifestError
 from manifests.commands import datasets, lines, sound, trigger
 from manifests.show import reader_may_leave
@@ -14,7 +16,7 @@ from manifests.whole import NoRoomError
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    main = argparse.ArgumentParser(
+    main = Parser(
         prog="python -m manifests",
         description="From a dataset to checked manifests.",
         epilog="examples:\n  python -m manifests an4\n  python -m manifests folder recordings --out data/mine\n"
@@ -34,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return given.run(given)
     except (ManifestError, NoRoomError) as error:
         print(f"\nError: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or (said := refused_by_system(error)) is None:
+            raise
+        print(f"\nError: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. What is finished is kept; the same command goes on from there.", file=sys.stderr)

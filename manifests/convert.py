@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from heyjetson.audio import Length, Sound, is_recording, measure, read_sound, resample
+from heyjetson.audio import Length, Sound, is_recording, measure, named, read_sound, resample
 from heyjetson.audio.channels import channel_number
 from heyjetson.errors import AudioError
 from manifests.lines import ManifestError, Utterance
@@ -273,8 +273,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except AudioError as error:
-        said = str(error)
-        raise ManifestError(said if str(path) in said else f"{path}: {said}") from None
+        raise ManifestError(named(error, path)) from None
 
 
 def require_channels(channels: str) -> None:

@@ -17,7 +17,7 @@ from experiments.cli.console_log import log_to_console
 from experiments.errors import ConfigError
 from experiments.training.diverged import DivergedError
 from experiments.training.ranks import RankZeroGoneError
-from heyjetson.errors import HeyJetsonError
+from heyjetson.errors import HeyJetsonError, refused_by_system
 from manifests import ManifestError
 from manifests.whole import NoRoomError
 
@@ -37,6 +37,11 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", category=category)
 
 
+def _several() -> bool:
+    """Whether this is one of Hydra's several runs."""
+    return bool(HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
 def guarded(task: Callable[..., object]) -> Callable[..., None]:
     """Run `task`; an expected error becomes a paragraph on standard error and exit status 1, or one of its own."""
 
@@ -46,9 +51,19 @@ def guarded(task: Callable[..., object]) -> Callable[..., None]:
         try:
             task(*arguments)
         except EXPECTED as error:
-            if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+            if _several():
                 raise CompactHydraException(str(error)) from error  # Hydra goes on with the other runs, then says so
             print(f"\nError: {error}", file=sys.stderr)
             sys.exit(getattr(error, "status", 1))
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or (said := refused_by_system(error)) is None or _several():
+                raise
+            print(f"\nError: {said}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            if _several():
+                raise
+            print("\nInterrupted.", file=sys.stderr)
+            sys.exit(130)
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from experiments.errors import ConfigError
 from experiments.paths import CONF
 
 RENAMED = {"detector.refractory": "detector.debounce"}  # keys of the version before → their names of today
+TIME = re.compile(r"\d+:\d\d:\d\d:\d\d")  # as Lightning reads one
 VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i")  # options of Hydra's whose value is a word of its own
 
 
@@ -193,6 +195,23 @@ def require_keys(cfg: DictConfig, *keys: str) -> None:
     missing = [key for key in keys if OmegaConf.is_missing(cfg, key)]
     if missing:
         raise ConfigError(f"Give {' '.join(f'{key}=…' for key in missing)} as well; --help shows examples.")
+
+
+def require_time(cfg: DictConfig) -> None:
+    """Refuse a `trainer.max_time` that Lightning does not understand, before data are prepared.
+
+    Raises:
+        ConfigError: it says how a time is written.
+
+    >>> require_time(OmegaConf.create({"trainer": {"max_time": "00:00:06:00"}}))
+    """
+    given = cfg.trainer.max_time
+    if given is None or OmegaConf.is_dict(given) or isinstance(given, str) and TIME.fullmatch(given):
+        return
+    raise ConfigError(
+        f"trainer.max_time={given} is no time. It is written DAYS:HOURS:MINUTES:SECONDS: 00:00:06:00 is six minutes; "
+        "null sets no limit, and then trainer.max_steps or trainer.max_epochs ends the run."
+    )
 
 
 def chosen_config(arguments: list[str], default: str, others: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments.cli.guarded import guarded
 from experiments.errors import ConfigError
+from heyjetson.arguments import Parser
 
 EXAMPLES = """examples:
   python compare.py runs/digits                      all runs below a folder
@@ -21,7 +22,7 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     """Arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="compare.py",
         description="Compare runs: a table of what differs, error rates with 95 % intervals, and a verdict.",
         epilog=EXAMPLES,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from experiments.evaluation.report import Report, make_row
 from heyjetson import Bundle, Engine
 from manifests import read_manifest
-from manifests.convert import sound_of
+from manifests.convert import naming, sound_of
 from manifests.notes import Notes
 from manifests.progress import progress
 
@@ -79,7 +79,8 @@ def evaluate_bundle(
     for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
         samples = sound_of(utterance, engine.bundle.sample_rate, channels, notes)
         started = time.perf_counter()
-        result = engine.transcribe(samples, engine.bundle.sample_rate, decoder)
+        with naming(utterance.audio):
+            result = engine.transcribe(samples, engine.bundle.sample_rate, decoder)
         spent += time.perf_counter() - started
         rows.append(make_row(utterance, result.text))
     _say(notes)

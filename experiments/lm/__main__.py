@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.lm import LmError
+from heyjetson.arguments import Parser
 from heyjetson.decoding import core
-from heyjetson.errors import HeyJetsonError
+from heyjetson.errors import HeyJetsonError, refused_by_system
 from manifests import ManifestError
 from manifests.commands import add
 from manifests.text import LABELS
@@ -126,7 +127,7 @@ _add = functools.partial(add, program="python -m experiments.lm")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    main = argparse.ArgumentParser(
+    main = Parser(
         prog="python -m experiments.lm",
         description="A language model for a bundle: estimate it, pack it, tune its weights.",
         epilog="examples:\n  python -m experiments.lm train data/synthetic/train.jsonl --out lm.arpa\n"
@@ -173,6 +174,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return given.run(given)
     except (LmError, ManifestError, HeyJetsonError) as error:
         print(f"\nError: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or (said := refused_by_system(error)) is None:
+            raise
+        print(f"\nError: {said}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted; nothing was written.", file=sys.stderr)

@@ -19,7 +19,7 @@ from heyjetson.decoding.scorer import Scorer
 from heyjetson.loudness import Loudness
 from heyjetson.metrics import Errors, character_errors, pooled, word_errors
 from manifests import Utterance
-from manifests.convert import sound_of
+from manifests.convert import naming, sound_of
 from manifests.progress import progress
 
 ALPHA, BETA = (0.0, 2.5), (-3.0, 5.0)  # where weights are looked for
@@ -68,7 +68,9 @@ def emissions(engine: Engine, utterances: Sequence[Utterance]) -> list[Emissions
     for utterance in progress(utterances, "running the acoustic model", len(utterances)):
         recorder = Recorder()
         rate = engine.bundle.sample_rate
-        engine.transcribe(sound_of(utterance, rate), rate, recorder)
+        sound = sound_of(utterance, rate)
+        with naming(utterance.audio):
+            engine.transcribe(sound, rate, recorder)
         kept.append(Emissions(utterance.text, [np.concatenate(piece) for piece in recorder.pieces if piece]))
     return kept
 

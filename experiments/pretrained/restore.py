@@ -53,7 +53,11 @@ def read_nemo_config(path: Path) -> DictConfig:
     except (tarfile.TarError, StopIteration, OSError, EOFError, zlib.error, YAMLError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{path} is not a .nemo file: it is not an archive with a model_config.yaml.") from None
+        cure = ""
+        if path.suffix == ".ckpt":
+            run = path.parent.parent if path.parent.name == "checkpoints" else "RUN"
+            cure = f" It is a checkpoint: `python train.py resume={run}` goes on from it and writes model.nemo."
+        raise ConfigError(f"{path} is not a .nemo file: it is not an archive with a model_config.yaml.{cure}") from None
     require_no_resolvers(config, path)
     return config
 

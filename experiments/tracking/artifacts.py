@@ -22,6 +22,7 @@ from heyjetson.user_cache import user_cache
 LOG = logging.getLogger(__name__)
 
 PREFIX = "wandb:"
+MODEL = "model.nemo"  # of a run
 PATTERN = re.compile(r"wandb:([\w-][\w.-]*)/([\w-][\w .-]*)/([\w-][\w.-]*):([\w-][\w.-]*)", re.ASCII)
 VERSION = re.compile(r"v\d+", re.ASCII)
 FETCHED: dict[str, str] = {}  # reference → ENTITY/PROJECT/NAME:VERSION, of this process: inputs of its run
@@ -70,12 +71,24 @@ def is_reference(text: str | os.PathLike[str] | None) -> bool:
 
 
 def local_model(text: str) -> Path:
-    """The path of a model that is given as a path or as a W&B reference, which then is fetched.
+    """The path of a model that is given as a path, as a run's folder, or as a W&B reference, which then is fetched.
 
     Raises:
-        ConfigError: the reference cannot be fetched.
+        ConfigError: the reference cannot be fetched, or the run has no model yet.
     """
-    return fetch_model(text) if is_reference(text) else Path(text)
+    if is_reference(text):
+        return fetch_model(text)
+    path = Path(text)
+    if not path.is_dir() or (path / MANIFEST).is_file():
+        return path
+    if (path / MODEL).is_file():
+        return path / MODEL
+    if (path / "checkpoints").is_dir():
+        raise ConfigError(
+            f"The run {path} holds no {MODEL}: it has not ended. `python train.py resume={path}` goes on and writes "
+            "it; a smaller trainer.max_time ends it sooner."
+        )
+    return path
 
 
 def fetch_model(reference: str, api: Any = None) -> Path:

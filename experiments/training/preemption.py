@@ -1,4 +1,4 @@
-"""What happens when a scheduler takes the machine away: a checkpoint, then the end or what the scheduler wants."""
+"""What happens when a scheduler takes the machine away, or on Ctrl-C: a checkpoint, then what the scheduler wants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from experiments.training.ranks import is_rank_zero
 LOG = logging.getLogger(__name__)
 
 STOPPED = "stopped.ckpt"
-SIGNALS = (signal.SIGTERM, signal.SIGUSR2)  # submitit has Slurm send the second before the time is up
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # submitit has Slurm send the last before the time is up
+ENDING = (signal.SIGINT, signal.SIGTERM)  # end a process that is told twice
 
 
 class StoppedError(Exception):
@@ -37,10 +38,10 @@ class StoppedError(Exception):
 
 
 class Preemption(Callback):
-    """On SIGTERM, or on the signal that submitit waits for, write a checkpoint between two steps, in all processes.
+    """On Ctrl-C, SIGTERM, or what submitit waits for, write a checkpoint between two steps, in all processes.
 
     Then training ends with `StoppedError`; where submitit has installed a handler, that decides: it has Slurm start the
-    job again, or lets it go on until Slurm ends it. A second SIGTERM ends the process at once.
+    job again, or lets it go on until Slurm ends it. A second Ctrl-C or SIGTERM ends the process at once.
 
     Args:
         folder: of the run.
@@ -50,6 +51,8 @@ class Preemption(Callback):
         self.path = folder / "checkpoints" / STOPPED
         self.caught = 0
         self.earlier: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+        if self.earlier[signal.SIGINT] is signal.SIG_IGN:  # of a program in the background, which Ctrl-C is not for
+            del self.earlier[signal.SIGINT]
         self.replaced: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
@@ -57,11 +60,11 @@ class Preemption(Callback):
         if threading.current_thread() is not threading.main_thread():
             return
         for number, handler in self.earlier.items():
-            if number == signal.SIGTERM or callable(handler):
+            if number in ENDING or callable(handler):
                 self.replaced[number] = signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.caught == signal.SIGTERM == number:
+        if self.caught == number and number in ENDING:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.caught = number
@@ -84,9 +87,10 @@ class Preemption(Callback):
         if trainer.is_global_zero:
             LOG.info(f"{signal.Signals(number).name}: checkpoint of step {trainer.global_step} written.")
         self.caught = 0
-        if callable(self.earlier[number]):
-            self.earlier[number](number, None)
-        if number == signal.SIGTERM and callable(self.earlier[number]):
+        scheduler = None if number == signal.SIGINT else self.earlier[number]
+        if callable(scheduler):
+            scheduler(number, None)
+        if number == signal.SIGTERM and callable(scheduler):
             return  # submitit lets SIGTERM pass: the scheduler ends the job and starts it again
         raise StoppedError(number, trainer.global_step)
 

@@ -5,6 +5,7 @@ It gives all of the sound, or an error that names the file and the cure; what is
 
 from heyjetson.audio.channels import CHANNELS, choose, to_mono
 from heyjetson.audio.clipping import is_clipped
+from heyjetson.audio.files import named
 from heyjetson.audio.rates import resample
 from heyjetson.audio.reading import SoundStream, load, measure, open_sound, read, read_sound
 from heyjetson.audio.sound import Length, Sound, Source
@@ -22,6 +23,7 @@ __all__ = [
     "is_recording",
     "load",
     "measure",
+    "named",
     "open_sound",
     "read",
     "read_sound",

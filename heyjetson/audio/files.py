@@ -17,6 +17,12 @@ def name_of(source: Source) -> str:
     return os.fspath(source) if isinstance(source, str | os.PathLike) else STDIN
 
 
+def named(error: AudioError, source: Source) -> str:
+    """What an error says, with the name of the recording it is about where that is not said yet."""
+    name, said = name_of(source), str(error)
+    return said if name[:200] in said else f"{name}: {said}"
+
+
 def opened(source: Source) -> BinaryIO:
     """Open it at its beginning, so that it can be sought in; a pipe is read to its end first.
 

@@ -23,6 +23,8 @@ LOG = logging.getLogger(__name__)
 BLOCK = 1 << 16  # frames
 AT_ONCE = 1 << 24  # values that are asked of a decoder at once: what a broken header claims is not allocated
 SLACK = 0.01  # seconds that a segment may end behind the sound: manifests round
+LOUDEST = 100.0  # times full scale; floats beyond are integers that were written as floats, and nobody's sound
+LOUD = 2.0  # times full scale, from which on it is said: decoders of compressed sound overshoot by less
 LEAST = 0.02  # seconds that are missing at least, where a file ends within a packet
 CONVERT = "Convert it to wav or flac, or fetch it again."
 INSTALL = (
@@ -57,6 +59,7 @@ class SoundStream:
         self._reasons: list[str] = []
         self._cure = CONVERT
         self._unknown = True  # to all readers so far
+        self._peak = 0.0
         self._reader: Reader | None = None
         try:
             self._size = size_of(self._file)
@@ -190,7 +193,8 @@ class SoundStream:
         """Blocks [at most `size`, C] float32, none of them empty.
 
         Raises:
-            AudioError: what follows cannot be decoded, there is no sound, or it ends before the segment does.
+            AudioError: what follows cannot be decoded or is far beyond full scale; there is no sound, or it ends before
+                the segment.
         """
         while self._wanted is None or self._given < self._wanted:
             assert self._reader
@@ -204,6 +208,13 @@ class SoundStream:
                 break
             self._position += len(block)
             self._given += len(block)
+            if self._reader.name != PcmReader.name:  # 16 bits cannot
+                self._peak = max(self._peak, float(block.max()), -float(block.min()))
+            if LOUDEST < self._peak < math.inf:
+                raise AudioError(
+                    f"{self._name} holds samples of {self._peak:g} where full scale is 1, as where integers were "
+                    "written as floats. Divide them by what full scale was, 32768 for 16 bits, and write it again."
+                )
             yield block
         self._finish()
 
@@ -211,6 +222,11 @@ class SoundStream:
         """All that was asked for, or is there, was given."""
         assert self._reader
         notes = [*self._layout.notes, *self._reader.notes]
+        if LOUD < self._peak < math.inf:
+            notes.append(
+                f"Its samples reach {self._peak:.1f} times full scale: what stores it in 16 bits cuts them off. Make "
+                "it quieter, and write it again."
+            )
         if self._wanted is not None and self._given == self._wanted:
             self.notes = tuple(notes)
             return

@@ -108,10 +108,14 @@ def hear(path: str, channels: str) -> Sound:
     from heyjetson.audio import read_sound
 
     sound = read_sound(sys.stdin.buffer if path == STDIN else path, channels=channels)
-    name = "standard input" if path == STDIN else path
     for note in sound.notes:
-        print(f"heyjetson: {name}: {note}", file=sys.stderr)
+        print(f"heyjetson: {shown(path)}: {note}", file=sys.stderr)
     return sound
+
+
+def shown(path: str) -> str:
+    """What messages call a recording."""
+    return "standard input" if path == STDIN else path
 
 
 def incomplete(sound: Sound) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from heyjetson.audio import named
 from heyjetson.commands import (
     add_channels_option,
     add_engine_options,
@@ -15,6 +16,7 @@ from heyjetson.commands import (
     hear,
     incomplete,
     open_trigger,
+    shown,
     status,
 )
 from heyjetson.commands.transcribe import recordings
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
             found = trigger.detect(sound.samples, sound.rate, rules)
         except AudioError as error:
             failed += 1
-            print(f"heyjetson: {error}", file=sys.stderr)
+            print(f"heyjetson: {named(error, shown(path))}", file=sys.stderr)
             continue
         cut += sound.missing > 0
         if options.format == "json":

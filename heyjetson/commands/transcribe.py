@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson import formats
-from heyjetson.audio import AUDIO, Sound, is_recording
+from heyjetson.audio import AUDIO, Sound, is_recording, named
 from heyjetson.calibration import describe
 from heyjetson.commands import (
     STDIN,
@@ -22,6 +22,7 @@ from heyjetson.commands import (
     hear,
     incomplete,
     open_engine,
+    shown,
     status,
 )
 from heyjetson.errors import AudioError, OptionError
@@ -53,20 +54,23 @@ def add(subparsers: Any) -> None:
 
 
 def recordings(names: list[str]) -> list[str]:
-    """Files named, and those of known kinds in folders named, in order.
+    """Files named, and those of known kinds in folders named, in order; a folder that has none is named itself.
 
     Raises:
-        AudioError: a folder has none.
+        AudioError: all that is named is a folder that has none.
+        OptionError: a name is empty.
     """
     found: list[str] = []
     for name in names:
+        if not name:  # it would be the working folder, and all that lies in it
+            raise OptionError("A file's name is empty, as where a variable of the shell has no value. Name a file.")
         if name == STDIN or not Path(name).is_dir():
             found.append(name)
             continue
         inside = sorted(str(path) for path in Path(name).rglob("*") if is_recording(path))
-        if not inside:
+        if not inside and len(names) == 1:
             raise AudioError(f"The folder {name} holds no recording ({', '.join(AUDIO)}).")
-        found += inside
+        found += inside or [name]
     return found
 
 
@@ -96,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
             result = _transcribed(engine, sound, decoder, decode)
         except AudioError as error:
             failed += 1
-            print(f"heyjetson: {error}", file=sys.stderr)
+            print(f"heyjetson: {named(error, shown(path))}", file=sys.stderr)
             continue
         cut += sound.missing > 0
         if options.format == "json":

@@ -7,11 +7,21 @@ import re
 from collections.abc import Callable, Collection
 
 from manifests.text.conventions import EVENTS, FILLERS, MARKS, MISSING_WORDS, kind
-from manifests.text.rules import MARKUP, MISSING, NotUnderstoodError, Rule, Step, refuse
+from manifests.text.rules import (
+    LEFT,
+    MARKUP,
+    MISSING,
+    PARENTHESES,
+    RIGHT,
+    UNCOUNTED,
+    NotUnderstoodError,
+    Rule,
+    Step,
+    refuse,
+)
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,31});")
 _GROUP = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}|\([^()]*\)")
-_BACK = str.maketrans("\x02\x03", "()")  # stand for parentheses that stay: control characters are removed before
 _TAGS = frozenset("i b u s em strong font span p br div ruby rt c v lang small big sub sup tt q".split())
 _APART = frozenset("p br div s".split())  # a new line, where others stand within words
 _TAG = re.compile(r"</?([A-Za-z]+)(?:[ .=][^<>]*|\s*/)?>")
@@ -31,7 +41,7 @@ _SPOKEN_BRACE = re.compile(r"[A-Z]\s+([^{}]*)")
 _LAUGHED = re.compile(r"laughter-([A-Za-z'][A-Za-z' -]*)")
 _ENCLOSED = re.compile(r"(?<![\w*])\*{1,3}([^*]+)\*{1,3}(?![\w*])|(?<!\w)_([^_]+|\w+)_(?!\w)|\+\+([^+]+)\+\+")
 _BRACKETS = re.compile(r"[\[\]<>{}()♩♪♫♬\\]|[A-Za-z]_\d")
-_OTHERS = re.compile(r"[*_%:;!\x02]|[~^+@&]\w|\+\+")
+_OTHERS = re.compile(rf"[*_%:;!{LEFT}]|[~^+@&]\w|\+\+")
 
 
 def entities(text: str) -> str:
@@ -89,7 +99,7 @@ def _id(match: re.Match[str]) -> str | None:
     named = match[0][0] == "(" and _ID.fullmatch(content) and _ID_SIGNS.search(content)
     if not named or not any(map(str.isalpha, content)) or not any(map(str.isdigit, content)):
         return None
-    return None if match.string[match.end() :].strip(" \x02\x03.") else " "
+    return None if match.string[match.end() :].strip(f" .{LEFT}{RIGHT}") else " "
 
 
 def _speaker(match: re.Match[str]) -> str | None:
@@ -103,7 +113,7 @@ def _prose(match: re.Match[str]) -> str | None:
     before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
     if before.isalnum() or after.isalpha() or after.isdigit() and not content.isdigit():
         return None  # book(s), (be)cause: were they said?
-    return f"\x02{content}\x03"
+    return f"{LEFT}{content}{RIGHT}"
 
 
 def _brackets(match: re.Match[str]) -> str | None:
@@ -213,7 +223,7 @@ def _in_brackets(enabled: Collection[str]) -> list[Rule]:
 
 
 def _on_words(enabled: Collection[str]) -> list[Rule]:
-    rules = [Rule("prose", lambda text: text.translate(_BACK))]
+    rules = [Rule(UNCOUNTED, lambda text: text.translate(PARENTHESES))]
     rules.append(Rule("emphasis", lambda text: _ENCLOSED.sub(_enclosed(enabled), text)))
     if "fillers" in enabled:
         rules.append(_sub("fillers", r"(?<!\S)%(\w+)", _percent))

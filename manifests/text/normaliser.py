@@ -15,7 +15,17 @@ from manifests.lines import ManifestError
 from manifests.text import calendar, numbers, roman, signs
 from manifests.text.markup import entities, markup
 from manifests.text.options import TextOptions
-from manifests.text.rules import NUMBERS, OUTSIDE, SIGNS, NotUnderstoodError, Refusal, Rule, Step
+from manifests.text.rules import (
+    NO_PARENTHESES,
+    NUMBERS,
+    OUTSIDE,
+    SIGNS,
+    UNCOUNTED,
+    NotUnderstoodError,
+    Refusal,
+    Rule,
+    Step,
+)
 from manifests.text.unicode import accents, unicode_forms
 
 # Letters that are more than a word, and what of them is faster to look for.
@@ -128,8 +138,11 @@ class Normaliser:
             self.refused[refused.kind] += 1
             self.examples.setdefault(refused.kind, _short(refused.found))
             return Cleaned("", refused)
-        for one in fired:
-            self._count(*one)
+        counted = set()
+        for step, rule, before, changed in fired:
+            if (step, rule) not in counted:  # brackets within brackets make two passes, and one transcript
+                counted.add((step, rule))
+                self._count(step, rule, before, changed)
         return Cleaned(after)
 
     def _run(self, text: str, fired: list[tuple[str, str, str, str]]) -> tuple[str, Refusal | None]:
@@ -140,7 +153,7 @@ class Normaliser:
                 for rule in step.rules:
                     after = rule.apply(text)
                     if after != text:
-                        if after.split() != text.split():
+                        if rule.name != UNCOUNTED and after.split() != text.split():
                             fired.append((step.name, rule.name, text, after))
                         text = after
         except NotUnderstoodError as error:
@@ -160,7 +173,7 @@ class Normaliser:
         name = f"{step}, {rule}"
         self.changed[name] += 1
         if name not in self.examples:
-            old, new = _changed(before, after)
+            old, new = _changed(before.translate(NO_PARENTHESES), after.translate(NO_PARENTHESES))
             self.examples[name] = f"{old!r} → {new!r}"
 
     def report(self) -> Iterable[str]:

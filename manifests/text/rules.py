@@ -14,6 +14,12 @@ SHORT = "abbreviations that are said in several ways"
 SIGNS = "signs that are not understood"
 OUTSIDE = "characters outside the labels"
 
+UNCOUNTED = ""  # name of a rule that takes back what another did, and is no change of its own
+# Parentheses that stay are these between two rules of markup: control characters are removed before.
+LEFT, RIGHT = "\x02", "\x03"
+PARENTHESES = str.maketrans({LEFT: "(", RIGHT: ")"})
+NO_PARENTHESES = str.maketrans({LEFT: None, RIGHT: None})
+
 
 class Refusal(NamedTuple):
     """Why a transcript cannot be used: the kind, and what was found in it."""
@@ -36,7 +42,7 @@ class NotUnderstoodError(Exception):
 
     def __init__(self, kind: str, found: str) -> None:
         super().__init__(f"{kind}: {found!r}")
-        self.refusal = Refusal(kind, found.strip()[:80])
+        self.refusal = Refusal(kind, found.translate(PARENTHESES).strip()[:80])
 
 
 @dataclass(frozen=True)

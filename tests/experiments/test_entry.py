@@ -7,6 +7,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
+from experiments.cli.guarded import guarded
 from experiments.cli.overrides import check_overrides, renamed
 from experiments.cli.resume import expand_resume
 from experiments.errors import ConfigError
@@ -34,6 +35,31 @@ from tests.conftest import ROOT
 def test_a_wrong_override_names_the_nearest(override, message):
     with pytest.raises(ConfigError, match=message):
         check_overrides("train", [override])
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (PermissionError(13, "Permission denied", "runs/x"), 1, "Error: runs/x: Permission denied. Correct its rights"),
+        (OSError(28, "No space left on device"), 1, "Error: No space left on device. Make room, or choose another"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+    ],
+)
+def test_what_the_system_refuses_and_ctrl_c_are_sentences(error, status, said, capsys):
+    def task() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        guarded(task)()
+    assert stopped.value.code == status and capsys.readouterr().err.startswith(f"\n{said}")
+
+
+def test_other_errors_of_the_system_are_not_hidden():
+    def task() -> None:
+        raise OSError("a fault of the program")
+
+    with pytest.raises(OSError, match="a fault"):
+        guarded(task)()
 
 
 @pytest.mark.parametrize("command", ["train.py", "export.py", "compare.py", "-m manifests"])
@@ -119,6 +145,8 @@ def test_help_shows_examples(script):
         (("export.py",), "Give model=… out=… as well"),
         (("export.py", "model=none.nemo", "out=x"), "There is no file none.nemo"),
         (("evaluate.py", "model=README.md", "manifest=x"), "not a .nemo file"),
+        (("train.py", "trainer.max_time=40"), "trainer.max_time=40 is no time. It is written DAYS:HOURS"),
+        (("train.py", "--config-name", "trigger", "trainer.max_time=1h"), "trainer.max_time=1h is no time"),
         (("train.py", "data=manifests"), "Give data.train=FILE.jsonl data.validation=FILE.jsonl"),
         (("train.py", "data=manifests", "data.train=no.jsonl", "data.validation=no.jsonl"), "does not exist"),
     ],

@@ -50,8 +50,11 @@ class Copies(Callback):
 class Stop(Callback):
     """Tells the process to end, in its first validation."""
 
+    def __init__(self, number: int):
+        self.number = number
+
     def on_validation_batch_start(self, *_):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), self.number)
 
 
 @pytest.fixture(scope="module")
@@ -305,14 +308,15 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(train, tmp_path):
     assert whole(more)
 
 
-def test_a_signal_during_a_validation_loses_nothing(train, plain, tmp_path, capsys):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_a_validation_loses_nothing(number, train, plain, tmp_path, capsys):
     reference, _ = plain
-    handler = signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(number)
     with pytest.raises(SystemExit) as ended:
-        train("trainer.val_check_interval=0.5", folder=tmp_path, callbacks=[Stop()])
-    assert ended.value.code == 128 + signal.SIGTERM and signal.getsignal(signal.SIGTERM) == handler
+        train("trainer.val_check_interval=0.5", folder=tmp_path, callbacks=[Stop(number)])
+    assert ended.value.code == 128 + number and signal.getsignal(number) == handler
     said = capsys.readouterr().out
-    assert f"Stopped by SIGTERM at step 3. Continue with: python train.py resume={tmp_path}\n" in said
+    assert f"Stopped by {number.name} at step 3. Continue with: python train.py resume={tmp_path}\n" in said
     run = train("trainer.val_check_interval=0.5", folder=tmp_path)
     assert run.points == reference.points
     assert whole(run) and same(run, reference)

@@ -65,6 +65,20 @@ def _cache(tmp_path, monkeypatch):
     monkeypatch.setattr(lineage, "FETCHED", artifacts.FETCHED)
 
 
+def test_a_run_stands_for_its_model_and_a_bundle_for_itself(tmp_path):
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    (run / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=rf"holds no model.nemo.*`python train.py resume={run}`"):
+        local_model(str(run))
+    (run / "model.nemo").touch()
+    assert local_model(str(run)) == run / "model.nemo"
+    bundle.mkdir()
+    for name in ("manifest.json", "model.nemo"):
+        (bundle / name).touch()
+    assert local_model(str(bundle)) == bundle
+    assert local_model("a.nemo") == Path("a.nemo")
+
+
 def test_a_model_is_fetched_once_and_found_again_without_a_network(monkeypatch):
     stored = Stored("v3", {"model.nemo": b"weights", "config.yaml": b"seed: 1"}, ["latest"])
     server = Server(synthetic=stored)

@@ -307,6 +307,29 @@ def test_segments_that_cannot_be(part):
         read_sound(by_soundfile(speechlike(0.1, 8000), 8000, "WAV"), **part)
 
 
+@pytest.mark.parametrize("suffix", ["wav", "mka"])
+def test_integers_that_were_written_as_floats_are_refused(suffix, tmp_path):
+    path, sound = tmp_path / f"a.{suffix}", speechlike(0.5, RATE) * 20000
+    if suffix == "wav":
+        soundfile.write(path, sound, RATE, subtype="FLOAT")
+    else:
+        path.write_bytes(by_pyav(sound, RATE, "matroska", "pcm_f32le", format="flt"))
+    with pytest.raises(AudioError, match=rf"a.{suffix} holds samples of \d.* integers .* Divide them by"):
+        read_sound(path, channels="mix")
+    with pytest.raises(AudioError, match="Divide them by"), open_sound(path, offset=0.1, duration=0.2) as stream:
+        list(stream.blocks())
+
+
+@pytest.mark.parametrize(("peak", "said"), [(1.5, False), (20.0, True)])
+def test_floats_that_16_bits_would_cut_off_are_said(peak, said, tmp_path):
+    sound = speechlike(0.5, RATE)
+    soundfile.write(tmp_path / "a.wav", sound / np.abs(sound).max() * peak, RATE, subtype="FLOAT")
+    found = read_sound(tmp_path / "a.wav")
+    assert np.abs(found.samples).max() == pytest.approx(peak)
+    assert [note for note in found.notes if "reach 20.0 times full scale" in note] == list(found.notes)
+    assert bool(found.notes) == said
+
+
 def test_sources(tmp_path):
     sound = speechlike(0.5, RATE)
     path = tmp_path / "UP.WAV"

@@ -124,13 +124,63 @@ def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
         (["transcribe", "{bundle}", "a.wav", "--threads", "0"], "--threads must be at least 1"),
         (["transcribe", "{bundle}", "a.wav", "b.wav", "--format", "srt"], "add --out DIR"),
         (["listen", "{streaming}", "--stdin", "--silence", "-1"], "silence must be 0 or more"),
+        (["transcribe", "{bundle}", ""], "name is empty"),
+        (["transcribe", "{bundle}/manifest.json", "a.wav"], "is a file, not a bundle: give its folder, {bundle}."),
         (["info", "{tmp}"], "not a bundle"),
     ],
 )
 def test_wrong_use_is_a_sentence(arguments, message, bundle, streaming_bundle, tmp_path, capsys):
     places = {"bundle": bundle, "streaming": streaming_bundle, "tmp": tmp_path}
     assert main([argument.format(**places) for argument in arguments]) == 1
-    assert message in capsys.readouterr().err
+    assert message.format(**places) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["transcribe", "b", "a.wav", "--formt", "json"], "there is no option --formt. Did you mean --format?"),
+        (["serve", "b", "--prot=1"], "there is no option --prot. Did you mean --port?"),
+        (
+            ["transcrib", "b", "a.wav"],
+            "there is no 'transcrib'. Did you mean transcribe? There are: transcribe, listen",
+        ),
+        (["transcribe", "b", "a.wav", "--format", "jso"], "there is no 'jso'. Did you mean json?"),
+        (["transcribe", "b", "-a.wav"], "The file -a.wav is written ./-a.wav"),
+        (["transcribe", "b", "b.wav", "-a.wav"], "The file -a.wav is written ./-a.wav"),
+        (["info", "b", "more"], "not understood: more"),
+    ],
+)
+def test_what_is_mistyped_is_answered_with_the_nearest(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-a.wav").touch()
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and message in said
+    assert arguments[0] == "transcrib" or said.startswith(f"usage: heyjetson {arguments[0]} ")
+
+
+def test_a_bad_file_among_good_ones_is_named(bundle, speech, capsys):
+    (speech / "empty").mkdir()
+    soundfile.write(speech / "click.wav", np.zeros(1), 16000)
+    out = said(capsys, "transcribe", bundle, speech / "a.wav", speech / "more", status=0)
+    names = [speech / name for name in ("click.wav", "empty", "a.wav", "more")]
+    assert main(["transcribe", str(bundle), *map(str, names)]) == 1
+    found = capsys.readouterr()
+    assert found.out == out
+    assert f"{speech / 'click.wav'}: The recording lasts 0.000 s" in found.err
+    assert f"{speech / 'empty'} is a folder" in found.err and "2 of 4 files could not be transcribed" in found.err
+
+
+def test_a_result_that_cannot_be_written_is_a_sentence(bundle, speech):
+    command = [sys.executable, "-m", "heyjetson", "transcribe", str(bundle), str(speech / "a.wav")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "heyjetson: No space left on device. Make room, or choose another place.\n"
+    (speech / "taken").touch()
+    done = subprocess.run([*command, "--out", str(speech / "taken")], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"heyjetson: {speech / 'taken'}: File exists. Choose another name.\n")
 
 
 def test_hot_words_that_cannot_be_read(bundle, capsys):

@@ -38,6 +38,20 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_what_is_mistyped_or_refused_is_a_sentence(folder, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["folder", "clips", "--chanels", "first"])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2 and said.startswith("usage: python -m manifests folder ")
+    assert "there is no option --chanels. Did you mean --channels?" in said
+    with pytest.raises(SystemExit):
+        main(["foldr", "clips"])
+    assert "there is no 'foldr'. Did you mean folder? There are: synthetic, " in capsys.readouterr().err
+    (folder / "file").touch()
+    assert main(["folder", str(folder / "clips"), "--out", str(folder / "file" / "made")]) == 1
+    assert f"{folder / 'file' / 'made'}" in (said := capsys.readouterr().err) and "Correct the path." in said
+
+
 def test_a_folder_becomes_manifests_that_pass_the_check(folder, capsys):
     assert main(["folder", str(folder / "clips"), "--out", str(folder / "made")]) == 0
     shown = capsys.readouterr().out

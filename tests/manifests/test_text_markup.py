@@ -170,6 +170,16 @@ def test_without_its_convention_markup_leaves_the_line_out(name, text):
     assert Normaliser(TextOptions(markup=tuple(one for one in USUAL if one != name)))(text).refused
 
 
+def test_the_report_has_each_transcript_once_and_no_signs_of_its_own():
+    normaliser = Normaliser()
+    for text in ("he (John) went (away) now", "[noise [noise]] hello", "so it is"):
+        assert not normaliser(text).refused
+    assert normaliser.changed["markup, prose"] == normaliser.changed["markup, events"] == 1
+    assert normaliser.examples["markup, prose"] == "'(John) went (away)' → 'John went away'"
+    refused = Normaliser(TextOptions(markup=("prose",)))("he [said (to John) that] so").refused
+    assert refused and refused.found == "[said (to John) that]"
+
+
 def test_with_no_convention_plain_text_is_still_text():
     assert Normaliser(TextOptions(markup=()))("Hello, 2 of you.") == Cleaned("hello two of you")
 
