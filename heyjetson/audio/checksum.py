@@ -29,7 +29,7 @@ class Checksum:
             if block.dtype == np.float32:
                 size = 2 if self._bits <= 16 else 4
                 block = (block * np.float32(2 ** (8 * size - 1))).astype(f"<i{size}")
-            self._md5.update(raw(block, self._bits))
+            self._md5.update(raw(block, self._bits).data)
 
     @property
     def agrees(self) -> bool:
