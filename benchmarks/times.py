@@ -9,14 +9,14 @@ RECORDINGS is the folder of the Free Spoken Digit Dataset, from which clips of f
 (`benchmarks/spoken_digits.py`). The speakers are those whom a bundle's calibration did not hear: calibrate the bundles
 of the table on the others, as RESULTS.md says. Prints the rows of RESULTS.md: errors of the times of words in clips
 that are understood rightly, and errors of the text where the sound is cut behind the last word. Of a model in another
-runtime it says how many texts are those of its bundle.
+runtime it says how many texts are those of its bundle, beside which export.py wrote it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +26,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.spoken_digits import ROOM_TONE, Clip, Spoken, cut, make_clips  # noqa: E402
-from benchmarks.times_peers import peers  # noqa: E402
+from benchmarks.times_peers import Peer, peers  # noqa: E402
 from heyjetson import Bundle, Engine, Word  # noqa: E402
 from heyjetson.calibration import KEY  # noqa: E402
 from heyjetson.metrics import pooled, word_errors  # noqa: E402
 
-Transcriber = Callable[[np.ndarray], Sequence[Spoken | Word]]
+Words = Sequence[Spoken | Word]
+Transcriber = Callable[[np.ndarray], Words]
 SPEAKERS = ["lucas", "nicolas", "yweweler"]
 STEP = 0.1  # seconds that a stream is fed at once
 SPOKEN = 0.02  # the same, where it is measured when a word is there
 TAILS = (0.5, 0.1, 0.0)  # seconds behind the last word
+RAW = "{}, raw"  # row of a bundle without its calibration, as other runtimes use its weights
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,10 @@ class Times:
         return self.starts, self.ends
 
 
-def times(clips: Sequence[Clip], transcribe: Transcriber) -> Times:
-    """Measure word times."""
+def times(clips: Sequence[Clip], heard: Sequence[Words]) -> Times:
+    """How true the times of the words are that were heard in each clip."""
     starts, ends, right, overlapping = [], [], 0, 0
-    for clip in clips:
-        words = transcribe(clip.samples)
+    for clip, words in zip(clips, heard, strict=True):
         if [word.text for word in words] != clip.text.split():
             continue
         right += 1
@@ -77,11 +78,16 @@ def times(clips: Sequence[Clip], transcribe: Transcriber) -> Times:
     return Times(np.array(starts) * 1000, np.array(ends) * 1000, right, overlapping)
 
 
-def tail(clips: Sequence[Clip], transcribe: Transcriber, behind: float) -> str:
-    """WER and how often the last word is wrong, where so many seconds follow it."""
-    heard = [" ".join(word.text for word in transcribe(cut(clip, behind).samples)) for clip in clips]
-    wer = pooled(word_errors(clip.text, text) for clip, text in zip(clips, heard, strict=True)).rate
-    last = sum(clip.words[-1].text not in text.split()[-1:] for clip, text in zip(clips, heard, strict=True))
+def texts(heard: Sequence[Words]) -> list[str]:
+    """What was understood of each clip."""
+    return [" ".join(word.text for word in words) for words in heard]
+
+
+def tail(clips: Sequence[Clip], heard: Sequence[Words]) -> str:
+    """WER and how often the last word is wrong."""
+    found = texts(heard)
+    wer = pooled(word_errors(clip.text, text) for clip, text in zip(clips, found, strict=True)).rate
+    last = sum(clip.words[-1].text not in text.split()[-1:] for clip, text in zip(clips, found, strict=True))
     return f"{wer:.1%}, {last} of {len(clips)}"
 
 
@@ -149,7 +155,7 @@ def ours(folders: Sequence[Path], rate: int) -> dict[str, Transcriber]:
     for folder in folders:
         bundle = Bundle(folder)
         engine, raw = Engine(bundle), Engine(uncalibrated(bundle))
-        found[f"{folder.name}, raw"] = whole(raw, rate)
+        found[RAW.format(folder.name)] = whole(raw, rate)
         if bundle.calibration is None:
             continue
         found[folder.name] = whole(engine, rate)
@@ -159,10 +165,22 @@ def ours(folders: Sequence[Path], rate: int) -> dict[str, Transcriber]:
     return found
 
 
-def same_texts(clips: Sequence[Clip], one: Transcriber, other: Transcriber) -> int:
-    """Clips of which both write the same."""
-    pairs = ((one(clip.samples), other(clip.samples)) for clip in clips)
-    return sum([word.text for word in mine] == [word.text for word in theirs] for mine, theirs in pairs)
+def compared(peer: Peer, bundles: Sequence[Path], heard: Mapping[str, Sequence[Words]]) -> str | None:
+    """How many texts of our weights in another runtime are those of their bundle; None for a peer with its own.
+
+    Args:
+        peer: who runs them.
+        bundles: that were heard.
+        heard: what was understood of each clip, by row.
+    """
+    if peer.bundle is None:
+        return None
+    own = next((folder for folder in bundles if folder.resolve() == peer.bundle.resolve()), None)
+    if own is None:
+        return f"{peer.name}: give {peer.bundle}, the bundle of the same export, to have the texts compared."
+    pairs = list(zip(texts(heard[RAW.format(own.name)]), texts(heard[peer.name]), strict=True))
+    same = sum(mine == theirs for mine, theirs in pairs)
+    return f"{peer.runtime} writes the text of {own.name} for {same} of {len(pairs)}."
 
 
 def main() -> None:
@@ -181,24 +199,25 @@ def main() -> None:
     clips = make_clips(options.recordings, options.speakers, options.clips, rate, options.tone)
     clips = [cut(clip, TAILS[0]) for clip in clips]
     own = ours(options.bundles, rate)
-    others = {} if options.no_peers else peers(rate, {"sherpa-onnx": options.sherpa, "onnx-asr": options.onnx_asr})
+    others = [] if options.no_peers else peers(rate, {"sherpa": options.sherpa, "onnx-asr": options.onnx_asr})
     print(f"{len(clips)} clips of {', '.join(options.speakers)}, room tone {options.tone:g} dB\n")
     print(
         "| words by | start - onset, ms, 10 / 50 / 90 % | end - end, ms | 90 % of either are off by less than, ms "
         "| more than 100 ms off | ends after the next start | clips understood rightly |\n|---|---|---|---|---|---|---|"
     )
-    for name, transcribe in (own | others).items():
-        print(f"| {name} {times(clips, transcribe).row()}", flush=True)
-    for name, transcribe in others.items():
-        folder, by, runtime = name.partition(", by ")
-        bundle = folder.removesuffix(f"-{runtime.removesuffix('-onnx')}")
-        if by and (mine := own.get(f"{bundle}, raw")):
-            print(f"\n{runtime} writes the text of {bundle} for {same_texts(clips, mine, transcribe)} of {len(clips)}.")
+    heard: dict[str, list[Words]] = {}
+    for name, transcribe in (own | {peer.name: peer.transcribe for peer in others}).items():
+        heard[name] = [transcribe(clip.samples) for clip in clips]
+        print(f"| {name} {times(clips, heard[name]).row()}", flush=True)
+    for peer in others:
+        if said := compared(peer, options.bundles, heard):
+            print(f"\n{said}")
     print("\n| sound after the last word: WER, last word wrong | " + " | ".join(f"{t:g} s" for t in TAILS) + " |")
     print("|---" * (len(TAILS) + 1) + "|")
     for name, transcribe in own.items():
         if "beam" not in name:
-            print(f"| {name} | " + " | ".join(tail(clips, transcribe, t) for t in TAILS) + " |", flush=True)
+            shorter = [[transcribe(cut(clip, behind).samples) for clip in clips] for behind in TAILS[1:]]
+            print(f"| {name} | {' | '.join(tail(clips, found) for found in [heard[name], *shorter])} |", flush=True)
     print("\n| a stream's words are shown, after they were said, ms, 50 / 95 % | first | for good |\n|---|---|---|")
     for folder in options.bundles:
         if (bundle := Bundle(folder)).streams:

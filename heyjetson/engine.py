@@ -92,26 +92,29 @@ class Engine:
             raise BundleError(f"The graph {self.bundle.graph} fails on {size}: {error}. {cure}") from error
         return log_probs, frames
 
-    def heard(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray, Loudness]]:
+    def heard(self, samples: np.ndarray, decoder: Decoder) -> Iterator[tuple[int, np.ndarray, Loudness]]:
         """What the model makes of a recording of any length, in stretches that follow one another without a seam.
 
         Args:
             samples: [S] float32 at the bundle's sample rate.
+            decoder: begins anew, and is given each stretch before it is yielded.
 
         Yields:
             number of the first frame of a stretch, its log-probabilities [T, V + 1], the last with those of the quiet
-            behind the end, and how loud the recording is. One `Decoder` is given them all.
+            behind the end, and how loud the recording is.
         """
         bundle = self.bundle
+        sound = Loudness(bundle.sample_rate, bundle.ahead)
+        decoder.reset(0.0, sound)
         if len(samples) < bundle.manifest["window"]:
             return
-        sound = Loudness(bundle.sample_rate, bundle.ahead)
         for begin in range(0, len(samples), bundle.sample_rate):  # what fits the cache is quicker
             sound.hear(samples[begin : begin + bundle.sample_rate])
         if bundle.calibration:
             samples = np.concatenate([samples, bundle.calibration.silence(bundle.sample_rate)])
         parts = [(0, self._streamed(samples))] if bundle.streams else joined(self._chunks(samples), bundle.blank_id)
         for first, log_probs in parts:
+            decoder.feed(log_probs)
             yield first, log_probs, sound
 
     def _chunks(self, samples: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -257,10 +260,7 @@ class Engine:
             yield stream.finish()
             return
         mono = audio.resample(mono, sample_rate, rate)
-        for first, log_probs, sound in self.heard(mono):
-            if first == 0:
-                decoder.reset(0.0, sound)
-            decoder.feed(log_probs)
+        for _ in self.heard(mono, decoder):
             words = decoder.words() if partials else []
             yield Result(" ".join(word.text for word in words), words, len(mono) / rate, final=False)
         hypotheses = decoder.finish()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from html import escape
 from textwrap import wrap
 from typing import Any
 
@@ -70,12 +71,12 @@ def clock(seconds: float, decimal: str) -> str:
 
 
 def subtitles(result: Result, kind: str) -> str:
-    """A result as a file of subtitles, `srt` (SubRip) or `vtt` (WebVTT, W3C)."""
+    """A result as a file of subtitles, `srt` (SubRip) or `vtt` (WebVTT, W3C, where & and < begin markup)."""
     decimal = "," if kind == "srt" else "."
     blocks = []
     for number, (begin, end, text) in enumerate(cues(result.words), 1):
         times = f"{clock(begin, decimal)} --> {clock(end, decimal)}"
-        blocks.append(f"{number}\n{times}\n{text}\n" if kind == "srt" else f"{times}\n{text}\n")
+        blocks.append(f"{number}\n{times}\n{text}\n" if kind == "srt" else f"{times}\n{escape(text, quote=False)}\n")
     return ("" if kind == "srt" else "WEBVTT\n\n") + "\n".join(blocks)
 
 

@@ -22,9 +22,35 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
-DRAWS = 10_000
 CELLS = 4_000_000  # numbers drawn at once: 32 MB
 TINY = 1e-300  # in place of a zero that would be divided by
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How test sets are drawn again from one.
+
+    Args:
+        confidence: share of such intervals that hold the true rate.
+        draws: of the bootstrap; more are steadier in the last digit, and take longer.
+        seed: of the draws: equal input gives equal output.
+
+    Raises:
+        ValueError: the confidence or the number of draws is out of its range.
+    """
+
+    confidence: float = CONFIDENCE
+    draws: int = 10_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1 or self.draws < 1:
+            raise ValueError(
+                f"confidence lies between 0 and 1, draws at 1 or more; found {self.confidence} and {self.draws}."
+            )
+
+
+USUAL = Drawing()
 
 
 @dataclass(frozen=True)
@@ -83,22 +109,13 @@ class Difference:
 
 
 def wer_interval(
-    errors: ArrayLike,
-    words: ArrayLike,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-    seed: int = 0,
-    groups: Sequence[Any] | None = None,
+    errors: ArrayLike, words: ArrayLike, groups: Sequence[Any] | None = None, drawing: Drawing = USUAL
 ) -> Interval:
     """The pooled error rate of a test set with its bootstrap interval (percentiles).
 
     Args:
         errors: of each utterance [N].
-        words: of each reference [N].
-        confidence: share of such intervals that hold the true rate.
-        draws: of the bootstrap.
-        seed: of the draws: equal input gives equal output.
-        groups: of each utterance [N], its speaker for instance; whole groups are drawn then.
+        words, groups, drawing: see `Bootstrap`.
 
     Returns:
         the interval. Two cases leave the bootstrap nothing to draw from: without any error the upper end is the
@@ -110,28 +127,22 @@ def wer_interval(
     >>> print(wer_interval([1, 0, 2, 0] * 50, [5, 4, 6, 5] * 50))
     15.00% (12.95 to 17.04)
     """
-    return Bootstrap(np.reshape(errors, (-1, 1)), words, confidence, draws, seed, groups).interval(0)
+    return Bootstrap(np.reshape(errors, (-1, 1)), words, groups, drawing).interval(0)
 
 
 def difference(
     errors_a: ArrayLike,
     errors_b: ArrayLike,
     words: ArrayLike,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-    seed: int = 0,
     groups: Sequence[Any] | None = None,
+    drawing: Drawing = USUAL,
 ) -> Difference:
     """Compare two systems on the same utterances: paired bootstrap and matched-pair test.
 
     Args:
         errors_a: of system a on each utterance [N].
         errors_b: of system b on the same utterances [N].
-        words: of each reference [N].
-        confidence: of the interval.
-        draws: of the bootstrap.
-        seed: of the draws.
-        groups: of each utterance [N]: whole groups are drawn, and are the segments of the matched-pair test.
+        words, groups, drawing: see `Bootstrap`; whole groups are the segments of the matched-pair test as well.
 
     Raises:
         ValueError: the arrays do not fit together, or are empty.
@@ -147,11 +158,11 @@ def difference(
         )
     forth, back = (sorted(zip(*pair, strict=True)) for pair in (errors, errors[::-1]))
     swapped = forth > back  # one drawing for both orders of the systems, and for each of the utterances
-    found = Bootstrap(np.stack(errors[:: -1 if swapped else 1], axis=1), words, confidence, draws, seed, groups)
+    found = Bootstrap(np.stack(errors[:: -1 if swapped else 1], axis=1), words, groups, drawing)
     return found.difference(0, 1).swapped if swapped else found.difference(0, 1)
 
 
-def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, draws: int = DRAWS, seed: int = 0) -> Interval:
+def mean_interval(values: ArrayLike, drawing: Drawing = USUAL) -> Interval:
     """The mean of a figure of each utterance [N], with its bootstrap interval.
 
     >>> print(mean_interval([0.5, 1.0] * 50))
@@ -159,7 +170,7 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, draws: int 
     """
     table = np.asarray(values, dtype=float)[:, None]
     mean = float(table.mean())
-    low, high = _ends(_draw(table, draws, seed)[:, 0] / len(table), confidence)
+    low, high = _ends(_draw(table, drawing)[:, 0] / len(table), drawing.confidence)
     return Interval(mean, min(low, mean), max(high, mean))
 
 
@@ -169,10 +180,8 @@ class Bootstrap:
     Args:
         errors: of each utterance and system [N, S].
         words: of each reference [N].
-        confidence: of the intervals.
-        draws: of the bootstrap.
-        seed: of the draws.
-        groups: of each utterance [N]: whole groups are drawn.
+        groups: of each utterance [N], its speaker for instance; whole groups are drawn then.
+        drawing: how.
 
     Raises:
         ValueError: the arrays do not fit together, or are empty.
@@ -182,17 +191,13 @@ class Bootstrap:
         self,
         errors: ArrayLike,
         words: ArrayLike,
-        confidence: float = CONFIDENCE,
-        draws: int = DRAWS,
-        seed: int = 0,
         groups: Sequence[Any] | None = None,
+        drawing: Drawing = USUAL,
     ):
-        if not 0 < confidence < 1 or draws < 1:
-            raise ValueError(f"confidence lies between 0 and 1, draws at 1 or more; found {confidence} and {draws}.")
-        self.confidence = confidence
+        self.confidence = drawing.confidence
         self.counts = _per_group(np.asarray(errors), np.asarray(words), groups)
         self.totals = self.counts.sum(axis=0)
-        self.sums = _draw(self.counts, draws, seed)
+        self.sums = _draw(self.counts, drawing)
 
     def interval(self, system: int) -> Interval:
         """The rate of one system; see `wer_interval`."""
@@ -288,14 +293,14 @@ def _per_group(errors: np.ndarray, words: np.ndarray, groups: Sequence[Any] | No
     return summed
 
 
-def _draw(counts: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Column sums of `draws` samples of the rows [draws, C].
+def _draw(counts: np.ndarray, drawing: Drawing) -> np.ndarray:
+    """Column sums of samples of the rows [draws, C].
 
     Equal rows are interchangeable, so what is drawn is how often each distinct row occurs: the same law, and the work
     no longer grows with the number of utterances.
     """
     rows, occurrences = np.unique(counts, axis=0, return_counts=True)
-    generator = np.random.default_rng(seed)
+    generator, draws = np.random.default_rng(drawing.seed), drawing.draws
     size = max(1, CELLS // len(rows))
     sums = np.empty((draws, rows.shape[1]), dtype=rows.dtype)
     for start in range(0, draws, size):

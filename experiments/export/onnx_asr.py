@@ -24,11 +24,12 @@ from experiments.export.bundle import ExportOptions
 from experiments.export.graphs import ClipGraph, Model, write_graph
 from experiments.export.nemo_features import SAMPLE_RATE, require_nemo_features
 from experiments.export.precision import store
+from experiments.export.runtimes import VERSIONS
 from experiments.export.tokens import require_tokens, token_lines
 from heyjetson.check import largest_difference
 from manifests.whole import whole_folder
 
-VERSION = "0.12.0"  # of onnx-asr, that the tests run
+VERSION = VERSIONS["onnx-asr"]
 KIND = "nemo-conformer-ctc"  # its name for any model from features and lengths to log-probabilities
 TOKENS, GRAPH, CONFIG, README = "vocab.txt", "model.onnx", "config.json", "README.md"
 BANDS = (80, 128)

@@ -23,12 +23,13 @@ from experiments.export.bundle import ExportOptions
 from experiments.export.graphs import ClipGraph, Model, kind_of, write_graph
 from experiments.export.nemo_features import HOP, SAMPLE_RATE, WINDOW, require_nemo_features
 from experiments.export.precision import store
+from experiments.export.runtimes import VERSIONS
 from experiments.export.sherpa_graphs import CLIP, FLOOR, FRONT, NEMO_FACTOR, STREAM, SherpaClip, SherpaStream
 from experiments.export.tokens import BLANK, require_tokens, token_lines
 from heyjetson.check import largest_difference
 from manifests.whole import whole_folder
 
-VERSION = "2.0.1"  # of sherpa-onnx, that the tests run
+VERSION = VERSIONS["sherpa-onnx"]
 TOKENS = "tokens.txt"
 GRAPH = "model.onnx"
 README = "README.md"

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from heyjetson.audio.checksum import EXACT, Checksum
 from heyjetson.audio.layout import Layout, Stretch
 from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
 from heyjetson.audio.streams import BEHIND, joined_flacs, look_flac
@@ -16,6 +17,7 @@ UNREAD = 64  # bytes behind the end of an MP3 that are no sound
 MP3_FRAME = 1152
 NO_FORMAT = (1, 7, 18)  # libsndfile's: unrecognised format, MPEG without a frame, format that is not implemented
 UNKNOWN = 1 << 62  # frames, where a header does not say how many
+ALTERED = "Its samples are not those that its checksum says: it was changed since it was made. Fetch it again."
 ERRORS = (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError)
 
 
@@ -52,6 +54,8 @@ class SndfileReader:
         self.missing = 0.0
         self._done = 0  # frames of this stretch
         self._scanned = self._ended = False
+        judged = layout.kind == "flac" and layout.md5 and layout.bits <= EXACT
+        self._checksum = Checksum(layout.md5, layout.bits) if judged else None  # of the whole alone
 
     def _open(self, stretch: Stretch) -> soundfile.SoundFile:
         if stretch.end <= stretch.start:
@@ -104,6 +108,7 @@ class SndfileReader:
 
     def skip(self, count: int) -> int:
         """Leave frames out; how many."""
+        self._checksum = None
         if self._layout.kind == "flac":
             # A search for a frame in joined flacs may find one of another: each is to be a file of its own.
             before = len(self._stretches)
@@ -135,6 +140,8 @@ class SndfileReader:
             except ERRORS as error:
                 raise BrokenError(reason(error)) from None
             self._done += len(block)
+            if self._checksum is not None:
+                self._checksum.update(block)
             if len(block) or not self._advance():
                 return block
 
@@ -156,6 +163,8 @@ class SndfileReader:
             self._scan(self._position() - BEHIND)
         if self._index + 1 == len(self._stretches):
             self._ended = True
+            if self._checksum is not None and not (self._checksum.agrees or self._index or self.missing):
+                self.notes.append(ALTERED)
             return False
         self._index += 1
         self._sound.close()

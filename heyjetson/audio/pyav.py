@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from heyjetson.audio.checksum import Checksum
 from heyjetson.audio.files import read_at
 from heyjetson.audio.layout import Layout
 from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
@@ -75,7 +75,7 @@ class PyavReader:
             self._container.close()
             raise UnreadableError("Invalid data found when processing input", unknown=True)
         # Whole flacs only: of joined ones each has its own.
-        self._md5 = hashlib.md5(usedforsecurity=False) if layout.md5 else None
+        self._checksum = Checksum(layout.md5, layout.bits) if layout.md5 else None
         self._pending: list[np.ndarray] = []
         self._frames = self._decoded()
         self.rate = self.channels = 0
@@ -98,8 +98,8 @@ class PyavReader:
                 )
             values = frame.to_ndarray()
             values = values.T if frame.format.is_planar else values.reshape(-1, self.channels)
-            if self._md5 is not None:
-                self._md5.update(_raw(values, self._layout.bits))
+            if self._checksum is not None:
+                self._checksum.update(values)
             self._done += len(values)
             yield _floats(values)
         self._judge()
@@ -153,8 +153,8 @@ class PyavReader:
         if self._lost and not self.missing:
             pieces = "A piece" if self._lost == 1 else f"{self._lost} pieces"
             self.notes.append(f"{pieces} of it could not be decoded and was left out, as where recordings are joined.")
-        if self._md5 is not None and self._done and not self.missing:
-            if self._md5.digest() != self._layout.md5:
+        if self._checksum is not None and self._done and not self.missing:
+            if not self._checksum.agrees:
                 raise BrokenError("its samples are not those that its checksum says")
             self.notes.append("libsndfile cannot read all of it: PyAV did, and its checksum is right.")
 
@@ -196,15 +196,6 @@ def _floats(values: np.ndarray) -> np.ndarray:
     if np.issubdtype(values.dtype, np.integer):
         return values.astype(np.float32) / float(2 ** (8 * values.dtype.itemsize - 1))
     return np.ascontiguousarray(values, np.float32)
-
-
-def _raw(values: np.ndarray, bits: int) -> bytes:
-    """Samples [S, C] as a flac's checksum takes them: the lowest bytes of each, interleaved."""
-    size = values.dtype.itemsize
-    low = (values >> (8 * size - bits)).astype(f"<i{size}")
-    return np.ascontiguousarray(
-        np.ascontiguousarray(low).view(np.uint8).reshape(-1, size)[:, : -(-bits // 8)]
-    ).tobytes()
 
 
 def _reason(error: Exception) -> str:

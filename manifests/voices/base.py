@@ -44,12 +44,16 @@ class Engine:
         install: the command that installs it.
         weight: its share of the takes, beside the others': by how human its voices are, and how many.
         version: changes whenever the same request would give other sound.
+        endings: one is put behind each text: what is asked or called has another melody.
+        speeds: slowest and fastest take, per cent of the voice's own.
     """
 
     name: str
     install: str
     weight: float = 1.0
     version: str = "1"
+    endings: tuple[str, ...] = ("",)
+    speeds: tuple[int, int] = (70, 130)
 
     def __init__(self, path: Path | None = None):
         self.path = path
@@ -68,7 +72,13 @@ class Engine:
 
     def draw(self, text: str, part: str, rng: random.Random) -> Request:
         """A take by a drawn voice; `rng` is the source of chance."""
-        raise NotImplementedError
+        return Request(
+            text + rng.choice(self.endings),
+            rng.choice(self.voices(part)),
+            rng.randint(*self.speeds) / 100,
+            rng.randint(-40, 40) / 10,
+            rng.getrandbits(16),
+        )
 
     def speak(self, request: Request) -> tuple[np.ndarray, int]:
         """Say it.

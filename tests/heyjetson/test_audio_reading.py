@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heyjetson.audio import AUDIO, is_recording, load, measure, open_sound, program, pyav, read, read_sound
+from heyjetson.audio import AUDIO, is_recording, load, measure, open_sound, program, pyav, read, read_sound, streams
 from heyjetson.audio.promises import judge
 from heyjetson.errors import AudioError
 from tests.heyjetson import formats_table
@@ -246,6 +246,25 @@ def test_a_damaged_flac_is_refused():
     data[len(data) // 2 : len(data) // 2 + 200] = b"\xff" * 200
     with pytest.raises(AudioError, match="checksum"):
         read_sound(bytes(data))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_flac_that_was_changed_is_named(subtype, channels):
+    data = bytearray(by_soundfile(speechlike(1.0, RATE, channels), RATE, "FLAC", subtype))
+    assert read_sound(bytes(data)).notes == ()
+    file = io.BytesIO(data)
+    reader = pyav.PyavReader(file, streams.look_flac(file, len(data)))
+    while len(reader.read(4096)):
+        pass
+    assert "its checksum is right" in reader.notes[0]
+    data[26] ^= 1  # of the MD5, behind what else a flac says first
+    sound = read_sound(bytes(data))
+    assert len(sound.samples) == RATE and not sound.missing
+    (note,) = sound.notes
+    assert "not those that its checksum says" in note
+    assert not read_sound(bytes(data), duration=0.5).notes  # nothing is known of a part
+    assert not read_sound(bytes(data) * 2).notes  # nor of what is joined
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")

@@ -124,12 +124,20 @@ def test_short_and_long_recordings(bundle):
     engine.bundle.manifest["longest_seconds"] = 2.0
     noise = np.random.default_rng(0).standard_normal(16000 * 7) * 0.1
     assert engine.transcribe(noise, 16000).seconds == 7.0
-    stretches = list(engine.heard(noise.astype(np.float32)))
+    decoder = engine.decoder()
+    stretches = list(engine.heard(noise.astype(np.float32), decoder))
     assert len(stretches) > 3
+    decoder.finish()
     together = np.concatenate([log_probs for _, log_probs, _ in stretches])
     engine.bundle.manifest["longest_seconds"] = 20.0
-    ((first, whole, _),) = engine.heard(noise.astype(np.float32))
+    ((first, whole, _),) = engine.heard(noise.astype(np.float32), decoder)  # which begins anew
     assert first == 0
+    alone = engine.decoder()
+    alone.reset()
+    alone.feed(whole)
+    assert decoder.finish()[0].text == alone.finish()[0].text
+    assert list(engine.heard(np.zeros(100, np.float32), decoder)) == []
+    assert decoder.finish()[0].text == ""
     assert together.shape == whole.shape
     assert engine.transcribe(np.zeros((48000, 6), np.int16), 48000).seconds == pytest.approx(1.0)
 

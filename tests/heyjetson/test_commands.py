@@ -16,6 +16,7 @@ from heyjetson.cli import main, parser
 from heyjetson.commands import decoder_options
 from heyjetson.decoding.beam import BeamOptions
 from heyjetson.formats import captions, clock, subtitles
+from manifests.segments.subtitles import subrip, vtt
 from tests.conftest import ROOT
 
 COMMANDS = ("transcribe", "listen", "detect", "record", "serve", "wyoming", "info", "bench", "doctor", "build-engine")
@@ -237,3 +238,13 @@ def test_captions():
     assert all(len(" ".join(word.text for word in line)) <= 42 for line in captions(long))
     assert clock(3599.9996, ".") == "01:00:00.000"
     assert subtitles(Result(""), "vtt") == "WEBVTT\n\n"
+
+
+@pytest.mark.parametrize(("kind", "second"), [("srt", "don't"), ("vtt", "<i>")])  # SubRip has no way to write <
+def test_captions_are_read_as_they_were_said(kind, second, tmp_path):
+    said = ["at&t", second, "1984"]
+    words = [Word(text, number + 0.1, number + 0.4, 1.0) for number, text in enumerate(said)]
+    (tmp_path / f"said.{kind}").write_text(subtitles(Result(" ".join(said), words), kind), "utf-8")
+    (segments,) = {"srt": subrip, "vtt": vtt}[kind](tmp_path / f"said.{kind}").segments.values()
+    assert [segment.text for segment in segments] == said
+    assert [(segment.start, segment.end) for segment in segments] == [(0.1, 0.9), (1.1, 1.9), (2.1, 2.9)]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from heyjetson.significance import Difference, difference, matched_pairs, wer_interval
+from heyjetson.significance import Difference, Drawing, difference, matched_pairs, wer_interval
 
 utterance = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 12))
 utterances = st.lists(utterance, min_size=1, max_size=60).map(lambda rows: np.array(rows).T)
@@ -18,10 +18,10 @@ utterances = st.lists(utterance, min_size=1, max_size=60).map(lambda rows: np.ar
 @settings(max_examples=60, deadline=None)
 def test_the_interval_holds_the_pooled_rate(rows, confidence):
     errors, _, words = rows
-    interval = wer_interval(errors, words, confidence, draws=300)
+    interval = wer_interval(errors, words, drawing=Drawing(confidence, 300))
     assert interval.rate == pytest.approx(errors.sum() / words.sum())
     assert 0 <= interval.low <= interval.rate <= interval.high
-    wider = wer_interval(errors, words, 0.995, draws=300)
+    wider = wer_interval(errors, words, drawing=Drawing(0.995, 300))
     assert wider.low <= interval.low and interval.high <= wider.high
 
 
@@ -29,7 +29,7 @@ def test_the_interval_holds_the_pooled_rate(rows, confidence):
 @settings(max_examples=40, deadline=None)
 def test_a_system_does_not_differ_from_itself(rows):
     errors, _, words = rows
-    found = difference(errors, errors, words, draws=200)
+    found = difference(errors, errors, words, drawing=Drawing(draws=200))
     assert (found.delta, found.low, found.high) == (0, 0, 0)
     assert found.probability_of_improvement == 0.5
     assert found.p_value == 1 and not found.significant
@@ -39,7 +39,8 @@ def test_a_system_does_not_differ_from_itself(rows):
 @settings(max_examples=40, deadline=None)
 def test_the_difference_changes_its_sign_with_the_order(rows):
     a, b, words = rows
-    forth, back = difference(a, b, words, draws=2000), difference(b, a, words, draws=2000)
+    often = Drawing(draws=2000)
+    forth, back = difference(a, b, words, drawing=often), difference(b, a, words, drawing=often)
     assert forth.delta == pytest.approx((b.sum() - a.sum()) / words.sum())
     assert forth.delta == pytest.approx(-back.delta)
     assert forth.p_value == pytest.approx(back.p_value)
@@ -57,8 +58,9 @@ def test_the_order_of_utterances_changes_nothing(rows, random):
     order = list(range(rows.shape[1]))
     random.shuffle(order)
     a, b, words = rows
-    assert wer_interval(a, words, draws=100) == wer_interval(a[order], words[order], draws=100)
-    assert difference(a, b, words, draws=100) == difference(a[order], b[order], words[order], draws=100)
+    few = Drawing(draws=100)
+    assert wer_interval(a, words, drawing=few) == wer_interval(a[order], words[order], drawing=few)
+    assert difference(a, b, words, drawing=few) == difference(a[order], b[order], words[order], drawing=few)
 
 
 def test_equal_input_gives_equal_output_and_the_seed_matters():
@@ -66,16 +68,17 @@ def test_equal_input_gives_equal_output_and_the_seed_matters():
     words = generator.integers(1, 12, 200)
     errors = generator.binomial(words, 0.1)
     assert wer_interval(errors, words) == wer_interval(errors.tolist(), words.tolist())
-    assert wer_interval(errors, words, draws=100, seed=0) != wer_interval(errors, words, draws=100, seed=1)
+    one, other = (wer_interval(errors, words, drawing=Drawing(draws=100, seed=seed)) for seed in (0, 1))
+    assert one != other
 
 
 def test_chunks_of_draws_are_one_drawing(monkeypatch):
     generator = np.random.default_rng(4)
     words = generator.integers(1, 12, 200)
     errors = generator.binomial(words, 0.1)
-    whole = wer_interval(errors, words, draws=1000)
+    whole = wer_interval(errors, words, drawing=Drawing(draws=1000))
     monkeypatch.setattr("heyjetson.significance.CELLS", 700)
-    assert wer_interval(errors, words, draws=1000) == whole
+    assert wer_interval(errors, words, drawing=Drawing(draws=1000)) == whole
 
 
 def test_without_an_error_the_interval_still_has_a_width():
@@ -102,7 +105,6 @@ def test_empty_references_count_as_the_metrics_count_them():
         (([], []), "no utterance"),
         (([1, 2], [3]), "one number for each utterance"),
         (([-1], [3]), "below 0"),
-        (([1], [3], 1.5), "confidence"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(arguments, said):
@@ -110,6 +112,12 @@ def test_what_cannot_be_counted_is_refused(arguments, said):
         wer_interval(*arguments)
     with pytest.raises(ValueError, match="3 utterances and 2 groups"):
         wer_interval([1, 2, 0], [3, 4, 5], groups=["a", "b"])
+
+
+@pytest.mark.parametrize("drawing", [{"confidence": 1.5}, {"confidence": 0.0}, {"draws": 0}])
+def test_a_drawing_out_of_range_is_refused(drawing):
+    with pytest.raises(ValueError, match="confidence lies between 0 and 1, draws at 1 or more"):
+        Drawing(**drawing)
 
 
 @given(st.lists(st.integers(-9, 9), min_size=2, max_size=300), st.integers(1, 60))
@@ -129,7 +137,7 @@ def test_intervals_hold_the_true_rate_about_as_often_as_they_say():
     generator = np.random.default_rng(6)
     held = 0
     for _ in range(250):
-        interval = wer_interval(*simulated(generator, 200, 0.08), draws=500)
+        interval = wer_interval(*simulated(generator, 200, 0.08), drawing=Drawing(draws=500))
         held += interval.low <= 0.08 <= interval.high
     assert 0.91 <= held / 250 <= 0.98
 
@@ -140,8 +148,8 @@ def test_equal_systems_are_seldom_called_different_and_a_better_one_mostly():
     for _ in range(120):
         a, words = simulated(generator, 200, 0.1)
         one, other = generator.binomial(words, 0.1), generator.binomial(words, 0.1)
-        false += difference(one, other, words, draws=500).significant
-        found += difference(a, generator.binomial(a, 0.6), words, draws=500).significant
+        false += difference(one, other, words, drawing=Drawing(draws=500)).significant
+        found += difference(a, generator.binomial(a, 0.6), words, drawing=Drawing(draws=500)).significant
     assert false / 120 <= 0.09
     assert found / 120 >= 0.9
 

@@ -115,10 +115,7 @@ def _model(engine: Engine, samples: np.ndarray, scorer: str | None) -> tuple[dic
     frames, room = 0, round(len(samples) / bundle.sample_rate / bundle.frame_seconds) + 2
     whole = np.full((room, len(symbols)), FLOOR, np.float32)
     decoder = engine.decoder(scorer)
-    for first, values, sound in engine.heard(samples):
-        if first == 0:
-            decoder.reset(0.0, sound)
-        decoder.feed(values)
+    for first, values, sound in engine.heard(samples, decoder):
         # The quiet behind the end of the sound is heard, and not shown.
         values = values[: max(round(sound.end / bundle.frame_seconds) + 1 - first, 0)]
         frames = first + len(values)
