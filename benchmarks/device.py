@@ -25,7 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from heyjetson.pace import Feed, cost  # noqa: E402
+from heyjetson.pace import Feed, cost, feed_of  # noqa: E402
 
 RATE = 16000
 DRAWN = {
@@ -126,7 +126,7 @@ def measure_bundle(name: str, folder: Path, clip: np.ndarray, repeats: int) -> N
     if engine.bundle.streams:
         final = stepping(engine, clip[: 3 * RATE], repeats).final * 1000
         stream = engine.stream(RATE)
-        live = as_a_stream(lambda samples: (stream.feed(samples), stream.partial()), clip)
+        live = as_a_stream(feed_of(stream), clip)
     size = engine.bundle.graph.stat().st_size / 1e6
     figures = (size, short * 3000, cold * 1000, long, start.loaded, start.first, start.peak, final, *live)
     row(name, dict(zip(COLUMNS, figures, strict=True)))
@@ -164,7 +164,7 @@ def measure_peer(clip: np.ndarray, repeats: int) -> None:
     cold = after_a_pause(transcribe, clip[: 3 * RATE], max(repeats // 3, 3))
     decoder = package.Decoder(samprate=float(RATE), loglevel="FATAL")
     decoder.start_utt()
-    live = as_a_stream(lambda samples: decoder.process_raw((samples * 32767).astype("<i2").tobytes()), clip)
+    live = as_a_stream(lambda samples: decoder.process_raw(samples.tobytes()), clip)
     done = subprocess.run([sys.executable, "-c", PEER], capture_output=True, text=True, check=True)
     loaded, first, peak = map(float, done.stdout.split())
     size = sum(path.stat().st_size for path in Path(package.get_model_path()).rglob("*") if path.is_file()) / 1e6

@@ -12,6 +12,7 @@ counted, of all threads, so that other work on the machine weighs only by the ca
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -27,28 +28,30 @@ CHECKOUT = "HEYJETSON_CHECKOUT"  # tells a worker whose code it runs
 sys.path.insert(0, os.environ.get(CHECKOUT, str(ROOT)))
 
 from heyjetson import Bundle, Engine, Trigger  # noqa: E402
-from heyjetson.pace import Feed, share  # noqa: E402
 
+
+def measuring() -> Any:
+    """This checkout's `heyjetson.pace`, for streams of another one as well."""
+    spec = importlib.util.spec_from_file_location("pace", ROOT / "heyjetson/pace.py")
+    assert spec and spec.loader
+    module = sys.modules["pace"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pace = measuring()
 RATE = 16000
 PEER = "PocketSphinx 5, one key phrase"
 
 
-def stream_of(folder: Path, threads: int) -> Feed:
-    """The `feed` of a new stream of a bundle."""
+def stream_of(folder: Path, threads: int) -> Any:
+    """A new stream of a bundle."""
     bundle = Bundle(folder)
     engine: Any = Trigger(bundle, threads) if bundle.is_trigger else Engine(bundle, threads)
-    stream = engine.stream(RATE)
-    if bundle.is_trigger:
-        return stream.feed
-
-    def feed(samples: np.ndarray) -> None:
-        stream.feed(samples)
-        stream.partial()
-
-    return feed
+    return engine.stream(RATE)
 
 
-def pocketsphinx() -> Feed:
+def pocketsphinx() -> Any:
     """PocketSphinx listening for a word, by its own English model."""
     from pocketsphinx import Decoder
 
@@ -60,21 +63,20 @@ def pocketsphinx() -> Feed:
 def serve(given: argparse.Namespace) -> None:
     """Be one of the processes: a turn for each line of standard input, its two figures as a line of JSON."""
     folder, threads = given.worker
-    feed: Feed = lambda samples: None  # noqa: E731
+    feed = lambda samples: None  # noqa: E731
     if folder == PEER:
         feed = pocketsphinx()
     elif folder:
-        feed = stream_of(Path(folder), int(threads))
+        feed = pace.feed_of(stream_of(Path(folder), int(threads)))
     sound = 0.05 * np.random.default_rng(0).standard_normal(10 * RATE).astype(np.float32)
     if given.clip:
         from heyjetson.audio import load
 
         sound = load(given.clip, RATE)
-    sound = (sound.clip(-1, 1) * 32767).astype("<i2")
-    share(feed, sound, RATE, 1.0, paced=False)  # warm-up
+    pace.share(feed, sound, RATE, 1.0, paced=False)  # warm-up
     for _ in sys.stdin:
-        tight = share(feed, sound, RATE, given.seconds, paced=False)
-        print(json.dumps([share(feed, sound, RATE, given.seconds), tight]), flush=True)
+        tight = pace.share(feed, sound, RATE, given.seconds, paced=False)
+        print(json.dumps([pace.share(feed, sound, RATE, given.seconds), tight]), flush=True)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +30,28 @@ class Cost:
     waiting: float
 
 
+def feed_of(stream: Any) -> Feed:
+    """What a program does with each piece: feed a `Stream` and ask for its text so far, or feed a `TriggerStream`."""
+    if not hasattr(stream, "partial"):
+        return stream.feed
+
+    def feed(samples: np.ndarray) -> None:
+        stream.feed(samples)
+        stream.partial()
+
+    return feed
+
+
 def pieces_of(sound: np.ndarray, rate: int, seconds: float) -> Iterator[np.ndarray]:
-    """So many seconds of sound [S], around the end where it is shorter, as a microphone hands it over."""
+    """So many seconds of sound [S], around the end where it is shorter, as a microphone hands it over: 16-bit pieces.
+
+    Args:
+        sound: [S], int16 or float within [-1, 1].
+        rate: hertz.
+        seconds: how much.
+    """
+    if sound.dtype != np.int16:
+        sound = (sound.clip(-1, 1) * 32767).astype(np.int16)
     size = round(PIECE * rate)
     for start in range(0, round(seconds * rate), size):
         yield np.take(sound, np.arange(start, start + size), mode="wrap")
@@ -40,8 +61,8 @@ def share(feed: Feed, sound: np.ndarray, rate: int, seconds: float, paced: bool 
     """Processor time of this process over the sound's length.
 
     Args:
-        feed: takes the next samples.
-        sound: [S].
+        feed: takes the next samples, [S] int16.
+        sound: [S], int16 or float within [-1, 1].
         rate: hertz.
         seconds: to feed.
         paced: as they are spoken; else one piece behind the other.
@@ -60,8 +81,8 @@ def cost(feed: Feed, sound: np.ndarray, rate: int, seconds: float = 5.0) -> Cost
     """What a stream costs: live, and back to back.
 
     Args:
-        feed: of a stream, which takes the next samples.
-        sound: [S].
+        feed: of a stream, see `feed_of`.
+        sound: [S], int16 or float within [-1, 1].
         rate: hertz.
         seconds: that are listened to; the measurement takes a little more.
     """

@@ -146,17 +146,17 @@ class BoundSteps:
         shapes = {name: [int(size or 0) for size in for_one(ports[name].shape)] for name in (bundle.output, "valid")}
         self._samples = np.zeros((1, bundle.manifest["chunk_samples"]), np.float32)
         self._length = np.zeros(1, np.int64)
-        self._given = np.zeros(shapes[bundle.output], np.float32)
-        self._valid = np.zeros(shapes["valid"], np.float32)
+        self._all_valid = np.ones(shapes["valid"]).tolist()
         self._initial = {entry["name"]: entry["initial"] for entry in entries}
-        self._sides = [_Side(entries), _Side(entries)]
+        outputs = [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in shapes.items()]
+        self._sides = [_Side(entries, outputs), _Side(entries, outputs)]
         self._now = 0  # the side that holds the state
         self._session = session
         self._bindings = []
         for before, after in ((0, 1), (1, 0)):
             binding = session.io_binding()
             takes = {"samples": self._samples, "length": self._length} | self._sides[before].states
-            gives = {bundle.output: self._given, "valid": self._valid}
+            gives = dict(zip(shapes, (self._sides[after].given, self._sides[after].valid), strict=True))
             gives |= {entry["output"]: self._sides[after].states[entry["name"]] for entry in entries}
             # An encoder that does not look at the length exports without it.
             for name, array in takes.items():
@@ -185,34 +185,42 @@ class BoundSteps:
             self._samples[0, count:] = 0.0
         self._session.run_with_iobinding(self._bindings[self._now])
         self._now = 1 - self._now
-        return self._given[0][self._valid[0] > 0]  # a copy
+        return self._frames()
+
+    def _frames(self) -> np.ndarray:
+        """A copy of the frames that hold sound, mostly all."""
+        side = self._sides[self._now]
+        if side.valid.tolist() == self._all_valid:
+            return side.given[0].copy()
+        return side.given[0][side.valid[0] > 0]
 
     def take(self, states: Mapping[str, np.ndarray], given: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """See `Steps`."""
-        for name, state in self.states.items():
+        side = self._sides[self._now]
+        for name, state in side.states.items():
             state[...] = states[name]
-        self._given[...], self._valid[...] = given, valid
-        return self._given[0][self._valid[0] > 0]
+        side.given[...], side.valid[...] = given, valid
+        return self._frames()
 
     def sound(self) -> bool:
         """See `Steps`."""
-        # Whatever is no number makes the sum none: a tenth of the time of looking at each.
-        given = not math.isnan(_sum(self._given)) and math.isfinite(_sum(self._valid))
-        return given and math.isfinite(self._sides[self._now].total())
+        return self._sides[self._now].sound()
 
 
 class _Side:
-    """States in one piece of memory for each of their types, each at a line of the cache of its own.
+    """States and what a step gives, in one piece of memory for each of their types, each at a cache line of its own.
 
     Args:
-        entries: of the manifest.
+        entries: states of the manifest.
+        outputs: frames and which of them are valid, described alike.
     """
 
-    def __init__(self, entries: list[dict[str, Any]]):
+    def __init__(self, entries: list[dict[str, Any]], outputs: list[dict[str, Any]]):
         self.states: dict[str, np.ndarray] = {}
         self._pools: list[np.ndarray] = []
-        for kind in dict.fromkeys(np.dtype(entry["dtype"]) for entry in entries):
-            mine = [entry for entry in entries if np.dtype(entry["dtype"]) == kind]
+        every = [*entries, *outputs]
+        for kind in dict.fromkeys(np.dtype(entry["dtype"]) for entry in every):
+            mine = [entry for entry in every if np.dtype(entry["dtype"]) == kind]
             line = ALIGNED // kind.itemsize
             sizes = [-(-int(np.prod(entry["shape"])) // line) * line for entry in mine]
             raw = np.zeros(sum(sizes) + line, kind)
@@ -225,10 +233,16 @@ class _Side:
                 count = int(np.prod(entry["shape"]))
                 self.states[entry["name"]] = pool[place : place + count].reshape(entry["shape"])
                 place += size
+        self.given, self.valid = (self.states.pop(entry["name"]) for entry in outputs)
 
-    def total(self) -> float:
-        """Sum of all that is no whole number."""
-        return sum(map(_sum, self._pools))
+    def sound(self) -> bool:
+        """Whether states and outputs are numbers; scores may be infinite."""
+        # Whatever is no number makes the sum none: a tenth of the time of looking at each.
+        if math.isfinite(sum(map(_sum, self._pools))):
+            return True
+        floats = [state for state in self.states.values() if state.dtype.kind == "f"]
+        given = not math.isnan(_sum(self.given)) and math.isfinite(_sum(self.valid))
+        return given and math.isfinite(sum(map(_sum, floats)))
 
 
 def _sum(array: np.ndarray) -> float:

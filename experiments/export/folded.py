@@ -10,7 +10,6 @@ reads are left out. The operators are Gather, Slice, Concat, Add, Sub, Mul and M
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import numpy as np
@@ -44,9 +43,9 @@ class FoldedFourier(nn.Module):
         fourier: of a front-end; `mirror` is not None.
         bins: which of its bins are wanted, [K]; they come out in the order of `order`.
         samples: S where it is always the same; None where it varies. Few frames are folded once, where a second time
-            costs more operators than it saves products.
+            costs more operators than it saves products, and each of their samples is fetched where it is needed.
 
-    Shapes: samples [B, S] → power [B, K, 1 + (S - window) // hop].
+    Shapes: samples [B, S] → power [B, K, 1 + (S - window) // hop]; by `rows` [B, 1 + (S - window) // hop, K].
     """
 
     def __init__(self, fourier: FourierTransform, bins: np.ndarray, samples: int | None = None):
@@ -82,20 +81,24 @@ class FoldedFourier(nn.Module):
         for name, wave in (("even", np.cos), ("odd", np.sin)):
             for i, angle in enumerate(angles):
                 self.register_buffer(f"{name}{i}", torch.tensor(wave(angle) * scale, dtype=torch.float32))
-        unit = math.gcd(self.window, self.hop)
-        self.unit = unit
-        self.blocks: Tensor | None
-        blocks = None
+        self.fixed = samples is not None
         if samples is not None:
-            count = 1 + (samples - self.window) // self.hop
-            blocks = torch.arange(count)[:, None] * (self.hop // unit) + torch.arange(self.window // unit)
-        self.register_buffer("blocks", blocks)  # [T, units of a window]
+            starts = torch.arange(1 + (samples - self.window) // self.hop)[:, None] * self.hop
+            self.register_buffer("first", starts + self.first)  # [T, pairs]
+            self.register_buffer("second", starts + self.second)
+            self.register_buffer("even0", self.even0.t().contiguous())
+            self.register_buffer("odd0", self.odd0.t().contiguous())
+
+    def rows(self, samples: Tensor) -> Tensor:
+        """The power of each frame where S is always the same; kernels on the right are laid out once by the runtime."""
+        samples = self._emphasised(samples)
+        first, second = samples[:, self.first], samples[:, self.second]
+        return _power(torch.matmul(first + second, self.even0), torch.matmul(first - second, self.odd0))
 
     def forward(self, samples: Tensor) -> Tensor:
-        if self.preemphasis:
-            # A frame's first sample has no weight, so that the one before the first of all is not missed.
-            samples = samples - self.preemphasis * functional.pad(samples, (1, 0))[:, :-1]
-        frames = self._varying(samples) if self.blocks is None else self._fixed(samples, self.blocks)
+        if self.fixed:
+            return self.rows(samples).transpose(1, 2)
+        frames = self._varying(self._emphasised(samples))
         first, second = frames.index_select(1, self.first), frames.index_select(1, self.second)
         sums, differences = first + second, first - second
         if not self.twice:
@@ -107,11 +110,11 @@ class FoldedFourier(nn.Module):
         odd = _power(torch.matmul(self.even1, near - far), torch.matmul(self.odd1, near_odd + far_odd))
         return torch.cat([even, odd], dim=1)
 
-    def _fixed(self, samples: Tensor, blocks: Tensor) -> Tensor:
-        """Samples [B, S] → frames [B, window, T]."""
-        count = int(blocks[-1, -1]) + 1
-        whole = samples[:, : count * self.unit].reshape(-1, count, self.unit)
-        return whole[:, blocks].reshape(-1, len(blocks), self.window).transpose(1, 2)
+    def _emphasised(self, samples: Tensor) -> Tensor:
+        if not self.preemphasis:
+            return samples
+        # A frame's first sample has no weight, so that the one before the first of all is not missed.
+        return samples - self.preemphasis * functional.pad(samples, (1, 0))[:, :-1]
 
     def _varying(self, samples: Tensor) -> Tensor:
         """Samples [B, S] → frames [B, at least window, T]."""

@@ -6,9 +6,10 @@ A step is short, so that its cost is the number of operators and the weights tha
   some: one mask before the lookahead does. It is a comparison with numbers of samples that are known beforehand.
 - Convolutions are matrix products of all frames, whose weights the runtime lays out once, not of each stream's alone.
 - Recurrences are read time first, as runtimes want them, without reordering between the layers.
-- Lookahead and attention share one record of which frames held sound.
+- What a norm adds is added by the biases of what reads it.
+- Lookahead and attention share one record of which frames held sound. Keys and values are kept as attention reads them.
 
-States are the fewest tensors that do: one for all cells of one width, one for keys and values.
+States are the fewest tensors that do: one for all cells of one width.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from custom_modules.normalisation import MaskedBatchNorm, NoNorm
 from custom_modules.recurrent import RecurrentStack
 from custom_modules.state import named, part_of
 from custom_modules.streaming import HeyJetsonStreamingEncoder
+from experiments.export.folded import FoldedFourier
 
 SOUND = "sound"  # the state that says which frames held some
 State = dict[str, Tensor]
@@ -44,7 +46,7 @@ class Affine(nn.Module):
         self.register_buffer("shift", norm.bias.detach() - norm.running_mean * scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale + self.shift
+        return x * self.scale if self.shift is None else x * self.scale + self.shift
 
 
 class Unmasked(nn.Module):
@@ -125,7 +127,7 @@ class StepRecurrence(nn.Module):
 
     def __init__(self, stack: RecurrentStack):
         super().__init__()
-        cells = [copy.copy(layer.cell) for layer in stack.forwards]
+        cells = [copy.deepcopy(layer.cell) for layer in stack.forwards]
         for cell in cells:
             cell.batch_first = False
         self.cells = nn.ModuleList(cells)
@@ -133,6 +135,19 @@ class StepRecurrence(nn.Module):
         self.last_norm = nn.Identity() if stack.last_norm is None else plain(stack.last_norm)
         self.norm_first, self.around = stack.norm_first, [stack._has_way_around(i) for i in range(len(cells))]
         self.kinds = ("hidden", "cell") if cells and cells[0].mode == "LSTM" else ("hidden",)
+        self.register_buffer("shift", None)
+        if cells and not self.norm_first and all(isinstance(norm, Affine) for norm in self.norms):
+            self.shift = self.fold()
+
+    def fold(self) -> Tensor:
+        """Leave out what the norms add: each cell's bias does it for its input, and the last sum [H'] for the rest."""
+        shift = self.norms[0].shift.new_zeros(())
+        for i, (cell, norm) in enumerate(zip(self.cells, self.norms, strict=True)):
+            if i:
+                cell.bias_ih_l0.data += cell.weight_ih_l0.detach() @ shift
+            shift = norm.shift + shift if self.around[i] and i else norm.shift
+            norm.shift = None
+        return shift
 
     def shapes(self) -> Shapes:
         """Of the state, without the batch: all layers in one."""
@@ -152,7 +167,7 @@ class StepRecurrence(nn.Module):
             y = y if self.norm_first else norm(y)
             x = y + x if self.around[i] else y
         following = {kind: torch.cat(part).transpose(0, 1) for kind, part in zip(self.kinds, after, strict=True)}
-        return self.last_norm(x), following
+        return self.last_norm(x if self.shift is None else x + self.shift), following
 
 
 class StepLookahead(nn.Module):
@@ -182,7 +197,7 @@ class StepLookahead(nn.Module):
 
 
 class StepAttention(nn.Module):
-    """`LeftContextAttention.step`: x [B, T, H], which frames hold sound [B, left + T], and state → [B, T, H].
+    """`LeftContextAttention.step`: x [B * T, H], which frames hold sound [B, left + T], and state → [B * T, H].
 
     Args:
         attention: of the encoder.
@@ -196,29 +211,31 @@ class StepAttention(nn.Module):
             attention.left, attention.features, attention.heads, frames,
         )  # fmt: skip
         place = torch.arange(frames + self.left) - torch.arange(frames)[:, None]
-        self.register_buffer("near", (place >= 0) & (place <= self.left))  # [T, left + T]
+        near = (place >= 0) & (place <= self.left)
+        # Sound is 0 or 1: it passes 0 where a frame is near enough, and 2 nowhere.
+        self.register_buffer("bar", torch.where(near, 0.0, 2.0))  # [T, left + T]
 
     def shapes(self) -> Shapes:
-        """Of the state, without the batch: keys and values."""
-        return {"past": (self.left, 2 * self.features)}
+        """Of the state, without the batch."""
+        kept = (self.heads, self.left, self.features // self.heads)
+        return {"keys": kept, "values": kept}
 
     def forward(self, x: Tensor, sound: Tensor, state: State) -> tuple[Tensor, State]:
         attention, size = self.attention, self.features // self.heads
-        rows = attention.project(attention.norm(x).reshape(-1, self.features))  # one product for all streams
-        query, added = rows.reshape(-1, self.frames, 3 * self.features).split([self.features, 2 * self.features], 2)
-        seen = torch.cat([state["past"], added], dim=1)
-        split = seen.reshape(-1, self.left + self.frames, 2 * self.heads, size).transpose(1, 2)
-        keys, values = split.split(self.heads, dim=1)
-        query = query.reshape(-1, self.frames, self.heads, size).transpose(1, 2)
+        rows = attention.project(attention.norm(x))  # one product for all streams
+        split = rows.reshape(-1, self.frames, 3 * self.heads, size).transpose(1, 2)
+        query, key, value = split.split(self.heads, dim=1)  # [B, heads, T, size]
+        keys = torch.cat([state["keys"], key], dim=2)
+        values = torch.cat([state["values"], value], dim=2)
         scores = torch.matmul(query, keys.transpose(2, 3)) * size**-0.5
-        allowed = self.near & (sound.reshape(-1, 1, 1, self.left + self.frames) > 0)
-        shares = scores.masked_fill(~allowed, MASKED).softmax(dim=3)
+        allowed = sound.reshape(-1, 1, 1, self.left + self.frames) > self.bar
+        shares = torch.where(allowed, scores, scores.new_tensor(MASKED)).softmax(dim=3)
         heard = attention.merge(torch.matmul(shares, values).transpose(1, 2).reshape(-1, self.features))
-        return x + heard.reshape(-1, self.frames, self.features), {"past": seen[:, -self.left :]}
+        return x + heard, {"keys": keys[:, :, self.frames :], "values": values[:, :, self.frames :]}
 
 
 class StepFrontend(nn.Module):
-    """The features of a step, those of padding too: samples [B, S] → [B, D, T].
+    """The features of a step, those of padding too: samples [B, S] → [B, T, D].
 
     Args:
         frontend: folded.
@@ -230,15 +247,17 @@ class StepFrontend(nn.Module):
         self.register_buffer("bank", None)
         if type(frontend) is LogMel:
             # log(x) - mean is log(x / exp(mean)): the bands' own weights do that.
-            down = torch.exp(-frontend.mean.detach().double())[:, None]
-            self.bank = (frontend.bank.detach()[:, :, 0] * down).float()
+            down = torch.exp(-frontend.mean.detach().double())
+            self.bank = (frontend.bank.detach()[:, :, 0].t() * down).float()  # [K, D]
             self.register_buffer("guard", (LOG_GUARD * down).float())
-            self.register_buffer("sharpness", (1 / frontend.deviation.detach())[:, None])
+            self.register_buffer("sharpness", 1 / frontend.deviation.detach())
 
     def forward(self, samples: Tensor) -> Tensor:
         if self.bank is None:
-            return self.features.normalised(samples)
-        return torch.log(torch.matmul(self.bank, self.features.fourier(samples)) + self.guard) * self.sharpness
+            return self.features.normalised(samples).transpose(1, 2)
+        fourier = self.features.fourier
+        power = fourier.rows(samples) if isinstance(fourier, FoldedFourier) else fourier(samples).transpose(1, 2)
+        return torch.log(torch.matmul(power, self.bank) + self.guard) * self.sharpness
 
 
 class StepEncoder(nn.Module):
@@ -248,7 +267,7 @@ class StepEncoder(nn.Module):
         encoder: whose parameters are used.
         frames: feature frames of a step, a multiple of the subsampling.
 
-    Shapes: features [B, D, T], sound [B, T'] (1 where an output frame holds some), states [B, ...] in the order of
+    Shapes: features [B, T, D], sound [B, T'] (1 where an output frame holds some), states [B, ...] in the order of
     `shapes` → outputs [B * T', H], valid [B, T'], next states.
     """
 
@@ -284,8 +303,7 @@ class StepEncoder(nn.Module):
         return shapes | ({SOUND: (self.left + self.ahead,)} if self.left + self.ahead else {})
 
     def forward(self, features: Tensor, sound: Tensor, states: State) -> tuple[Tensor, Tensor, State]:
-        x = features.transpose(1, 2)
-        after: State = {}
+        x, after = features, State()
         if self.stem is not None:
             x, _, last = self.stem.step(x, torch.ones(x.shape[:2]), part_of(states, "stem"))
             after |= named("stem", last)
@@ -306,10 +324,11 @@ class StepEncoder(nn.Module):
         if self.lookahead is not None:
             x, last = self.lookahead(x * sound[..., None], part_of(states, "lookahead"))
             after |= named("lookahead", last)
+        x = x.reshape(-1, self.width)
         if self.attention is not None:
             x, last = self.attention(x, known[:, : self.left + self.frames], part_of(states, "attention"))
             after |= named("attention", last)
-        return self.dense(x.reshape(-1, self.width)), valid, after
+        return self.dense(x), valid, after
 
 
 class StepDecoder(nn.Module):

@@ -28,6 +28,7 @@ from experiments.paths import ROOT
 from experiments.tracking.histograms import KINDS, Histograms
 from experiments.tracking.lineage import declare_inputs, log_checkpoint, log_model, origin
 from experiments.tracking.offline_parts import earlier_rows, parts, repair
+from experiments.tracking.offline_summary import settle
 from experiments.tracking.tables import PredictionTable, training_table
 from experiments.training.best_effort import BestEffort, first_line
 from experiments.training.ranks import is_rank_zero
@@ -282,8 +283,12 @@ def close(status: int = 0) -> None:
         status: that the process will end with; W&B takes any but 0 for a failure.
     """
     if "wandb" in sys.modules:
+        wandb = sys.modules["wandb"]
         with BestEffort("Its files are in the run's folder.")("the end of the W&B run"):
-            sys.modules["wandb"].finish(exit_code=status)
+            offline = Path(wandb.run.dir).parents[2] if wandb.run is not None and wandb.run.offline else None
+            wandb.finish(exit_code=status)
+            if offline:
+                settle(offline)
 
 
 def wandb_logger(

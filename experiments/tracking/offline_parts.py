@@ -7,7 +7,6 @@ that one anew each time.
 
 from __future__ import annotations
 
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ from pathlib import Path
 
 from experiments.compare.wandb_runs import records
 from experiments.errors import ConfigError
+from experiments.tracking.offline_summary import settle
+from experiments.tracking.record_log import whole_length
 from experiments.training.run_folders import hold, release
-
-BLOCK, BEGIN, HEADER = 32768, 7, struct.Struct("<IHB")  # of LevelDB's log format, which W&B's files are in
-FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def parts(folder: Path) -> list[Path]:
@@ -46,23 +44,6 @@ def earlier_rows(folder: Path) -> dict[int, set[str]]:
             if isinstance(step := item.get("trainer/global_step"), int | float):
                 found.setdefault(int(step), set()).update(key.removesuffix("._type") for key in item)
     return found
-
-
-def whole_length(content: bytes) -> int:
-    """Bytes of a file of W&B's until the end of its last whole record."""
-    place = whole = BEGIN
-    while place + HEADER.size <= len(content):
-        left = BLOCK - (place % BLOCK)
-        if left < HEADER.size:  # the rest of a block that has no room for a header
-            place += left
-            continue
-        _, length, kind = HEADER.unpack_from(content, place)
-        place += HEADER.size + length
-        if HEADER.size + length > left or place > len(content) or kind not in (FULL, FIRST, MIDDLE, LAST):
-            break
-        if kind in (FULL, LAST):
-            whole = place
-    return whole
 
 
 def repair(part: Path) -> int:
@@ -104,6 +85,7 @@ def sync(folder: Path, options: Sequence[str] = ()) -> int:
     try:
         for part in found:
             repair(part)
+        settle(folder)
         command = [sys.executable, "-m", "wandb", "sync", *options, *map(str, found)]
         return subprocess.run(command, check=False).returncode
     finally:

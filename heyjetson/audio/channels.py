@@ -30,7 +30,9 @@ def to_mono(samples: np.ndarray, channels: str = "mix") -> np.ndarray:
         AudioError: wrong shape, no such channel, or values that are not numbers.
     """
     if channels == "mix" and isinstance(samples, np.ndarray) and samples.ndim == 1:
-        return _require_numbers(_as_float(samples))  # 25 times a second in every stream
+        if samples.dtype == np.int16:  # whole numbers are numbers; 25 times a second in every stream
+            return samples * SCALE
+        return _require_numbers(_as_float(samples))
     mono, note = choose(samples, channels)
     if note:
         _say(note)

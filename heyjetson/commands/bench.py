@@ -24,8 +24,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument("clip", nargs="?", help="a recording (default: 3 s and 10 s of noise)")
     parser.add_argument("--repeat", type=int, default=15, help="runs a figure is the median of (default 15)")
     parser.add_argument(
-        "--live", type=float, default=5.0, metavar="SECONDS", help="a stream is measured in real time for (default 5)"
-    )
+        "--live", type=float, default=5.0, metavar="SECONDS",
+        help="for so long a stream is fed 16-bit pieces of 40 ms in real time, as a microphone gives them, and the "
+        "processor time of all threads is measured (default 5; 0: not at all)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
     add_channels_option(parser)
     parser.set_defaults(run=run)
@@ -101,17 +103,11 @@ def _trigger_figures(options: argparse.Namespace, bundle: Any, clips: dict[str, 
 
 def _live_figures(stream: Any, clip: Any, seconds: float) -> dict[str, float]:
     """What a stream costs when it is fed a clip [S] as it is spoken."""
-    from heyjetson.pace import cost
+    from heyjetson.pace import cost, feed_of
 
     if seconds <= 0:
         return {}
-
-    def feed(samples: Any) -> None:
-        stream.feed(samples)
-        if hasattr(stream, "partial"):
-            stream.partial()
-
-    found = cost(feed, clip, stream.input_rate, seconds)
+    found = cost(feed_of(stream), clip, stream.input_rate, seconds)
     return {
         "% of one core, in real time": round(found.live * 100, 2),
         "the same, back to back": round(found.back_to_back * 100, 2),

@@ -83,6 +83,7 @@ class Detector:
         """Begin at time 0, with every word armed."""
         self.frames = 0
         self._before = np.zeros((self.smoothing - 1, len(self.words)))
+        self._calm = True  # nothing in `_before` reaches a threshold, and no word waits for its release
         self._released = [True] * len(self.words)
         self._allowed = [0] * len(self.words)  # first frame after the debounce time
 
@@ -92,9 +93,14 @@ class Detector:
         Returns:
             the events that they raise, by time.
         """
-        padded = np.concatenate([self._before, scores])
         count = len(scores)
-        if self._quiet(padded):
+        if self._calm and count >= self.smoothing - 1 and self._is_low(scores):  # as mostly
+            self._before = scores[count - self.smoothing + 1 :].astype(np.float64)
+            self.frames += count
+            return []
+        padded = np.concatenate([self._before, scores])
+        self._calm = all(self._released) and self._is_low(padded)
+        if self._calm:
             self._before = padded[count:].copy()
             self.frames += count
             return []
@@ -109,12 +115,9 @@ class Detector:
         self.frames += len(smoothed)
         return [detection for *_, detection in sorted(found, key=lambda entry: entry[:2])]
 
-    def _quiet(self, padded: np.ndarray) -> bool:
-        """Whether nothing can happen, as mostly: no word waits for its release, and none has a score of its threshold.
-
-        No mean is above the largest score, but for its rounding.
-        """
-        return all(self._released) and bool(np.maximum.reduce(padded, axis=None, initial=0.0) < self._lowest)
+    def _is_low(self, scores: np.ndarray) -> bool:
+        """Whether no score reaches a threshold: then no mean does, which is above the largest by rounding at most."""
+        return bool(np.maximum.reduce(scores, axis=None, initial=0.0) < self._lowest)
 
     def _smoothed(self, padded: np.ndarray, count: int) -> np.ndarray:
         """Mean of the last frames, [T, W].

@@ -287,7 +287,10 @@ class TriggerStream:
             AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
             StreamError: the stream is finished.
         """
-        return self._detect(self.feed_scores(samples))
+        if self._waiting.keeps(samples):
+            self._fed += len(samples)
+            return []
+        return self._detect(self._hear_now(samples))
 
     def finish(self) -> list[Detection]:
         """End the stream: compute what is left. Only `reset` may follow.
@@ -310,12 +313,17 @@ class TriggerStream:
         if self._waiting.keeps(samples):
             self._fed += len(samples)
             return []
+        return self._hear_now(samples)
+
+    def _hear_now(self, samples: np.ndarray) -> list[np.ndarray]:
+        """Scores of samples that do not wait, with those that did before them."""
         if self._finished:
             raise StreamError("The stream is finished: call reset() before feeding it again.")
         samples = np.asarray(samples)
         heard = self._separate(self._waiting.joined(samples))
         self._fed += len(samples)
-        given = [scores for piece in (*map(to_mono, self._waiting.take()), heard) for scores in self._hear(piece)]
+        given = [scores for piece in self._waiting.take() for scores in self._hear(to_mono(piece))]
+        given += self._hear(heard)
         # What a resampler holds back is not known.
         self._waiting.room = 0 if self._resampler or self.channels > 1 else self._frames[0].missing
         return given
@@ -357,10 +365,11 @@ class TriggerStream:
 
     def _push(self, samples: np.ndarray) -> list[np.ndarray]:
         """Run the steps that samples [S] or [S, channels] complete."""
-        for frames, channel in zip(self._frames, (samples,) if samples.ndim == 1 else samples.T, strict=True):
+        if samples.ndim == 1:
+            self._frames[0].push(samples)
+            return self._steps(self._frames[0], self._ambience[0])
+        for frames, channel in zip(self._frames, samples.T, strict=True):
             frames.push(channel)
-        if self._frames[0].missing:  # most pieces only wait: the less is touched for them, the less is fetched
-            return []
         return _best([self._steps(*channel) for channel in zip(self._frames, self._ambience, strict=True)])
 
     @staticmethod

@@ -1,6 +1,10 @@
 """An offline run that was killed and continued: what `wandb sync` makes of its parts, as a stand-in server sees it."""
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -13,8 +17,11 @@ from hypothesis import strategies as st
 from lightning.pytorch.callbacks import Callback
 
 from experiments.cli.guarded import guarded
+from experiments.tracking import loggers
 from experiments.tracking.__main__ import main
-from experiments.tracking.offline_parts import BEGIN, BLOCK, FIRST, FULL, HEADER, LAST, MIDDLE, parts, whole_length
+from experiments.tracking.offline_parts import parts
+from experiments.tracking.offline_summary import Part, read, settle, whole
+from experiments.tracking.record_log import BEGIN, BLOCK, joined, split, whole_length
 from tests.conftest import SMALL
 from tests.experiments.wandb_server import Server
 
@@ -58,7 +65,6 @@ class Kill(Callback):
 def train(compose_config, corpus, tmp_path, monkeypatch):
     """Trains in a folder until a step, or from there to the end."""
     from experiments.data.preparation import Data
-    from experiments.tracking import loggers
     from experiments.training import fit, outcome
 
     for module in (fit, outcome):
@@ -129,29 +135,90 @@ def test_each_step_is_there_once_after_a_kill_a_continuation_and_syncing_three_t
     assert server.configs[identity]["seed"]["value"] == 1
 
 
-def written(records: list[bytes]) -> tuple[bytes, list[int]]:
-    """Records as W&B writes them, in LevelDB's log format, and where each ends."""
-    content, ends = bytearray(b":W&B\xe1\xbe\x00"), []
-    for record in records:
-        first, rest = True, record
-        while first or rest:
-            left = BLOCK - len(content) % BLOCK
-            if left < HEADER.size:
-                content += bytes(left)
-                continue
-            piece, rest = rest[: left - HEADER.size], rest[left - HEADER.size :]
-            kind = (FULL if not rest else FIRST) if first else (LAST if not rest else MIDDLE)
-            content += HEADER.pack(0, len(piece), kind) + piece
-            first = False
-        ends.append(len(content))
-    return bytes(content), ends
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 3 * BLOCK), min_size=1, max_size=5), st.integers(BEGIN, 8 * BLOCK))
 def test_a_part_is_cut_after_its_last_whole_record(sizes, length):
-    content, ends = written([bytes(size) for size in sizes])
-    assert whole_length(content[:length]) == max([end for end in ends if end <= length], default=BEGIN)
+    records = [bytes([i]) * size for i, size in enumerate(sizes)]
+    ends = [len(joined(records[: count + 1])) for count in range(len(records))]
+    content = joined(records)[:length]
+    whole = [end for end in ends if end <= length]
+    assert whole_length(content) == max(whole, default=BEGIN)
+    assert split(content) == records[: len(whole)]
+
+
+PARTS = (  # a continued run: the configuration, what is logged at each step, and the step it begins with
+    ({"seed": 1, "first": "a"}, [5.0, 1.0, 4.0, 9.0], 0),
+    ({"seed": 1, "second": "b"}, [3.0, 7.0, 6.0], 4),
+)
+
+
+@pytest.fixture(scope="module")
+def written_once(tmp_path_factory):
+    """A run's folder with its two parts, as W&B and `close` leave them."""
+    import wandb
+
+    folder = tmp_path_factory.mktemp("continued")
+    for number, (config, values, begin) in enumerate(PARTS):
+        run = wandb.init(mode="offline", dir=folder, project="p", id="abc", resume="allow", config=config)
+        run.define_metric("wer", summary="min,max,mean,last")
+        for step, value in enumerate(values, begin):
+            run.log({"wer": value, "trainer/global_step": step})
+        run.log({"predictions": wandb.Table(columns=["part"], data=[[number]])})
+        loggers.close()
+        if not number:  # W&B names folders by the second
+            parts(folder)[0].rename(folder / "wandb/offline-run-20260101_000000-abc")
+    return folder
+
+
+@pytest.fixture
+def continued(written_once, tmp_path):
+    """The folders of the parts, to be changed."""
+    shutil.copytree(written_once, tmp_path / "run", symlinks=True)
+    return parts(tmp_path / "run")
+
+
+@pytest.mark.parametrize("order", [[0, 1, 0, 1], [1, 0, 1, 0]])
+def test_in_both_orders_and_twice_the_server_holds_each_step_once_and_the_summary_of_all(continued, server, order):
+    settings = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server.address}
+    for place in order:
+        command = [sys.executable, "-m", "wandb", "sync", str(continued[place])]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | settings)
+    rows = [row for _, row in sorted(server.rows["abc"].items())]
+    logged = [(row["trainer/global_step"], row["wer"]) for row in rows if "wer" in row]
+    assert sorted(logged) == list(enumerate([5.0, 1.0, 4.0, 9.0, 3.0, 7.0, 6.0]))
+    assert sorted(row["_step"] for row in rows) == list(range(len(rows)))
+    tables = [row["predictions"]["path"] for row in rows if "predictions" in row]
+    assert len(set(tables)) == len(tables) == 2
+    summary = server.summaries["abc"]
+    assert summary["wer"] == {"min": 1, "max": 9, "mean": 5, "last": 6}
+    assert summary["predictions"]["path"] == max(rows, key=lambda row: row["_timestamp"])["predictions"]["path"]
+    config = {key: entry["value"] for key, entry in server.configs["abc"].items() if not key.startswith("_")}
+    assert config == {"seed": 1, "first": "a", "second": "b"}
+
+
+def test_a_part_that_is_on_the_server_already_stays_as_it_is_and_the_other_carries_its_figures(continued):
+    first, second = (next(part.glob("*.wandb")) for part in continued)
+    for path in (first, second):  # as before the continuation was closed
+        path.write_bytes(joined(raw for raw in split(path.read_bytes()) if b'"mean": 5' not in raw))
+    first.with_name(first.name + ".synced").touch()
+    before = first.read_bytes()
+    settle(continued[0].parent.parent)
+    assert first.read_bytes() == before
+    assert json.loads(read(second).summary[("wer",)]) == {"min": 1, "max": 9, "mean": 5, "last": 6}
+    after = second.read_bytes()
+    settle(continued[0].parent.parent)
+    assert second.read_bytes() == after
+
+
+def test_what_w_and_b_keeps_of_a_figure_is_put_together_by_its_meaning():
+    first = Part([], {("v",): '{"min": 2, "first": 5, "best": 3, "mean": 4}', ("n",): "1"}, rows={"v": 1})
+    later = Part([], {("v",): '{"min": 3, "first": 7, "best": 9, "mean": 1}', ("n",): "2"}, rows={"v": 2})
+    for part in (first, later):
+        part.combined["v*"] = True  # larger is better
+    assert whole([first, later])[0] == {"v": {"min": 2, "first": 5, "best": 9, "mean": 2}, "n": 2}
+    later.combined.clear()
+    first.combined.clear()
+    assert whole([first, later])[0]["v"] == {"min": 3, "first": 7, "best": 9, "mean": 1}  # logged so, as any value
 
 
 def test_what_cannot_be_synced_is_a_sentence(tmp_path, capsys):

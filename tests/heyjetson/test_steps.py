@@ -13,7 +13,7 @@ from heyjetson import Bundle, Trigger
 from heyjetson.bundle import write_manifest
 from heyjetson.errors import StreamError
 from heyjetson.frames import FrameStream
-from heyjetson.pace import PIECE, cost, pieces_of
+from heyjetson.pace import PIECE, cost, feed_of, pieces_of
 from heyjetson.runtime import open_runtime
 from heyjetson.steps import BoundSteps, FedSteps, make_steps
 from tests.heyjetson.trigger_fake import CHUNK, RATE, make_trigger, quiet, tone
@@ -160,8 +160,21 @@ def test_samples_that_are_no_numbers_are_refused(bundle):
 
 
 def test_live_cost_is_of_all_sound_and_of_this_process(wake):
-    pieces = list(pieces_of(np.arange(1000), RATE, 0.2))
+    pieces = list(pieces_of(np.arange(1000, dtype=np.int16), RATE, 0.2))
     assert len(pieces) == 5 and all(len(piece) == round(PIECE * RATE) for piece in pieces)
     assert np.concatenate(pieces).tolist() == [index % 1000 for index in range(3200)]
-    found = cost(Trigger(wake).stream(RATE).feed, tone("computer", 0.5), RATE, 0.2)
+    spoken = list(pieces_of(np.array([-2.0, 0.5, 1.0], np.float32), RATE, 0.04))[0]
+    assert (spoken.dtype, spoken[:3].tolist()) == (np.int16, [-32767, 16383, 32767])  # as a microphone gives it
+    found = cost(feed_of(Trigger(wake).stream(RATE)), tone("computer", 0.5), RATE, 0.2)
     assert found.back_to_back > 0 and 0 <= found.waiting < 1 and 0 < found.live < 1
+
+
+def test_what_is_measured_is_a_stream_with_its_text_asked_for(streaming_bundle):
+    from heyjetson import Engine
+
+    stream = Engine(Bundle(streaming_bundle)).stream(RATE)
+    asked = []
+    stream.partial = lambda: asked.append(stream.seconds)
+    for piece in pieces_of(tone("computer", 0.5), RATE, 0.2):
+        feed_of(stream)(piece)
+    assert asked == pytest.approx([0.04, 0.08, 0.12, 0.16, 0.2])
