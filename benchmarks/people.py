@@ -1,13 +1,14 @@
-"""People never heard who say sentences never seen: bundles beside whisper-tiny.en, on the same clips.
+"""People never heard, and sentences never seen: bundles beside whisper-tiny.en, on the same clips.
 
     python benchmarks/people.py bundles/people --test data/people/test.jsonl --seen data/people/train.jsonl
     python benchmarks/people.py bundles/people --test data/people/test.jsonl --seen data/people/train.jsonl \\
         --groups data/speechocean/test/spk2group --keep whisper.json         # adults and children apart
+    python benchmarks/people.py bundles/digits --test data/digits/test_unseen.jsonl --digits     # all are digits
 
 Each bundle transcribes greedily, and with the language model that is in it; whisper-tiny.en where faster-whisper is
 installed. Prints the rows of benchmarks/RESULTS.md: WER with its 95 % interval, the difference from whisper-tiny.en
 with the p-value of the matched-pair test, and what each costs on one core. Speakers are what is drawn where the
-manifest names them. Times are this process's own, taken by turns, so other work on the machine changes them little.
+manifest names several. Times are this process's own, taken by turns, so other work on the machine changes them little.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ def groups_of(path: Path | None) -> dict[str, str]:
     return found
 
 
-def by_whisper(utterances: Sequence[Utterance], keep: Path | None) -> list[Row]:
-    """What whisper-tiny.en makes of the utterances; what it wrote before is taken from `keep`."""
+def by_whisper(utterances: Sequence[Utterance], keep: Path | None, digits: bool = False) -> list[Row]:
+    """What whisper-tiny.en makes of utterances, which may all be digits; what it wrote before is taken from `keep`."""
     kept, transcribe, normalise = whisper.Kept(keep), None, Normaliser()
     for number, line in enumerate(progress(utterances, f"testing {whisper.NAME}", len(utterances))):
         name = f"{line.audio}@{line.offset or 0}"
@@ -86,7 +87,7 @@ def by_whisper(utterances: Sequence[Utterance], keep: Path | None) -> list[Row]:
             kept.write()
     kept.write()
     return [
-        make_row(line, whisper.in_words(kept.texts[f"{line.audio}@{line.offset or 0}"], normalise))
+        make_row(line, whisper.in_words(kept.texts[f"{line.audio}@{line.offset or 0}"], normalise, digits))
         for line in utterances
     ]
 
@@ -100,6 +101,12 @@ def by_bundle(folder: Path, utterances: Sequence[Utterance], written: Path) -> S
     return systems
 
 
+def speakers_of(rows: Sequence[Row]) -> list[str] | None:
+    """Who says each, to be drawn as a whole; None, and utterances are drawn, where that is one alone or not known."""
+    speakers = [row.speaker or "" for row in rows]
+    return speakers if all(speakers) and len(set(speakers)) > 1 else None
+
+
 def rates(systems: Systems, groups: dict[str, str]) -> list[str]:
     """Rows of the table of error rates, a column for all and for each group."""
     names = [ALL, *sorted({groups[row.speaker] for row in next(iter(systems.values())) if row.speaker in groups})]
@@ -108,16 +115,8 @@ def rates(systems: Systems, groups: dict[str, str]) -> list[str]:
         cells = []
         for name in names:
             some = [row for row in rows if name == ALL or groups.get(row.speaker or "") == name]
-            speakers = [row.speaker for row in some]
-            cells.append(
-                str(
-                    wer_interval(
-                        [row.word_errors for row in some],
-                        [row.words for row in some],
-                        groups=speakers if all(speakers) else None,
-                    )
-                )
-            )
+            errors, words = [row.word_errors for row in some], [row.words for row in some]
+            cells.append(str(wer_interval(errors, words, groups=speakers_of(some))))
         characters = sum(row.character_errors for row in rows) / max(sum(row.characters for row in rows), 1)
         lines.append(f"| {' | '.join([system, *cells, f'{characters:.1%}'])} |")
     return lines
@@ -130,13 +129,8 @@ def differences(systems: Systems, peer: str) -> list[str]:
     for system, rows in systems.items():
         if system == peer:
             continue
-        speakers = [row.speaker for row in rows]
-        found = difference(
-            [row.word_errors for row in theirs],
-            [row.word_errors for row in rows],
-            [row.words for row in rows],
-            groups=speakers if all(speakers) else None,
-        )
+        errors = [[row.word_errors for row in one] for one in (theirs, rows)]
+        found = difference(*errors, [row.words for row in rows], groups=speakers_of(rows))
         interval = f"{found.low * 100:+.1f} to {found.high * 100:+.1f}"
         lines.append(f"| {system} | {found.delta * 100:+.1f} | {interval} | {found.p_value:.2g} |")
     return lines
@@ -206,6 +200,9 @@ def main() -> None:
         "--groups", type=Path, help="lines `SPEAKER GROUP`, as Kaldi's spk2group or spk2gender has them"
     )
     parser.add_argument("--clips", type=int, help="so many of them, drawn; more hold the fewer (default: all)")
+    parser.add_argument(
+        "--digits", action="store_true", help="all that is said are digits: figures of whisper's are read one by one"
+    )
     parser.add_argument("--keep", type=Path, help="file for what whisper writes, which is not heard twice")
     parser.add_argument("--timed", type=int, default=20, help="clips that are timed; 0 for none (default 20)")
     given = parser.parse_args()
@@ -222,7 +219,7 @@ def main() -> None:
         for folder in given.bundles:
             systems |= by_bundle(folder, utterances, Path(temporary, f"{folder.name}.jsonl"))
     if whisper.installed():
-        systems[whisper.NAME] = by_whisper(utterances, given.keep)
+        systems[whisper.NAME] = by_whisper(utterances, given.keep, given.digits)
     else:
         print(whisper.ABSENT)
     if not systems:

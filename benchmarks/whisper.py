@@ -63,17 +63,27 @@ def open_whisper(threads: int = 1) -> Callable[[np.ndarray], str]:
     return transcribe
 
 
-def in_words(text: str, normalise: Normaliser) -> str:
+def in_words(text: str, normalise: Normaliser, single: bool = False) -> str:
     """What was written with figures and punctuation, in letters, as transcripts have it.
 
     Figures are read as the project reads those of a corpus; where it cannot, and where a figure begins with 0, digit by
     digit.
 
+    Args:
+        text: as it was written.
+        normalise: of corpora.
+        single: all figures are single digits, however they were written: 87 is eight, seven.
+
     >>> in_words("He paid $5, at 7 o'clock.", Normaliser())
     "he paid five dollars at seven o'clock"
     >>> in_words("0351!", Normaliser())
     'zero three five one'
+    >>> in_words("87, 2.", Normaliser(), single=True)
+    'eight seven two'
     """
+    if single:
+        text = re.sub(r"\d", r" \g<0> ", text)
+        text = re.sub(r"[^\w']+", " ", text)
     spelled = re.sub(r"(?<![\d.,:])0\d+", lambda found: " ".join(found[0]), text)
     spelled = re.sub(r"(?<=\d)-(?=\d)", " ", spelled)  # 1-3-4, as whisper writes single digits
     cleaned = normalise(spelled)

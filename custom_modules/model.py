@@ -168,6 +168,6 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
     def follow_budget(self, used: float) -> None:
         """Perturbation, silence and the penalty on delay grow over their shares of the budget."""
         super().follow_budget(used)
-        for part in (self.perturb, self.silence, self.loss):
+        for part in (self.perturb, self.silence, self.spec_augmentation, self.loss):
             if part is not None and getattr(part, "ramp", 0) > 0:
                 part.strength = min(used / part.ramp, 1.0)

@@ -10,7 +10,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from manifests.download import fetch_archive
 from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.progress import progress
 from manifests.sentences import DIGITS
+from manifests.whole import whole_file
 
 ARCHIVE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
 UNSEEN_SPEAKER = "yweweler"
@@ -33,6 +34,9 @@ UNSEEN_SPEAKER = "yweweler"
 TAKES = {"train": range(7, 50), "validation": range(5, 7), "test_seen": range(0, 5), "test_unseen": range(0, 50)}
 _NAME = re.compile(r"(\d)_([a-z]+)_(\d+)\.(?:wav|flac)")
 VERSION = 1
+STAMP = "corpus.json"
+Recordings = dict[tuple[str, int], list[tuple[int, Path]]]  # of (speaker, digit): takes and where they lie
+Words = Mapping[tuple[str, int], Sequence[Path | np.ndarray]]  # of (speaker, digit): recordings, or sound [S]
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,13 @@ def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> dict[st
     return build(folder, Path(out), DigitOptions(**options))
 
 
-def find_recordings(source: Path) -> dict[tuple[str, int], list[tuple[int, Path]]]:
+def find_recordings(source: Path) -> Recordings:
     """Recordings below `source` by (speaker, digit), as sorted (take, path).
 
     Raises:
         ManifestError: there are none, or the unseen speaker or all others are missing.
     """
-    found: dict[tuple[str, int], list[tuple[int, Path]]] = {}
+    found: Recordings = {}
     for path in sorted(source.rglob("*_*_*.*")):
         if match := _NAME.fullmatch(path.name):
             digit, speaker, take = match.groups()
@@ -91,9 +95,124 @@ def find_recordings(source: Path) -> dict[tuple[str, int], list[tuple[int, Path]
     return found
 
 
-def _load(path: Path, sample_rate: int) -> np.ndarray:
-    sound = decode(path)
-    return resample(sound.samples, sound.rate, sample_rate)
+@dataclass(frozen=True)
+class Part:
+    """Strings of a split that are made of the same words.
+
+    Args:
+        split: whose manifest they are in.
+        count: of the strings.
+        words: that they are strung of.
+        speakers: of whom one says each string.
+        weights: of the speakers; None where all are alike.
+        name: of the folder of their sound, and of what is drawn; the split's where there is no other part.
+    """
+
+    split: str
+    count: int
+    words: Words
+    speakers: Sequence[str]
+    weights: Sequence[float] | None = None
+    name: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Name of the part."""
+        return self.name or self.split
+
+    def draw_speaker(self, rng: random.Random) -> str:
+        """Whose string it is."""
+        return rng.choices(self.speakers, self.weights)[0] if self.weights else rng.choice(self.speakers)
+
+
+def recorded_parts(recordings: Recordings, options: DigitOptions, held_out: str | None = None) -> list[Part]:
+    """The splits of the dataset.
+
+    Args:
+        recordings: of the dataset.
+        options: how many strings.
+        held_out: a speaker who is validation instead of being trained on.
+    """
+    speakers = sorted({speaker for speaker, _ in recordings} - {held_out})
+    parts = []
+    for split, takes in TAKES.items():
+        who = [name for name in speakers if (name == UNSEEN_SPEAKER) is (split == "test_unseen")]
+        if held_out and split == "validation":
+            who, takes = [held_out], range(50)
+        words = {key: [path for take, path in found if take in takes] for key, found in recordings.items()}
+        parts.append(Part(split, getattr(options, split), words, who))
+    return parts
+
+
+def write_strings(out: Path, parts: Sequence[Part], options: DigitOptions) -> None:
+    """Write the sound of all strings and the manifest of each split below `out`."""
+    cache: dict[Path, np.ndarray] = {}
+
+    def sound(word: Path | np.ndarray) -> np.ndarray:
+        if not isinstance(word, Path):
+            return word
+        if word not in cache:
+            heard = decode(word)
+            cache[word] = resample(heard.samples, heard.rate, options.sample_rate)
+        return cache[word]
+
+    def render(job: tuple[Part, int]) -> Utterance:
+        part, index = job
+        rng = random.Random(f"{options.seed}/{part.folder}/{index}")
+        noise = np.random.default_rng(rng.getrandbits(64))
+        speaker = part.draw_speaker(rng)
+        pieces, digits = [], []
+        for _ in range(rng.randint(options.shortest, options.longest)):
+            digit = rng.randrange(10)
+            takes = part.words.get((speaker, digit), ())
+            if not len(takes):
+                continue
+            word = sound(rng.choice(takes))
+            level = 10 ** (rng.uniform(-3.0, 3.0) / 20)
+            gap = np.zeros(int(rng.uniform(0.02, 0.3) * options.sample_rate), np.float32)
+            pieces += [gap, word * np.float32(level)]
+            digits.append(DIGITS[digit])
+        pieces.append(np.zeros(int(rng.uniform(0.05, 0.3) * options.sample_rate), np.float32))
+        samples = np.concatenate(pieces)
+        # A faint floor in the gaps, so that digital silence is not what separates words.
+        samples = add_noise(samples, coloured_noise(noise, len(samples), 1.0), 40.0)
+        samples *= np.float32(10 ** (rng.uniform(-12.0, -1.0) / 20) / max(float(np.abs(samples).max()), 1e-9))
+        path = out / "wavs" / part.folder / f"{index:05d}.wav"
+        soundfile.write(path, samples, options.sample_rate, subtype="PCM_16")
+        return Utterance(path, len(samples) / options.sample_rate, " ".join(digits), extra={"speaker": speaker})
+
+    jobs = []
+    for part in parts:
+        (out / "wavs" / part.folder).mkdir(parents=True, exist_ok=True)
+        jobs += [(part, index) for index in range(part.count)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        strings = list(progress(pool.map(render, jobs), "stringing digits", len(jobs)))
+    for split in {part.split for part in parts}:
+        here = [string for (part, _), string in zip(jobs, strings, strict=True) if part.split == split]
+        write_manifest(out / f"{split}.jsonl", here)
+
+
+def made_before(out: Path, described: str, what: str) -> str | None:
+    """The stamp of a corpus that is to be made below `out`; None where it lies there finished.
+
+    Args:
+        out: folder of the corpus.
+        described: all that defines it.
+        what: it holds, for the message.
+
+    Raises:
+        ManifestError: `out` holds another corpus.
+    """
+    fingerprint = hashlib.sha256(described.encode()).hexdigest()[:12]
+    stamp = out / STAMP
+    if not stamp.exists():
+        return fingerprint
+    if json.loads(stamp.read_text())["fingerprint"] == fingerprint:
+        return None
+    raise ManifestError(
+        f"{out} holds {what} made with other options or from other recordings. Delete it, or give --out another folder "
+        "(data.out in train.py)."
+    )
 
 
 def build(source: Path, out: Path, options: DigitOptions) -> dict[str, Path]:
@@ -112,58 +231,19 @@ def build(source: Path, out: Path, options: DigitOptions) -> dict[str, Path]:
     """
     out = out.absolute()
     recordings = find_recordings(source)
-    listing = sorted((path.name, path.stat().st_size) for takes in recordings.values() for _, path in takes)
-    described = json.dumps([VERSION, asdict(options), listing], sort_keys=True)
-    fingerprint = hashlib.sha256(described.encode()).hexdigest()[:12]
-    manifests = {split: out / f"{split}.jsonl" for split in TAKES}
-    stamp = out / "corpus.json"
-    if stamp.exists():
-        if json.loads(stamp.read_text())["fingerprint"] == fingerprint:
-            return manifests
-        raise ManifestError(
-            f"{out} holds digit strings made with other options or from other recordings. Delete it, or give --out "
-            "another folder (data.out in train.py)."
-        )
-    speakers = sorted({speaker for speaker, _ in recordings})
-    cache: dict[Path, np.ndarray] = {}
+    described = json.dumps([VERSION, asdict(options), listing(recordings)], sort_keys=True)
+    if fingerprint := made_before(out, described, "digit strings"):
+        write_strings(out, recorded_parts(recordings, options), options)
+        finish(out, fingerprint, options)
+    return {split: out / f"{split}.jsonl" for split in TAKES}
 
-    def render(job: tuple[str, int]) -> Utterance:
-        split, index = job
-        rng = random.Random(f"{options.seed}/{split}/{index}")
-        noise = np.random.default_rng(rng.getrandbits(64))
-        unseen = split == "test_unseen"
-        speaker = rng.choice([name for name in speakers if (name == UNSEEN_SPEAKER) is unseen])
-        pieces, digits = [], []
-        for _ in range(rng.randint(options.shortest, options.longest)):
-            digit = rng.randrange(10)
-            takes = [path for take, path in recordings.get((speaker, digit), []) if take in TAKES[split]]
-            if not takes:
-                continue
-            path = rng.choice(takes)
-            if path not in cache:
-                cache[path] = _load(path, options.sample_rate)
-            level = 10 ** (rng.uniform(-3.0, 3.0) / 20)
-            gap = np.zeros(int(rng.uniform(0.02, 0.3) * options.sample_rate), np.float32)
-            pieces += [gap, cache[path] * np.float32(level)]
-            digits.append(DIGITS[digit])
-        pieces.append(np.zeros(int(rng.uniform(0.05, 0.3) * options.sample_rate), np.float32))
-        samples = np.concatenate(pieces)
-        # A faint floor in the gaps, so that digital silence is not what separates words.
-        samples = add_noise(samples, coloured_noise(noise, len(samples), 1.0), 40.0)
-        samples *= np.float32(10 ** (rng.uniform(-12.0, -1.0) / 20) / max(float(np.abs(samples).max()), 1e-9))
-        path = out / "wavs" / split / f"{index:05d}.wav"
-        soundfile.write(path, samples, options.sample_rate, subtype="PCM_16")
-        return Utterance(path, len(samples) / options.sample_rate, " ".join(digits), extra={"speaker": speaker})
 
-    jobs = []
-    for split in TAKES:
-        (out / "wavs" / split).mkdir(parents=True, exist_ok=True)
-        jobs += [(split, index) for index in range(getattr(options, split))]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        strings = list(progress(pool.map(render, jobs), "stringing digits", len(jobs)))
-    for split, manifest in manifests.items():
-        write_manifest(manifest, [string for job, string in zip(jobs, strings, strict=True) if job[0] == split])
-    temporary = stamp.with_suffix(".part")
-    temporary.write_text(json.dumps({"fingerprint": fingerprint, "options": asdict(options)}, indent=1))
-    temporary.replace(stamp)
-    return manifests
+def listing(recordings: Recordings) -> list[tuple[str, int]]:
+    """Names and sizes of all recordings: others are another dataset."""
+    return sorted((path.name, path.stat().st_size) for takes in recordings.values() for _, path in takes)
+
+
+def finish(out: Path, fingerprint: str, options: DigitOptions) -> None:
+    """Write the stamp that says that a corpus is whole, and what it was made with."""
+    with whole_file(out / STAMP) as part:
+        part.write_text(json.dumps({"fingerprint": fingerprint, "options": asdict(options)}, indent=1))

@@ -35,6 +35,11 @@ def test_what_whisper_writes_becomes_words(written, words):
     assert in_words(written, Normaliser()) == words
 
 
+@pytest.mark.parametrize("written", ["8 7 0", "870.", "8-7, 0", "87, zero", "Eight, seven. 0!", "8.70", "$8,7:0"])
+def test_figures_of_digit_strings_are_single_digits(written):
+    assert in_words(written, Normaliser(), single=True) == "eight seven zero"
+
+
 def test_sentences_that_were_seen_are_left_out(utterances, tmp_path):
     write_manifest(tmp_path / "train.jsonl", utterances[:2])
     assert unseen(utterances, [tmp_path / "train.jsonl"]) == utterances[2:]
@@ -69,3 +74,11 @@ def test_tables_have_a_row_for_each_system_and_a_column_for_each_group(utterance
     assert lines[3].startswith(f"| {NAME} | 33.33%") and lines[2].split("|")[2].strip().startswith("0.00%")
     assert "| 0.0% | 13.3% | 20.0% |" in kinds(systems)[3]
     assert "| ours, greedy | -33.3 |" in differences(systems, NAME)[2]
+
+
+def test_of_one_speaker_utterances_are_drawn(utterances):
+    alone = [make_row(line, line.text if number else "no") for number, line in enumerate(utterances[:2])]
+    assert people.speakers_of(alone) is None
+    assert people.speakers_of([make_row(line, "no") for line in utterances]) == ["ann", "ann", "bob", "cem"]
+    systems = {"ours, greedy": alone, NAME: [make_row(line, line.text) for line in utterances[:2]]}
+    assert "50.00% (0.00 to 100.00)" in rates(systems, {})[2]

@@ -1,0 +1,64 @@
+"""Formants that move: where a tone goes, what stays, and what is refused."""
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from nemo.core.classes.common import safe_instantiate
+from omegaconf import OmegaConf
+
+from custom_modules.model import SpeechModel
+from custom_modules.vocal_tract import VocalTractPerturbation, warped
+from tests.conftest import SMALL
+
+BANDS = 64
+CENTRES = librosa.mel_frequencies(BANDS + 2, fmin=0, fmax=8000)[1:-1]
+
+
+@pytest.mark.parametrize("factor", [0.85, 1.0, 1.15])
+def test_a_formant_moves_by_the_factor_and_the_highest_stays(factor):
+    module = VocalTractPerturbation(warp=0.15)
+    places = module.sources(np.array([factor]), BANDS)
+    for hertz in (500.0, 1500.0, 3000.0):
+        spectrum = torch.exp(-(((torch.arange(BANDS) - np.interp(hertz, CENTRES, range(BANDS))) / 2) ** 2)).float()
+        moved = warped(spectrum[None, :, None], places)[0, :, 0]
+        assert int(moved.argmax()) == pytest.approx(np.interp(hertz * factor, CENTRES, range(BANDS)), abs=1.0)
+    assert float(places[0, -1]) == pytest.approx(BANDS - 1, abs=0.5)
+    assert bool((places.diff() >= 0).all()) and bool(((places >= 0) & (places <= BANDS - 1)).all())
+
+
+def test_each_utterance_has_a_factor_of_its_own_and_time_is_untouched():
+    torch.manual_seed(0)
+    spectrogram = torch.randn(6, BANDS, 1).expand(6, BANDS, 20).contiguous()
+    module = VocalTractPerturbation(warp=0.2)
+    heard = module(input_spec=spectrogram, length=torch.full((6,), 20))
+    assert torch.equal(heard, heard[..., :1].expand_as(heard))
+    assert all(not torch.allclose(one, two) for one, two in zip(heard, spectrogram, strict=True))
+    same = torch.randn(1, BANDS, 1).expand(2, BANDS, 20)
+    one, other = module(input_spec=same, length=torch.full((2,), 20))
+    assert not torch.allclose(one, other)
+
+
+def test_nothing_moves_before_it_may_and_padding_stays_silent():
+    spectrogram = torch.randn(2, BANDS, 12)
+    spectrogram[1, :, 7:] = 0
+    module = VocalTractPerturbation(warp=0.3, ramp=0.5)
+    assert not module(input_spec=spectrogram, length=torch.tensor([12, 7]))[1, :, 7:].any()
+    module.strength = 0.0
+    assert torch.equal(module(input_spec=spectrogram, length=torch.tensor([12, 7])), spectrogram)
+
+
+def test_the_model_raises_it_as_training_goes_on(compose_config):
+    from experiments.training.fit import model_config
+
+    model = SpeechModel(model_config(compose_config("augment=voices", *SMALL)))
+    model.follow_budget(0.15)
+    assert model.spec_augmentation.strength == pytest.approx(0.5)
+    model.follow_budget(0.9)
+    assert model.spec_augmentation.strength == 1.0
+
+
+def test_a_warp_out_of_range_is_refused():
+    config = OmegaConf.create({"_target_": "custom_modules.vocal_tract.VocalTractPerturbation", "warp": 0.4})
+    with pytest.raises(Exception, match=r"augment\.spectrogram\.warp must be at least 0 and below 0\.4, found 0\.4"):
+        safe_instantiate(config)
