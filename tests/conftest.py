@@ -122,6 +122,7 @@ TINY = [
     "data.batch_size=4",
     "data.num_workers=1",
     "validation.clips=6",
+    "validation.silent=6",
     "validation.calibration_hours=0.01",
     "mining.clips=4",
     "mining.score=0.0",

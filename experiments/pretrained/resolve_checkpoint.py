@@ -51,11 +51,12 @@ class Source:
         """
         import torch
 
+        from experiments.training.averaging import weights_of
         from experiments.training.checkpoints import DAMAGED, read_checkpoint, refuse_foreign
 
         try:
             if self.path.suffix == ".ckpt":
-                return read_checkpoint(self.path, mmap=True)["state_dict"]
+                return weights_of(read_checkpoint(self.path, mmap=True))
             with tarfile.open(self.path) as archive:
                 name = next(name for name in archive.getnames() if name.endswith(WEIGHTS))
                 member = archive.extractfile(name)

@@ -17,6 +17,7 @@ from experiments.data.preflight import run_dir
 from experiments.data.unreadable import Unreadable
 from experiments.errors import ConfigError
 from experiments.tracking.loggers import close, git_state, log_results, wandb_origin
+from experiments.training.averaging import weights_of
 from experiments.training.checkpoints import damage, read_checkpoint
 from experiments.training.diverged import DivergedError
 from experiments.training.divergence import METRICS, Divergence
@@ -111,7 +112,7 @@ def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[
         LOG.info(f"The best weights, {path}, are damaged ({fault}): the last are kept.")
         return trainer.global_step, None
     state = read_checkpoint(path)
-    model.load_state_dict(state["state_dict"])
+    model.load_state_dict(weights_of(state))
     best = float(trainer.checkpoint_callbacks[0].best_model_score)
     LOG.info(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
     return int(state["global_step"]), best

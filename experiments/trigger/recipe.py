@@ -17,17 +17,20 @@ from custom_modules.trigger import TriggerModel
 from experiments.data.loader_workers import guard_workers
 from experiments.data.preflight import run_dir
 from experiments.errors import ConfigError
-from experiments.pretrained.restore import restore_model
+from experiments.pretrained import initialise
+from experiments.pretrained.restore import TARGET, read_nemo_config, restore_model
+from experiments.training.averaging import Averaging
 from experiments.training.fit import learn, make_logger, make_model, make_trainer, set_up_process, start_from
 from experiments.training.outcome import finish_run, finishing
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
-from experiments.trigger.validation import MissRate, calibration, curves_of
+from experiments.trigger.validation import MissRate, calibration, curves_of, read_aloud
 from manifests.progress import progress
 from manifests.trigger.clips import ClipOptions, Clips
 
-VALIDATION_SEED, MINING_SEED, STATISTICS_SEED = 100_003, 200_003, 300_007  # added to the run's
+# Added to the run's.
+VALIDATION_SEED, MINING_SEED, STATISTICS_SEED, CALIBRATION_SEED = 100_003, 200_003, 300_007, 400_009
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -50,6 +53,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         MissRate(cfg, parts.validation),
         Mining(cfg, parts.clips(MINING_SEED, positives=(0, 0)), sounds.train, run_dir()),
     ]
+    if cfg.averaging.decay is not None:
+        callbacks.append(Averaging(cfg.averaging.decay))  # behind those that hear with the averages
     if logger:
         callbacks.append(LearningRateMonitor("step"))
     trainer = make_trainer(cfg, logger, "val_miss", callbacks)
@@ -58,8 +63,8 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     model.set_trainer(trainer)
     checkpoint = start_from(cfg)
     if checkpoint is None and cfg.init_from:
-        _load(Path(cfg.init_from), model)
-    elif checkpoint is None:
+        _load(cfg, model)
+    if checkpoint is None and not model.preprocessor.fitted:
         _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
     with open_dict(model.cfg):
         model.cfg.optim.sched.max_steps = len(parts.loader) * trainer.max_epochs
@@ -89,12 +94,14 @@ class _Parts:
         )
         if not len(self.loader):
             raise ConfigError(f"clips.epoch={cfg.clips.epoch} is less than a batch of {cfg.data.batch_size}: raise it.")
-        heard = {"snr": [cfg.validation.snr] * 2, "noise": 1.0, "negatives": cfg.validation.negatives}
-        spoken = Clips(sounds.validation, self._options(**heard), cfg.seed + VALIDATION_SEED)
-        silent = Clips(sounds.validation, self._options(positives=(0, 0), **heard), cfg.seed + VALIDATION_SEED)
-        self.silent = silent
-        half = max(cfg.validation.clips // 2, 1)
-        made = [spoken.clip(index) for index in range(half)] + [silent.clip(half + index) for index in range(half)]
+        heard = {"snr": [cfg.validation.snr] * 2, "negatives": cfg.validation.negatives}
+        spoken = Clips(sounds.validation, self._options(noise=1.0, **heard), cfg.seed + VALIDATION_SEED)
+        # Speech all the time, and half of it in quiet: noise hides what would be taken for a word.
+        alone = {"positives": (0, 0), "speech": 1.0, "noise": 0.5}
+        self.silent = Clips(sounds.validation, self._options(**alone, **heard), cfg.seed + VALIDATION_SEED)
+        many = max(cfg.validation.clips, 1)
+        made = [spoken.clip(index) for index in range(many)]
+        made += [self.silent.clip(many + index) for index in range(max(cfg.validation.silent, 1))]
         self.validation = FixedClips(made, dataset)
         self.validation_loader = DataLoader(self.validation, cfg.data.batch_size)
 
@@ -124,22 +131,31 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(f"mining.share must be at least 0 and below 1, found {cfg.mining.share}.")
 
 
-def _load(path: Path, model: TriggerModel) -> None:
-    """Begin with the weights and the front-end of a trained trigger.
+def _load(cfg: DictConfig, model: TriggerModel) -> None:
+    """Begin with the weights and the front-end of a trained trigger, or with those of a speech model's encoder.
 
     Raises:
         ConfigError: it hears other words, or has another encoder.
     """
-    found = restore_model(path, trigger=True)
-    if found.labels != model.labels:
+    path = Path(cfg.init_from)
+    if read_nemo_config(path).get("target") == TARGET:
+        with open_dict(cfg):
+            cfg.init_parts = ["preprocessor", "encoder"]
+        found = next(one for one in initialise.load(cfg, model) if one.part == "encoder")  # type: ignore[arg-type]
+        if found.tensors[0] < found.tensors[1]:
+            raise ConfigError(f"init_from={path} has another encoder. Train both with the same encoder=… and sizes.")
+        return
+    trigger = restore_model(path, trigger=True)
+    if trigger.labels != model.labels:
         raise ConfigError(
-            f"init_from={path} hears {', '.join(found.labels)}, and this run {', '.join(model.labels)}. Give the same "
-            "words in the same order, or start without init_from."
+            f"init_from={path} hears {', '.join(trigger.labels)}, and this run {', '.join(model.labels)}. Give the "
+            "same words in the same order, or start without init_from."
         )
     try:
-        model.load_state_dict(found.state_dict())
+        model.load_state_dict(trigger.state_dict())
     except RuntimeError:
         raise ConfigError(f"init_from={path} has another encoder or front-end. Choose its own: encoder=…") from None
+    model.preprocessor.fitted = True
 
 
 def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:
@@ -164,21 +180,24 @@ def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _P
 
 
 def _calibrate(cfg: DictConfig, model: TriggerModel, parts: _Parts) -> tuple[dict[str, list[dict[str, float]]], float]:
-    """Thresholds from the validation clips and from hours more without the words, and the hours heard.
+    """Thresholds from the validation clips, the speech of validation as it is, and further clips without the words.
 
     Few false alarms an hour are seen in hours, not in the minutes after which the best weights are chosen.
     """
-    silent = parts.silent
-    count = max(round(cfg.validation.calibration_hours * 3600 / cfg.clips.seconds), 1)
+    silent, rate = parts.silent, cfg.data.sample_rate
+    speech = read_aloud(parts.sounds.validation.backgrounds, parts.silent.options.level, cfg.seed + CALIBRATION_SEED)
+    seconds = len(speech) / rate + len(parts.validation) * cfg.clips.seconds
+    count = max(round((cfg.validation.calibration_hours * 3600 - seconds) / cfg.clips.seconds), 0)
     model.validation_scores = []
     with torch.inference_mode():
         for samples, *_ in parts.validation_loader:
             model.validation_scores += list(model.probabilities(samples).numpy())
+        model.validation_scores.append(model.scores(speech))
         for start in progress(range(0, count, cfg.data.batch_size), "calibrating", -(-count // cfg.data.batch_size)):
             numbers = range(start, min(start + cfg.data.batch_size, count))
             samples = torch.from_numpy(np.stack([silent.clip(len(parts.validation) + n).samples for n in numbers]))
             model.validation_scores += list(model.probabilities(samples).numpy())
-    hours = (len(parts.validation) + count) * cfg.clips.seconds / 3600
+    hours = (seconds + count * cfg.clips.seconds) / 3600
     return calibration(curves_of(cfg, model, parts.validation, points=200), hours), hours
 
 

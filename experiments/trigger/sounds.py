@@ -49,6 +49,8 @@ def read_sounds(cfg: DictConfig) -> Sounds:
         )
     sentences = None if cfg.data.backgrounds else _sentences(Path(cfg.data.cache))
     pools, counts, faults = {}, {}, []
+    if cfg.data.calibration and not cfg.data.backgrounds:
+        raise ConfigError("data.calibration chooses the thresholds: give data.backgrounds to learn from as well.")
     for part, share in PARTS.items():
         pools[part], left_out = _gather(cfg, part, max(round(cfg.data.spoken * share), 1), sentences)
         counts[part] = _count(pools[part])
@@ -75,7 +77,7 @@ def _gather(cfg: DictConfig, part: str, spoken: int, sentences: Path | None) -> 
         words=list(cfg.words),
         positives=Path(data.positives) if data.positives else None,
         negatives=[Path(folder) for folder in data.negatives],
-        backgrounds=list(data.backgrounds),
+        backgrounds=[] if data.calibration else list(data.backgrounds),
         noises=list(data.noises),
         rooms=list(data.rooms),
         drawn_rooms=data.drawn_rooms,
@@ -93,10 +95,22 @@ def _gather(cfg: DictConfig, part: str, spoken: int, sentences: Path | None) -> 
         seed=cfg.seed,
     )
     made, faults = gather(sources, options)
+    if data.calibration:
+        heard = _people(cfg, part)
+        return replace(made, backgrounds=heard, weights=None), [*faults, *heard.faults]
     if sentences is not None:  # the words may be among what is said
         heard = read_backgrounds([sentences / f"{part}.jsonl"], without=list(cfg.words))
         made = replace(made, backgrounds=heard, weights=None)
     return made, faults
+
+
+def _people(cfg: DictConfig, part: str) -> Backgrounds:
+    """Speech of a part where people of their own are kept for validation: training has all the others, but for what
+    evaluate.py hears."""
+    if part == "validation":
+        return read_backgrounds(list(cfg.data.calibration), without=list(cfg.words))
+    split = ("train", "validation") if cfg.data.split == "by_name" else None
+    return read_backgrounds(list(cfg.data.backgrounds), split, list(cfg.words))
 
 
 def _count(pools: Pools) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from custom_modules.trigger import TriggerModel
 from experiments.trigger.dataset import FixedClips
 from experiments.trigger.evaluation.curve import Curve, mean_miss_rate, model_curves
 from experiments.trigger.evaluation.events import Label
+from manifests.trigger.clips import loudness
 
+TONE = -65.0  # decibels of full scale, of a quiet room
+PAUSE = 4000  # samples after each recording that is read aloud
 RATES = (0.1, 0.5, 1.0, 2.0, 5.0)  # false alarms an hour that a bundle has thresholds for
 
 
@@ -38,6 +41,27 @@ def curves_of(cfg: DictConfig, model: TriggerModel, clips: FixedClips, points: i
     """Operating points of every word on the clips that were validated last."""
     scores, labels = stream_of(model.validation_scores, clips, model)
     return model_curves(scores, model.labels, model.frame_seconds, labels, **cfg.detector, points=points)
+
+
+def read_aloud(recordings: Sequence[np.ndarray], level: tuple[float, float], seed: int) -> np.ndarray:
+    """Recordings one after the other, each once, at drawn levels in a quiet room.
+
+    Args:
+        recordings: [S] int16 each.
+        level: lowest and highest root mean square, decibels of full scale.
+        seed: of the levels and of the room's tone.
+
+    Returns:
+        samples: [S] float32.
+    """
+    rng = np.random.default_rng(seed)
+    pieces = [np.zeros(0, np.float32)]
+    for recording in recordings:
+        sound = recording.astype(np.float32) / np.float32(32768)
+        wanted = 10 ** (rng.uniform(*level) / 20) / max(loudness(sound), 1e-9)
+        sound = np.pad(sound * np.float32(min(wanted, 0.99 / max(float(np.abs(sound).max()), 1e-9))), (0, PAUSE))
+        pieces.append(sound + np.float32(10 ** (TONE / 20)) * rng.standard_normal(len(sound), dtype=np.float32))
+    return np.concatenate(pieces)
 
 
 class MissRate(Callback):

@@ -249,12 +249,12 @@ class Clips:
         if not len(self.pools.backgrounds) or rng.random() >= options.speech:
             return
         speech = self._background(rng)
-        loudness = _loudness(speech)
-        if loudness < QUIET:
+        loud = loudness(speech)
+        if loud < QUIET:
             return
         below = -rng.uniform(*options.speech_snr)
         between = rng.uniform(*options.turn_level) if rng.random() < options.turns or not placed else below
-        speech *= np.float32(level * 10 ** (between / 20) / loudness)
+        speech *= np.float32(level * 10 ** (between / 20) / loud)
         if between > below and placed:
             speech *= self._ducking(placed, 10 ** ((below - between) / 20))
         samples += speech
@@ -292,7 +292,7 @@ class Clips:
         if len(pools.noises) and rng.random() < options.real_noise:
             one = pools.noises[int(rng.integers(len(pools.noises)))]
             noise = _joined(lambda: one, self.size, rng)
-            noise *= np.float32(1 / max(_loudness(noise), QUIET))
+            noise *= np.float32(1 / max(loudness(noise), QUIET))
         else:
             drawn = self._noises[rng.integers(NOISES)]
             start = int(rng.integers(len(drawn) - self.size + 1))
@@ -336,8 +336,12 @@ def _drawn_level(rng: np.random.Generator, decibels: tuple[float, float]) -> flo
     return 10 ** (rng.uniform(*decibels) / 20)
 
 
-def _loudness(samples: np.ndarray) -> float:
-    """Root mean square of what is not a pause: of the louder half of pieces of 50 ms."""
+def loudness(samples: np.ndarray) -> float:
+    """Root mean square of what is not a pause: of the louder half of pieces of 50 ms.
+
+    Args:
+        samples: [S] at 16 kHz.
+    """
     pieces = samples[: len(samples) // 800 * 800].reshape(-1, 800)
     if not len(pieces):
         return float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
@@ -365,5 +369,5 @@ def _said(
     padded = fft.next_fast_len(length + len(response), real=True)
     heard = fft.irfft(fft.rfft(samples, padded) * fft.rfft(response, padded), padded)[DELAY:].astype(np.float32)
     wanted = level * 10 ** (rng.uniform(-options.level_spread, options.level_spread) / 20)
-    heard *= np.float32(wanted / max(_loudness(heard[start:end]), 1e-9))
+    heard *= np.float32(wanted / max(loudness(heard[start:end]), 1e-9))
     return heard, length, start, end

@@ -140,7 +140,7 @@ def _usual(sounds: list[Sound], faults: list[str]) -> list[Sound]:
 
 def read_backgrounds(
     folders: Sequence[str | os.PathLike[str]] | Mapping[str, float],
-    part: str | None = None,
+    part: str | Sequence[str] | None = None,
     without: Sequence[str] = (),
     workers: int | None = None,
 ) -> Backgrounds:
@@ -152,7 +152,7 @@ def read_backgrounds(
     Args:
         folders: paths, or paths with weights: a folder of weight 2 is heard twice as long as one of weight 1. Without
             weights each second of sound is as likely.
-        part: `train`, `validation` or `test`, see `part_of`; all when None.
+        part: `train`, `validation` or `test`, see `part_of`, or several of them; all when None.
         without: words; utterances of manifests that hold one are left out and named.
         workers: threads; all cores when None.
 
@@ -203,7 +203,11 @@ def folder_of(folder: Path, word: str) -> Path:
     return folder
 
 
-def _recordings(folder: Path, part: str | None) -> list[Path]:
+def _is_of(name: str, part: str | Sequence[str] | None) -> bool:
+    return part is None or part_of(name) in ((part,) if isinstance(part, str) else part)
+
+
+def _recordings(folder: Path, part: str | Sequence[str] | None) -> list[Path]:
     if not folder.is_dir():
         raise ManifestError(f"The folder {folder} does not exist. Correct the path.")
     found = [path for path in files(folder) if is_recording(path)]
@@ -211,7 +215,7 @@ def _recordings(folder: Path, part: str | None) -> list[Path]:
         raise ManifestError(
             f"The folder {folder} holds no recordings ({', '.join(AUDIO[:4])}, …). Is it the right one?"
         )
-    chosen = [path for path in found if part is None or part_of(path.name) == part]
+    chosen = [path for path in found if _is_of(path.name, part)]
     if not chosen:
         raise ManifestError(
             f"None of the {len(found)} recordings below {folder} belongs to the part {part!r} (train, validation and "
@@ -223,11 +227,13 @@ def _recordings(folder: Path, part: str | None) -> list[Path]:
 Place = tuple[Path, float, float | None]  # a recording, and offset and duration of the segment that is meant
 
 
-def _without(manifest: Path, words: Sequence[str], part: str | None, faults: list[str]) -> Iterator[Place]:
+def _without(
+    manifest: Path, words: Sequence[str], part: str | Sequence[str] | None, faults: list[str]
+) -> Iterator[Place]:
     """Utterances of a manifest in which none of the words is said."""
     for utterance in read_manifest(manifest):
         said = f" {utterance.text.lower()} "
-        if part is not None and part_of(utterance.audio.name) != part:
+        if not _is_of(utterance.audio.name, part):
             continue
         if word := next((word for word in words if f" {word.lower()} " in said), None):
             faults.append(f"{manifest}:{utterance.line}: {word!r} is said in it. It cannot be a background.")

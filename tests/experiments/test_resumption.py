@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from experiments.data.epoch_loader import EpochLoader
 from experiments.data.preparation import Data
 from experiments.data.sampler import LengthBatches
+from experiments.training.averaging import Averaging, weights_of
 from experiments.training.checkpoints import read_checkpoint
 from tests.conftest import SMALL
 
@@ -163,6 +164,25 @@ def test_a_finished_run_goes_on_with_a_larger_budget(plain, train, tmp_path):
     best = run.trainer.checkpoint_callbacks[0]
     assert Path(best.best_model_path).parent == tmp_path / "moved" / "checkpoints"
     assert Path(best.best_model_path).exists()
+
+
+def test_averages_go_on_from_where_they_were(train, tmp_path):
+    def averaged():
+        return Averaging(0.6)
+
+    reference = train("trainer.max_steps=4", "trainer.val_check_interval=2", callbacks=[averaged(), Copies(tmp_path)])
+    wanted = read_checkpoint(tmp_path / "4.ckpt")
+    for place in ("1", "2-validated", "3"):
+        (tmp_path / f"from {place}").mkdir()
+        copies = Copies(tmp_path / f"from {place}")
+        run = train(
+            "trainer.max_steps=4", "trainer.val_check_interval=2", start=tmp_path / f"{place}.ckpt",
+            callbacks=[averaged(), copies],
+        )  # fmt: skip
+        assert same(run, reference) and run.points == reference.points[-len(run.points) :]
+        found = read_checkpoint(copies.folder / "4.ckpt")
+        assert found["averaged"]["steps"] == wanted["averaged"]["steps"] == 4
+        assert all(torch.equal(value, weights_of(found)[name]) for name, value in weights_of(wanted).items())
 
 
 class KilledError(Exception):

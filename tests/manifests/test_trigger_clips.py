@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from heyjetson.wakeword.recordings import find_word
 from manifests import ManifestError
-from manifests.trigger.clips import ClipOptions, Clips, Pools, _loudness
+from manifests.trigger.clips import ClipOptions, Clips, Pools, loudness
 from manifests.trigger.sounds import Backgrounds, Sound
 
 RATE = 16000
@@ -119,7 +119,7 @@ def test_speech_falls_silent_for_a_word_when_people_take_turns():
         clip = clips.clip(index)
         word = clip.words[0]
         rest = np.concatenate([clip.samples[: max(word.start - 3000, 0)], clip.samples[word.end + 3000 :]])
-        assert _loudness(rest) == pytest.approx(10**-1.5, rel=0.1)
+        assert loudness(rest) == pytest.approx(10**-1.5, rel=0.1)
         tail = clip.samples[word.end : word.end + 100]
         assert np.sqrt(np.mean(tail**2)) < 0.2 * 10**-1.5
 
