@@ -157,6 +157,19 @@ def _sample(given: argparse.Namespace) -> int:
     return 0
 
 
+def _phones(given: argparse.Namespace) -> int:
+    from manifests.phones import as_sounds
+
+    left_out: list[str] = []
+    kept = list(as_sounds(read_manifest(given.manifest), left_out))
+    for line in left_out:
+        print(f"left out: {line}")
+    if not kept:
+        raise ManifestError(f"Nothing in {given.manifest} can be written as sounds.")
+    _wrote(given.out, kept, given.manifest)
+    return 0
+
+
 def register(commands: Any) -> None:
     """Add these commands to the command line."""
     one = add(commands, "check", _check, "name every bad utterance, as training does before its first step",
@@ -207,4 +220,8 @@ def register(commands: Any) -> None:
     one.add_argument("--count", type=int, default=None, help="utterances")
     one.add_argument("--hours", type=float, default=None)
     one.add_argument("--seed", default="", help="another seed, another sample")
+    one.add_argument("--out", type=Path, required=True)
+    one = add(commands, "phones", _phones, "write English transcripts as sounds, to teach a trigger's encoder",
+              ["people.jsonl --out sounds.jsonl"])  # fmt: skip
+    one.add_argument("manifest", type=Path)
     one.add_argument("--out", type=Path, required=True)

@@ -38,13 +38,20 @@ def run(cache, python):
     return folder
 
 
-def test_a_run_writes_what_a_user_needs(run):
+def test_a_run_writes_what_a_user_needs(run, corpus):
+    from heyjetson.audio import load
+    from manifests.trigger.sounds import part_of
+
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["steps"] == 6
     assert metrics["sounds"]["train"]["words"] == {"computer": 12}
-    assert metrics["validation_hours"] == pytest.approx(18 * 3 / 3600, abs=1e-3)
+    spoken = [path for path in (corpus / "wavs").rglob("*.wav") if part_of(path.name) == "validation"]
+    aloud = sum(len(load(path, 16000)) / 16000 + 0.25 for path in spoken)
+    assert len(spoken) > 1 and metrics["validation_hours"] == pytest.approx((12 * 3 + aloud) / 3600, abs=1e-3)
     (entry,) = metrics["calibration"]["computer"]
-    assert entry["false_alarms_per_hour"] == pytest.approx(3600 / 54)  # nothing is known of rarer ones
+    assert entry["false_alarms_per_hour"] == pytest.approx(
+        3600 / (12 * 3 + aloud), rel=1e-3
+    )  # nothing is known of rarer
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [point["step"] for point in history] == [2, 4, 6] and all("val_miss" in point for point in history)
     mined = sorted((run / "mined").glob("*.wav"))
@@ -164,15 +171,72 @@ def test_a_trigger_goes_on_from_one_of_the_same_words(run, compose_config):
     from experiments.training.fit import model_config
     from experiments.trigger.recipe import _load
 
-    model = TriggerModel(model_config(compose_config(*TINY, name="trigger")))
-    _load(run / "model.nemo", model)
+    def loaded(*overrides):
+        model = TriggerModel(model_config(compose_config(*TINY, *overrides, name="trigger")))
+        _load(run / "model.nemo", model)
+        return model
+
     trained = restore_model(run / "model.nemo", trigger=True).state_dict()
+    model = loaded()
     assert all(torch.equal(value, trained[name]) for name, value in model.state_dict().items())
+    assert model.preprocessor.fitted
     with pytest.raises(ConfigError, match="hears computer, and this run jarvis"):
-        _load(run / "model.nemo", TriggerModel(model_config(compose_config(*TINY, "words=[jarvis]", name="trigger"))))
-    wider = TriggerModel(model_config(compose_config(*TINY, "frontend.features=20", name="trigger")))
+        loaded("words=[jarvis]")
     with pytest.raises(ConfigError, match="another encoder or front-end"):
-        _load(run / "model.nemo", wider)
+        loaded("frontend.features=20")
+
+
+def test_a_trigger_goes_on_from_an_encoder_that_writes_sounds(compose_config, tmp_path):
+    import custom_modules  # noqa: F401
+    from custom_modules.model import SpeechModel
+    from custom_modules.trigger import TriggerModel
+    from experiments.training.fit import model_config
+    from experiments.trigger.recipe import _load
+
+    sizes = ["encoder.convolution.filters=8", "encoder.recurrent.hidden=8", "frontend.features=12", "logger=none"]
+    speech = SpeechModel(model_config(compose_config("experiment=phones", *sizes)), None)
+    speech.preprocessor.mean.fill_(3.0)
+    speech.save_to(str(tmp_path / "phones.nemo"))
+    model = TriggerModel(model_config(compose_config(*TINY, name="trigger")))
+    decoder = model.decoder.weight.clone()
+    _load(tmp_path / "phones.nemo", model)
+    taken = speech.state_dict()
+    kept = {name for name, value in model.state_dict().items() if torch.equal(value, taken.get(name, torch.empty(0)))}
+    assert kept == {name for name in model.state_dict() if not name.startswith("decoder.")}
+    assert model.preprocessor.fitted and torch.equal(model.decoder.weight, decoder)
+    for change in ("encoder.convolution.filters=6", "frontend.low=50.0"):  # of the same shape, and another sound
+        other = TriggerModel(model_config(compose_config(*TINY, change, name="trigger")))
+        with pytest.raises(ConfigError, match="another encoder or front-end"):
+            _load(tmp_path / "phones.nemo", other)
+
+
+def test_people_of_their_own_choose_the_thresholds(compose_config, corpus, tmp_path):
+    from experiments.trigger.sounds import read_sounds
+    from manifests.trigger.sounds import part_of
+
+    given = ["data.spoken=4", "voices=[espeak]", f"data.cache={tmp_path}", "logger=none"]
+    others = f"data.calibration=[{corpus / 'wavs' / 'test'}]"
+    read = read_sounds(
+        compose_config(*given, f"data.backgrounds=[{corpus / 'wavs' / 'train'}]", others, name="trigger")
+    )
+    assert len(read.validation.backgrounds) == len(list((corpus / "wavs" / "test").glob("*.wav")))  # of any part
+    known = [path for path in (corpus / "wavs" / "train").glob("*.wav") if part_of(path.name) != "test"]
+    assert sorted(read.train.backgrounds.names) == sorted(map(str, known))
+    with pytest.raises(ConfigError, match="give data.backgrounds"):
+        read_sounds(compose_config(*given, others, name="trigger"))
+
+
+def test_speech_is_read_aloud_once_in_a_quiet_room():
+    from experiments.trigger.validation import PAUSE, read_aloud
+
+    tone = (1000 * np.sin(np.arange(16000) / 5)).astype(np.int16)
+    heard = read_aloud([tone, 20 * tone], (-26.0, -26.0), seed=1)
+    assert len(heard) == 2 * (16000 + PAUSE)
+    for first in (0, 16000 + PAUSE):
+        assert np.std(heard[first : first + 16000]) == pytest.approx(10 ** (-26 / 20), rel=0.05)
+        quiet = heard[first + 16000 : first + 16000 + PAUSE]
+        assert 20 * np.log10(np.std(quiet)) == pytest.approx(-65, abs=1)
+    assert len(read_aloud([], (-26.0, -26.0), seed=1)) == 0
 
 
 def test_sentences_that_hold_the_word_are_no_background(compose_config, corpus, tmp_path, monkeypatch):
