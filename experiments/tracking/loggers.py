@@ -184,7 +184,8 @@ class RunLogger(WandbLogger):
     def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         """Log a checkpoint that is the best so far, where they are asked for."""
         best = checkpoint_callback.best_model_path
-        if not self.content.checkpoints or checkpoint_callback.monitor != "val_wer" or best == self._logged_checkpoint:
+        of_speech = checkpoint_callback.monitor in ("val_wer", "val_cer")
+        if not self.content.checkpoints or not of_speech or best == self._logged_checkpoint:
             return
         self._logged_checkpoint = best
         with self.forgive("a checkpoint as an artifact"):
@@ -265,7 +266,7 @@ def log_results(logger: Any, folder: Path, name: str, metrics: Mapping[str, Any]
     if not logger:
         return
     flat = {f"test/{test}/{key}": value for test, rows in metrics["test"].items() for key, value in rows.items()}
-    for key in ("validation_wer", "validation_miss"):
+    for key in ("validation_wer", "validation_cer", "validation_miss"):
         if metrics.get(key) is not None:
             flat |= {f"best/{key.replace('validation', 'val')}": metrics[key], "best/step": metrics["best_step"]}
     logger.log_metrics(flat)

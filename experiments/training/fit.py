@@ -52,6 +52,7 @@ LOG = logging.getLogger(__name__)
 
 BEST = "best"
 LAST = "last"
+MONITORS = ("val_wer", "val_cer")
 CLOCKS = {"wall": time.monotonic, "processor": time.process_time}
 
 
@@ -66,11 +67,13 @@ def build(cfg: DictConfig, data: Data) -> tuple[SpeechModel, pl.Trainer]:
     Raises:
         ConfigError: parts do not fit together.
     """
+    if cfg.monitor not in MONITORS:
+        raise ConfigError(f"monitor must be one of {', '.join(MONITORS)}, found {cfg.monitor!r}.")
     set_up_process(cfg)
     logger = make_logger(cfg)
     callbacks: list[pl.Callback] = [Freezing(cfg.freeze, cfg.unfreeze_at)] if cfg.freeze else []
     callbacks += tracking_callbacks(logger, data, cfg.name, cfg.seed, cfg.logger.table_rows)
-    trainer = make_trainer(cfg, logger, "val_wer", callbacks, data.train)
+    trainer = make_trainer(cfg, logger, cfg.monitor, callbacks, data.train)
     model = make_model(SpeechModel, cfg, trainer)
     distributed.check(cfg, model, trainer)
     if cfg.init_from and not cfg.resume and is_rank_zero():  # the others get their weights from this process
@@ -330,4 +333,13 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
             report.write(folder / f"test_{name}.json")
             metrics["test"][name] = report.totals()
 
-    return finish_run(cfg, model, trainer, folder, "wer", facts, test, lambda metrics: summarise(metrics["test"]))
+    return finish_run(
+        cfg,
+        model,
+        trainer,
+        folder,
+        cfg.monitor.removeprefix("val_"),
+        facts,
+        test,
+        lambda metrics: summarise(metrics["test"]),
+    )

@@ -28,7 +28,7 @@ from manifests.whole import NoRoomError, whole_file
 LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-CALLED = {"wer": "WER", "miss": "false rejects"}
+CALLED = {"wer": "WER", "cer": "CER", "miss": "false rejects"}
 
 
 def finishing(task: Callable[..., Result]) -> Callable[..., Result]:

@@ -64,6 +64,15 @@ def test_one_step(case, compose_config, corpus, nemo_file, tmp_path, monkeypatch
     assert any(not torch.equal(before[name], value) for name, value in model.named_parameters() if name in before)
     metrics = fit.finish(cfg, model, trainer, data)
     assert math.isfinite(metrics["test"]["test"]["wer"])
+    assert f"validation_{'cer' if case == 'phones' else 'wer'}" in metrics
+
+
+def test_the_best_weights_have_least_of_an_error_rate(compose_config):
+    from experiments.errors import ConfigError
+    from experiments.training import fit
+
+    with pytest.raises(ConfigError, match="monitor must be one of val_wer, val_cer, found 'val_loss'"):
+        fit.build(compose_config(*SMALL, "monitor=val_loss"), None)
 
 
 def test_the_same_seed_gives_the_same_weights(compose_config, corpus, tmp_path, monkeypatch):
