@@ -303,7 +303,8 @@ class StepEncoder(nn.Module):
         return shapes | ({SOUND: (self.left + self.ahead,)} if self.left + self.ahead else {})
 
     def forward(self, features: Tensor, sound: Tensor, states: State) -> tuple[Tensor, Tensor, State]:
-        x, after = features, State()
+        x = features
+        after: State = {}
         if self.stem is not None:
             x, _, last = self.stem.step(x, torch.ones(x.shape[:2]), part_of(states, "stem"))
             after |= named("stem", last)

@@ -121,7 +121,11 @@ def test_what_was_frozen_is_released_at_the_end_or_when_the_run_breaks(hook):
 def test_nemo_asks_twice_and_gets_the_same_groups(compose_config, optim, groups):
     model = drawn_model(
         compose_config(
-            "encoder=hey_jetson_small", *SMALL, f"optim={optim}", "optim.lr=3e-3", "optim.layer_decay=0.5",
+            "encoder=hey_jetson_small",
+            *SMALL,
+            f"optim={optim}",
+            "optim.lr=3e-3",
+            "optim.layer_decay=0.5",
             "optim.lr_scales={decoder:3}",
         ),
         seed=0,
