@@ -8,11 +8,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-BLOCK, BEGIN, HEADER = (
-    32768,
-    7,
-    struct.Struct("<IHB"),
-)  # bytes of a block, of the file's own header; checksum, size, kind
+BLOCK = 32768  # bytes
+BEGIN = 7  # bytes of the file's own header
+HEADER = struct.Struct("<IHB")  # of a piece: checksum, size, kind
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 IDENTITY = b":W&B\xe1\xbe\x00"  # the file's header
 
