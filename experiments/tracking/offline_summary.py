@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from experiments.tracking.record_log import joined, replace, split
@@ -30,14 +33,14 @@ class Part:
         records: of W&B's protocol, in their order.
         summary: by path, JSON.
         config: by path, JSON.
-        rows: that hold a figure, by its name.
+        logged: the finite numbers that a figure had, by its name; its summary may be one of the whole run already.
         combined: the defined figures (`define_metric`): patterns, and whether larger ones are better.
     """
 
     records: list[Any]
     summary: dict[Key, str] = field(default_factory=dict)
     config: dict[Key, str] = field(default_factory=dict)
-    rows: dict[str, int] = field(default_factory=dict)
+    logged: dict[str, list[float]] = field(default_factory=dict)
     combined: dict[str, bool] = field(default_factory=dict)
 
 
@@ -56,8 +59,10 @@ def read(path: Path) -> Part:
         elif kind == "summary":
             _update(part.summary, record.summary)
         elif kind == "history":
-            for name in {_path(item)[0] for item in record.history.item}:
-                part.rows[name] = part.rows.get(name, 0) + 1
+            for item in record.history.item:
+                value = json.loads(item.value_json)
+                if isinstance(value, int | float) and math.isfinite(value):
+                    part.logged.setdefault(_path(item)[0], []).append(value)
         elif kind == "metric":
             name = record.metric.name or record.metric.glob_name
             part.combined[name] = record.metric.goal == wandb_internal_pb2.MetricRecord.GOAL_MAXIMIZE
@@ -97,12 +102,11 @@ def whole(parts: Sequence[Part]) -> tuple[dict[str, Any], dict[str, Any]]:
     summary = {key: value for said in summaries for key, value in said.items()}
     for key in summary:
         patterns = [name for part in parts for name in part.combined if fnmatch.fnmatchcase(key, name)]
-        said = [
-            (found[key], part.rows.get(key, 0)) for found, part in zip(summaries, parts, strict=True) if key in found
-        ]
-        if patterns and all(isinstance(value, dict) for value, _ in said):
+        said = [found[key] for found in summaries if key in found]
+        numbers = [number for part in parts for number in part.logged.get(key, [])]
+        if patterns and numbers and all(isinstance(value, dict) for value in said):
             larger = any(part.combined.get(patterns[-1], False) for part in parts)
-            summary[key] = _combined(said, larger)
+            summary[key] = _combined(said, numbers, larger)
     return summary, config
 
 
@@ -119,25 +123,19 @@ def _tree(flat: dict[Key, str]) -> dict[str, Any]:
     return tree
 
 
-def _combined(said: list[tuple[dict[str, Any], int]], larger: bool) -> dict[str, Any]:
+def _combined(said: list[dict[str, Any]], numbers: list[float], larger: bool) -> dict[str, Any]:
     """What W&B keeps of a defined figure, over all parts.
 
     Args:
-        said: by each part that logged it, and in how many rows.
+        said: by each part that logged it.
+        numbers: that were logged, in their order; one at least.
         larger: of `best`.
     """
-    ways: dict[str, Callable[[Iterable[Any]], Any]] = {"min": min, "max": max, "best": max if larger else min}
-    found: dict[str, Any] = {}
-    for name in dict.fromkeys(name for value, _ in said for name in value):
-        values = [(value[name], count) for value, count in said if name in value]
-        numbers = [(value, count) for value, count in values if isinstance(value, int | float)]
-        if name in ways and numbers:
-            found[name] = ways[name](value for value, _ in numbers)
-        elif name == "mean" and (total := sum(count for _, count in numbers)):
-            found[name] = sum(value * count for value, count in numbers) / total
-        else:
-            found[name] = values[0 if name == "first" else -1][0]
-    return found
+    best = max if larger else min
+    ways: dict[str, Callable[[list[float]], float]] = {"min": min, "max": max, "best": best, "mean": mean}
+    ways |= {"first": itemgetter(0), "last": itemgetter(-1)}
+    found = {name: value for part in said for name, value in part.items()}
+    return {name: ways[name](numbers) if name in ways else value for name, value in found.items()}
 
 
 def settle(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A run that is continued is the same run: its utterances in their order, whole validations, the same weights."""
 
 import copy
+import functools
 import json
 import os
 import random
@@ -329,9 +330,11 @@ def test_a_run_that_stopped_early_goes_on_with_more_patience(train, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_a_validation_loses_nothing(number, train, plain, tmp_path, capsys):
+def test_a_signal_during_a_validation_loses_nothing(number, train, plain, tmp_path, capsys, request):
     reference, _ = plain
-    handler = signal.getsignal(number)
+    handler = signal.default_int_handler if number == signal.SIGINT else signal.getsignal(number)
+    request.addfinalizer(functools.partial(signal.signal, number, signal.getsignal(number)))
+    signal.signal(number, handler)  # a program in the background ignores Ctrl-C
     with pytest.raises(SystemExit) as ended:
         train("trainer.val_check_interval=0.5", folder=tmp_path, callbacks=[Stop(number)])
     assert ended.value.code == 128 + number and signal.getsignal(number) == handler
