@@ -10,8 +10,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
@@ -175,6 +177,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
             "delete them to begin from the start."
         )
     return max(found)[3] if found else None
+
+
+def seconds_of(checkpoint: Path, trainer: pl.Trainer) -> float:
+    """Seconds of a run's budget of time before a checkpoint, by the clock that it is continued with."""
+    kept = read_checkpoint(checkpoint, mmap=True).get("callbacks", {})
+    states = [kept.get(one.state_key) for one in trainer.callbacks if isinstance(one, Timer)]
+    return max((float(state["time_elapsed"]["train"]) for state in states if state), default=0.0)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Timer
 
 from custom_modules.model import SpeechModel
 from experiments.errors import ConfigError
+from experiments.training.progress_bar import ProcessorTimer
 from experiments.training.resumption import random_states, set_random_states
 from manifests.show import span
 
@@ -31,10 +32,12 @@ class Estimate:
     Args:
         step: seconds of a step of the usual batch.
         memory: bytes at most, of the GPU where there is one, else of this process.
+        processor: the seconds are of this process's own time, as the budget is with clock=processor.
     """
 
     step: float
     memory: int
+    processor: bool = False
 
 
 def estimate(model: SpeechModel, trainer: pl.Trainer, batches: Sequence[Sequence[float]], steps: int) -> Estimate:
@@ -64,16 +67,25 @@ def estimate(model: SpeechModel, trainer: pl.Trainer, batches: Sequence[Sequence
                 "trainer.precision=bf16-mixed."
             ) from None
         memory = _memory(device)
+        processor = any(isinstance(one, ProcessorTimer) for one in trainer.callbacks)
+        clock = time.process_time if processor else time.perf_counter
         times: list[float] = []
-        while len(times) < steps and sum(times) < LONGEST:
-            started = time.perf_counter()
+        began = time.perf_counter()
+        while len(times) < steps and (not times or time.perf_counter() - began < LONGEST):
+            started = clock()
             _step(model, trainer, middle)
-            times.append(time.perf_counter() - started)
-    return Estimate(float(np.median(times)), memory)
+            times.append(clock() - started)
+    return Estimate(float(np.median(times)), memory, processor)
 
 
 def sentence(
-    found: Estimate, trainer: pl.Trainer, batches: int, folder: Path, checkpoints: float, done: int = 0
+    found: Estimate,
+    trainer: pl.Trainer,
+    batches: int,
+    folder: Path,
+    checkpoints: float,
+    done: int = 0,
+    spent: float = 0.0,
 ) -> str:
     """An estimate against the budget of the run.
 
@@ -84,6 +96,7 @@ def sentence(
         folder: of the run.
         checkpoints: bytes that will be needed for them.
         done: steps that were trained before.
+        spent: seconds of a budget of time that were used before.
     """
     each = found.step * trainer.accumulate_grad_batches
     epoch = -(-batches // trainer.accumulate_grad_batches)
@@ -92,14 +105,15 @@ def sentence(
         - done
     )
     seconds = min((one._duration for one in trainer.callbacks if isinstance(one, Timer) and one._duration), default=0.0)
-    if seconds and seconds / each < steps:
-        what = f"about {seconds / each:,.0f} steps, {seconds / each / epoch:,.1f} epochs, in {span(seconds / 3600)}"
+    left = max(seconds - spent, 0.0)
+    if seconds and left / each < steps:
+        what = f"about {left / each:,.0f} steps, {left / each / epoch:,.1f} epochs, in {span(left / 3600)}"
     else:
         what = f"{max(steps, 0):,} steps, {max(steps, 0) / epoch:,.1f} epochs, take about {span(steps * each / 3600)}"
     free = shutil.disk_usage(folder).free
     return (
-        f"A step takes {_seconds(each)} here, without reading sound: {what}. Memory {found.memory / 1e9:.1f} GB, "
-        f"checkpoints up to {_bytes(checkpoints)} of {_bytes(free)} free."
+        f"A step takes {_seconds(each)}{' of the processor' * found.processor} here, without reading sound: {what}. "
+        f"Memory {found.memory / 1e9:.1f} GB, checkpoints up to {_bytes(checkpoints)} of {_bytes(free)} free."
     )
 
 

@@ -34,7 +34,7 @@ from experiments.pretrained import initialise
 from experiments.pretrained.resolve_checkpoint import origin
 from experiments.tracking.loggers import close, git_state, tracking_callbacks
 from experiments.training import distributed
-from experiments.training.checkpoints import WholeCheckpoints, newest_checkpoint, step_of
+from experiments.training.checkpoints import WholeCheckpoints, newest_checkpoint, seconds_of, step_of
 from experiments.training.diverged import DivergedError
 from experiments.training.divergence import Divergence
 from experiments.training.estimate import estimate, sentence
@@ -208,7 +208,8 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
         fit_statistics(model, module, cfg.statistics_utterances, cfg.seed)
     if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
         found = estimate(model, trainer, module.batches, cfg.timed_steps)
-        LOG.info(sentence(found, trainer, len(module.batches), run_dir(), checkpoint_bytes(model), done))
+        spent = seconds_of(checkpoint, trainer) if checkpoint else 0.0
+        LOG.info(sentence(found, trainer, len(module.batches), run_dir(), checkpoint_bytes(model), done, spent))
     learn(cfg, model, trainer, checkpoint, datamodule=module)
 
 

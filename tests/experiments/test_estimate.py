@@ -1,13 +1,16 @@
 """What a run says it will take, before its first step."""
 
 import datetime
+import threading
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import Timer
 
+from experiments.training import estimate as estimate_module
 from experiments.training.estimate import Estimate, estimate, sentence
+from experiments.training.progress_bar import ProcessorTimer
 from experiments.training.resumption import random_states
 from tests.conftest import SMALL, drawn_model
 
@@ -35,10 +38,27 @@ def test_timing_leaves_no_trace(compose_config):
     assert (after["numpy"][1] == states["numpy"][1]).all() and after["numpy"][2:] == states["numpy"][2:]
 
 
+def test_a_budget_of_the_processor_is_measured_by_the_processor(compose_config, monkeypatch):
+    model = drawn_model(compose_config(*SMALL), seed=0)
+    timed = pl.Trainer(accelerator="cpu", logger=False, callbacks=[ProcessorTimer("00:00:00:09")])
+    step = estimate_module._step
+
+    def delayed(*given):  # as where other programs have the machine
+        step(*given)
+        threading.Event().wait(0.5)
+
+    monkeypatch.setattr(estimate_module, "_step", delayed)
+    found, by_the_clock = (estimate(model, one, BATCHES, 1) for one in (timed, trainer()))
+    assert (found.processor, by_the_clock.processor) == (True, False)
+    assert found.step < 0.5 < by_the_clock.step
+
+
 @pytest.mark.parametrize(
     ("options", "done", "words"),
     [
         ({"seconds": 360}, 0, "takes 120 ms here, without reading sound: about 3,000 steps, 8.0 epochs, in 6.0 min."),
+        ({"seconds": 360, "spent": 300}, 2500, "about 500 steps, 1.3 epochs, in 1.0 min."),
+        ({"seconds": 360, "processor": True}, 0, "takes 120 ms of the processor here, without"),
         ({"max_steps": 750}, 0, "750 steps, 2.0 epochs, take about 1.5 min."),
         ({"max_steps": 750}, 500, "250 steps, 0.7 epochs, take about 30.0 s."),
         ({"max_steps": 100, "seconds": 360}, 0, "100 steps, 0.3 epochs, take about 12.0 s."),
@@ -46,6 +66,8 @@ def test_timing_leaves_no_trace(compose_config):
     ],
 )  # fmt: skip
 def test_the_budget_that_ends_first_is_said(options, done, words, tmp_path):
-    said = sentence(Estimate(0.12, 1_400_000_000), trainer(**options), 375, tmp_path, 22e6, done)
+    spent, processor = options.pop("spent", 0.0), options.pop("processor", False)
+    found = Estimate(0.12, 1_400_000_000, processor)
+    said = sentence(found, trainer(**options), 375, tmp_path, 22e6, done, spent)
     assert words in said
     assert "Memory 1.4 GB, checkpoints up to 22 MB of " in said and said.endswith(" free.")
