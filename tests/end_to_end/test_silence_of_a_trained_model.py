@@ -21,8 +21,8 @@ WORDS = ("yes", "no", "stop", "left", "right")
 LEARN = [
     "encoder=hey_jetson_small", "encoder.convolution.filters=48", "encoder.recurrent.hidden=48",
     "encoder.dense.units=[64]", "augment=voice_from_start", "augment.waveform.speed=0.0", "augment.silence.ramp=0.0",
-    "optim.lr=4e-3", "data.batch_size=8", "data.num_workers=0", "trainer.max_time=null", "trainer.max_steps=400",
-    "trainer.val_check_interval=200", "trainer.check_val_every_n_epoch=null", "timed_steps=0", "logger=none",
+    "optim=adamw", "optim.lr=4e-3", "data.batch_size=8", "data.num_workers=0", "trainer.max_time=null",
+    "trainer.max_steps=400", "trainer.val_check_interval=200", "trainer.check_val_every_n_epoch=null", "timed_steps=0", "logger=none",
 ]  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def clips(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(clips, python, tmp_path_factory) -> Engine:
-    """What training as it is by default makes of them."""
+    """What training with silence as it is by default makes of them."""
     run = tmp_path_factory.mktemp("run") / "run"
     for command in (
         ["train.py", "data=manifests", f"data.folder={clips}", *LEARN, f"hydra.run.dir={run}"],
