@@ -22,7 +22,8 @@ LEARN = [
     "encoder=hey_jetson_small", "encoder.convolution.filters=48", "encoder.recurrent.hidden=48",
     "encoder.dense.units=[64]", "augment=voice_from_start", "augment.waveform.speed=0.0", "augment.silence.ramp=0.0",
     "optim=adamw", "optim.lr=4e-3", "data.batch_size=8", "data.num_workers=0", "trainer.max_time=null",
-    "trainer.max_steps=400", "trainer.val_check_interval=200", "trainer.check_val_every_n_epoch=null", "timed_steps=0", "logger=none",
+    "trainer.max_steps=400", "trainer.val_check_interval=200", "trainer.check_val_every_n_epoch=null",
+    "timed_steps=0", "logger=none",
 ]  # fmt: skip
 
 
