@@ -51,7 +51,8 @@ class ScorerError(HeyJetsonError):
 
 
 def refused_by_system(error: OSError) -> str | None:
-    """What the system refused, as a sentence with its cure; None where it names neither a file nor a full disk.
+    """What the system refused, as a sentence with its cure; None where it names neither a file nor a full disk, or
+    where a reader has left.
 
     >>> refused_by_system(PermissionError(13, "Permission denied", "out/a.txt"))
     'out/a.txt: Permission denied. Correct its rights, or choose another place.'
@@ -59,7 +60,7 @@ def refused_by_system(error: OSError) -> str | None:
     if error.errno in NO_ROOM:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}. Make room, or choose another place."
-    if error.errno is None or not error.filename:
+    if error.errno in (None, errno.EPIPE) or not error.filename:
         return None
     cures = {
         errno.EACCES: "Correct its rights, or choose another place.",

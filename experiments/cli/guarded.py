@@ -56,7 +56,7 @@ def guarded(task: Callable[..., object]) -> Callable[..., None]:
             print(f"\nError: {error}", file=sys.stderr)
             sys.exit(getattr(error, "status", 1))
         except OSError as error:
-            if isinstance(error, BrokenPipeError) or (said := refused_by_system(error)) is None or _several():
+            if (said := refused_by_system(error)) is None or _several():
                 raise
             print(f"\nError: {said}", file=sys.stderr)
             sys.exit(1)

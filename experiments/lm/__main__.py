@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if isinstance(error, BrokenPipeError) or (said := refused_by_system(error)) is None:
+        if (said := refused_by_system(error)) is None:
             raise
         print(f"\nError: {said}", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from custom_modules.trigger import TriggerModel
 from experiments.trigger.dataset import FixedClips
 from experiments.trigger.evaluation.curve import Curve, mean_miss_rate, model_curves
 from experiments.trigger.evaluation.events import Label
-from manifests.trigger.clips import loudness
+from manifests.trigger.clips import PEAK, loudness
 
 TONE = -65.0  # decibels of full scale, of a quiet room
 PAUSE = 4000  # samples after each recording that is read aloud
@@ -59,7 +59,7 @@ def read_aloud(recordings: Sequence[np.ndarray], level: tuple[float, float], see
     for recording in recordings:
         sound = recording.astype(np.float32) / np.float32(32768)
         wanted = 10 ** (rng.uniform(*level) / 20) / max(loudness(sound), 1e-9)
-        sound = np.pad(sound * np.float32(min(wanted, 0.99 / max(float(np.abs(sound).max()), 1e-9))), (0, PAUSE))
+        sound = np.pad(sound * np.float32(min(wanted, PEAK / max(float(np.abs(sound).max()), 1e-9))), (0, PAUSE))
         pieces.append(sound + np.float32(10 ** (TONE / 20)) * rng.standard_normal(len(sound), dtype=np.float32))
     return np.concatenate(pieces)
 
