@@ -11,14 +11,17 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from custom_modules.surroundings import (
     NoiseRecordings,
     add_noise,
     apply_rir,
-    coloured_noise,
+    blocks,
+    drawn_noise,
     recordings,
     room_responses,
+    within,
 )
 
 SHORTEST_REVERBERATION = 0.1  # seconds; below, a room is hardly heard
@@ -49,7 +52,7 @@ def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Te
     rows, flat = (index + starts[:, None]).view(-1), padded.reshape(-1)
     left, right = flat.index_select(0, rows), flat[1:].index_select(0, rows)
     played = torch.lerp(left, right, part).view(index.shape)
-    return played * (torch.arange(played.shape[1], device=length.device) < new_length[:, None]), new_length
+    return played if len(played) == 1 else played * within(new_length, played.shape[1]), new_length
 
 
 class WaveformPerturbation(nn.Module):
@@ -127,6 +130,16 @@ class WaveformPerturbation(nn.Module):
         """Samples [B, S] and length [B] in and out."""
         if not self.strength:
             return samples, length
+        parts = []
+        for rows in blocks(torch.arange(len(samples), device=samples.device)):
+            parts.append(self._perturbed(samples[rows][:, : max(int(length[rows].max()), 1)], length[rows]))
+        if len(parts) == 1:
+            return parts[0]
+        lengths = torch.cat([new for _, new in parts])
+        return pad_sequence([sound[0] for sound, _ in parts], batch_first=True), lengths
+
+    def _perturbed(self, samples: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` for utterances that are computed together."""
         size = len(samples)
 
         def draw(largest: float) -> Tensor:
@@ -135,18 +148,17 @@ class WaveformPerturbation(nn.Module):
 
         if self.speed:
             samples, length = resample(samples, length, 1 + draw(self.speed))
-        mask = torch.arange(samples.shape[1], device=samples.device) < length[:, None]
+        mask = within(length, samples.shape[1])
         if self.colour:
-            tilted = samples.clone()
-            tilted[:, 1:] -= draw(self.colour)[:, None] * samples[:, :-1]
-            samples = tilted
+            tilted = samples[:, 1:] - draw(self.colour)[:, None] * samples[:, :-1]
+            samples = torch.cat([samples[:, :1], tilted], dim=1)
         if self.room_probability:
             samples = self._in_rooms(samples)
         if self.noise_probability:
             samples = self._in_noise(samples, mask)
         if self.level:
             samples = samples * (10 ** (draw(self.level) / 20))[:, None]
-        return samples * mask, length
+        return samples if size == 1 else samples * mask, length
 
     def load_recordings(self) -> None:
         """Read the recorded noise, if there is any to read; the first batch does so by itself.
@@ -185,7 +197,7 @@ class WaveformPerturbation(nn.Module):
         if self._recordings and recorded:
             pieces.append(self._recordings.draw(recorded, samples.shape[1]).to(samples.device))
         if recorded < len(rows):
-            pieces.append(coloured_noise(_uniform(0.0, self.noise_slope, rows[recorded:]), samples.shape[1]))
+            pieces.append(drawn_noise(len(rows) - recorded, samples.shape[1], self.noise_slope, samples.device))
         ratios = _uniform(self.snr_low, self.snr_high, rows) - self._loudness()
         noisy = add_noise(samples[rows], torch.cat(pieces), ratios, mask[rows])
         return samples.index_copy(0, rows, noisy.to(samples.dtype))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from custom_modules.surroundings import NoiseRecordings, coloured_noise, recordings
+from custom_modules.surroundings import NoiseRecordings, blocks, drawn_noise, recordings, within
 
 FRAME = 0.02  # seconds; the quietest of an utterance has the level of its own room
 STEEPEST = 2.0  # exponent of 1/f of the brownest synthetic room tone
@@ -50,7 +50,7 @@ class Silence(nn.Module):
         self,
         probability: float = 0.7,
         longest: float = 1.2,
-        join: float = 0.15,
+        join: float = 0.4,
         pause: float = 2.5,
         joined_longest: float = 20.0,
         tone: float = 0.7,
@@ -165,26 +165,21 @@ class Silence(nn.Module):
 
     def _with_tone(self, signal: Tensor, length: Tensor, words: Tensor) -> Tensor:
         """Room tone and recorded noise in a share of the rows, where there are no words, or beneath them too."""
-        chosen = torch.randperm(len(signal))[torch.rand(len(signal)) < self.tone]
-        if not len(chosen):
-            return signal
-        recorded = int((torch.rand(len(chosen)) < self.recorded_share).sum()) if self._recordings else 0
-        rows = chosen.to(signal.device)
-        of, size = signal[rows], signal.shape[1]
-        pieces = []
-        if self._recordings and recorded:
-            pieces.append(self._recordings.draw(recorded, size).to(of.device))
-        if recorded < len(rows):
-            slope = torch.rand(len(rows) - recorded, device=of.device) * STEEPEST
-            pieces.append(coloured_noise(slope, size))
-        noise = torch.cat(pieces)
-        noise = noise / noise.square().mean(1, keepdim=True).sqrt().clamp_min(1e-5)
-        heard = words[rows]
-        level = self._levels(of, heard)
-        beneath = torch.rand(len(rows), device=of.device) < self.beneath
-        there = torch.arange(size, device=of.device) < length[rows, None]
-        there = there & (~heard | beneath[:, None])
-        return signal.index_copy(0, rows, (of + noise * (10 ** (level / 20))[:, None] * there).to(signal.dtype))
+        chosen = torch.randperm(len(signal))[torch.rand(len(signal)) < self.tone].to(signal.device)
+        for rows in blocks(chosen):
+            size = int(length[rows].max())
+            of, heard = signal[rows, :size], words[rows, :size]
+            recorded = int((torch.rand(len(rows)) < self.recorded_share).sum()) if self._recordings else 0
+            pieces = [drawn_noise(len(rows) - recorded, size, STEEPEST, of.device)]
+            if self._recordings and recorded:
+                pieces.append(self._recordings.draw(recorded, size).to(of.device))
+            noise = torch.cat(pieces)
+            level = self._levels(of, heard)
+            scale = 10 ** (level / 20) / noise.square().mean(1).sqrt().clamp_min(1e-5)
+            beneath = torch.rand(len(rows), device=of.device) < self.beneath
+            there = within(length[rows], size) & (~heard | beneath[:, None])
+            signal[rows, :size] = (of + noise * scale[:, None] * there).to(signal.dtype)
+        return signal
 
     def _levels(self, signal: Tensor, words: Tensor) -> Tensor:
         """Decibels of each row's tone: half of them as quiet as the quietest of the row's own frames."""
@@ -223,15 +218,18 @@ def _side_by_side(
         [C, N'], its lengths [C], and what of it is not such zeros nor padding [C, N'].
     """
     end = before + length[first]
-    total = end + gap + _lengths(length, second)[: len(first)]
-    place = torch.arange(int(total.max()), device=x.device)
-    here = (place >= before[:, None]) & (place < end[:, None])
-    joined = x[first].gather(1, (place - before[:, None]).clamp(0, x.shape[1] - 1)) * here
-    if second is not None:
-        start = (end + gap)[:, None]
-        there = (place >= start) & (place < total[:, None])
-        joined = joined + x[second].gather(1, (place - start).clamp(0, x.shape[1] - 1)) * there
-        here = here | there
+    start = end + gap
+    total = start + _lengths(length, second)[: len(first)]
+    joined = x.new_zeros(len(first), int(total.max()))
+    here = torch.zeros_like(joined, dtype=torch.bool)
+    follows = torch.full_like(first, -1) if second is None else second
+    plan = torch.stack([first, before, end, follows, start, total], dim=1)
+    for row, (one, begins, ends, other, begins_too, ends_too) in enumerate(plan.tolist()):  # whole runs of samples
+        joined[row, begins:ends] = x[one, : ends - begins]
+        here[row, begins:ends] = True
+        if other >= 0:
+            joined[row, begins_too:ends_too] = x[other, : ends_too - begins_too]
+            here[row, begins_too:ends_too] = True
     return joined, total, here
 
 

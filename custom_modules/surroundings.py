@@ -22,6 +22,7 @@ from heyjetson.audio import is_recording, open_sound, resample
 from heyjetson.errors import AudioError
 
 MEMORY = 200_000_000  # bytes of recorded noise, as 16-bit samples: 104 minutes at 16 kHz
+PIECES, PIECE_SIZE = 32, 2**18  # of drawn noise in memory: 34 MB, 16 s each
 SHORTEST_PIECE = 10.0  # seconds; where there are many recordings, more of them are worth more than longer ones
 SILENCE = 1e-10  # power of a recording's pauses, which are not raised to the level of noise
 
@@ -55,12 +56,13 @@ def apply_rir(samples: Tensor, responses: Tensor) -> Tensor:
     return torch.fft.irfft(spectrum, padded)[:, :size]
 
 
-def coloured_noise(slope: Tensor, samples: int) -> Tensor:
+def coloured_noise(slope: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
     """Gaussian noise whose power falls with frequency.
 
     Args:
         slope: [B] exponents of 1/f: 0 white, 1 pink, 2 brown.
         samples: S.
+        generator: that draws it; None for torch's own.
 
     Returns:
         [B, S], of no particular level.
@@ -71,8 +73,53 @@ def coloured_noise(slope: Tensor, samples: int) -> Tensor:
     frequency = torch.linspace(0, 1, bins, device=slope.device).clamp_min(0.01)
     weights = torch.exp(torch.outer(slope / -2, frequency.log()))
     # The spectrum of white noise is white noise: drawing it saves a transform.
-    spectrum = torch.randn(len(slope), bins, 2, device=slope.device)
+    spectrum = torch.randn(len(slope), bins, 2, device=slope.device, generator=generator)
     return torch.fft.irfft(torch.view_as_complex(spectrum.mul_(weights[:, :, None])), padded)[:, :samples]
+
+
+@functools.lru_cache(maxsize=2)
+def _noises(steepest: float, device: torch.device) -> Tensor:
+    """Noises [PIECES, PIECE_SIZE] of slopes from 0 to the steepest; always the same, so that a run that is continued
+    draws as one that was not. Transforms of such lengths end where they begin."""
+    generator = torch.Generator().manual_seed(0)
+    return coloured_noise(torch.linspace(0, steepest, PIECES), PIECE_SIZE, generator).to(device)
+
+
+def drawn_noise(count: int, samples: int, steepest: float, device: torch.device) -> Tensor:
+    """Gaussian noise of drawn slopes, cut at drawn places out of noise that is made once.
+
+    Args:
+        count: B.
+        samples: S.
+        steepest: exponent of 1/f, see `coloured_noise`; slopes lie between 0 and it.
+        device: where it is to lie.
+
+    Returns:
+        [B, S], of no particular level.
+    """
+    found = torch.empty(count, samples, device=device)
+    noises = _noises(steepest, device)
+    rows, starts = torch.randint(PIECES, (count,)), torch.randint(PIECE_SIZE, (count,))
+    for piece, row, start in zip(found, rows.tolist(), starts.tolist(), strict=True):
+        filled = 0
+        while filled < samples:
+            part = noises[row, start : start + samples - filled]
+            piece[filled : filled + len(part)] = part
+            filled, start = filled + len(part), 0
+    return found
+
+
+def blocks(rows: Tensor) -> tuple[Tensor, ...]:
+    """Row numbers of a batch in the groups to compute together: on a CPU one by one, since an utterance stays in its
+    cache from one operation to the next and a batch does not."""
+    return rows.split(1 if rows.device.type == "cpu" else max(len(rows), 1)) if len(rows) else ()
+
+
+def within(length: Tensor, size: int) -> Tensor:
+    """Which of `size` samples are sound [B, size]; of one row, which is as long as its sound, all of them [1, 1]."""
+    if len(length) == 1:
+        return torch.ones(1, 1, dtype=torch.bool, device=length.device)
+    return torch.arange(size, device=length.device) < length[:, None]
 
 
 def add_noise(samples: Tensor, noise: Tensor, snr_db: Tensor, mask: Tensor) -> Tensor:
@@ -82,7 +129,7 @@ def add_noise(samples: Tensor, noise: Tensor, snr_db: Tensor, mask: Tensor) -> T
         samples: [B, S].
         noise: [B, S].
         snr_db: [B] decibels; infinity adds nothing.
-        mask: [B, S], where there is sound.
+        mask: [B, S] or [1, 1], where there is sound.
     """
     noise = noise * mask
     least = math.sqrt(SILENCE * samples.shape[1])
