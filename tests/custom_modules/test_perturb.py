@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from nemo.core.classes.common import safe_instantiate
 
 from custom_modules.perturb import WaveformPerturbation
-from custom_modules.surroundings import NoiseRecordings, apply_rir, coloured_noise, room_responses
+from custom_modules.surroundings import (
+    PIECE_SIZE,
+    NoiseRecordings,
+    apply_rir,
+    coloured_noise,
+    drawn_noise,
+    room_responses,
+)
 from manifests.acoustics import add_room
 
 RATE = 16000
@@ -256,3 +263,18 @@ def test_models_from_before_the_ratios_still_build():
 def test_values_that_cannot_be_are_refused_by_their_key(key, value):
     with pytest.raises(ValueError, match=rf"augment\.waveform\.{key} must be .*, found {value}"):
         WaveformPerturbation(**{key: value})
+
+
+def test_drawn_noise_is_the_same_whenever_it_is_first_made_and_has_no_seams():
+    found = []
+    for _ in range(2):  # the first makes the noise, the second finds it made
+        torch.manual_seed(3)
+        found.append(drawn_noise(40, 4000, 1.7, torch.device("cpu")))
+    assert torch.equal(*found)
+    whole = drawn_noise(6, PIECE_SIZE + 5000, 2.0, torch.device("cpu"))
+    assert torch.equal(whole[:, :5000], whole[:, PIECE_SIZE:])
+    steps = whole.diff(dim=1).abs()
+    assert (steps.amax(1) < 8 * steps.square().mean(1).sqrt()).all()
+    tilt = torch.fft.rfft(found[0] * torch.hann_window(4000)).abs().square()
+    tilt = 10 * torch.log10(tilt[:, 100:200].mean(1) / tilt[:, 1000:2000].mean(1))  # a decade of frequency
+    assert -1.5 < float(tilt.min()) < 2 and 14 < float(tilt.max()) < 19
