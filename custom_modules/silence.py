@@ -28,7 +28,7 @@ class Silence(nn.Module):
     as many rows, so nothing has to be planned for by whoever makes batches.
 
     Args:
-        probability: share of the batches in which utterances get silence before and behind.
+        probability: of the batches that are not joined, the share whose utterances get silence before and behind.
         longest: most seconds of it; the longest utterance of a batch gets up to as much, in all.
         join: share of the batches whose utterances are joined, two by two.
         pause: longest pause between the two, seconds.
@@ -82,7 +82,7 @@ class Silence(nn.Module):
     @property
     def most(self) -> float:
         """Seconds by which a batch grows at most."""
-        return (self.longest if self.probability else 0.0) + (self.pause if self.join else 0.0)
+        return max(self.longest if self.probability else 0.0, self.pause if self.join else 0.0)
 
     def forward(self, signal: Tensor, length: Tensor, labels: Tensor, label_length: Tensor, space: int | None) -> Batch:
         """A batch, and a batch that is heard in its place.
@@ -98,8 +98,8 @@ class Silence(nn.Module):
             the same, of B utterances, or of (B + 1) // 2.
         """
         self.load_recordings()
-        around = float(torch.rand(())) < self.probability * self.strength
         pairs = self._pairs(length) if float(torch.rand(())) < self.join * self.strength and labels.shape[1] else None
+        around = pairs is None and float(torch.rand(())) < self.probability * self.strength
         if pairs is None and not around:
             return signal, length, labels, label_length
         gap = torch.zeros_like(length)
@@ -117,7 +117,7 @@ class Silence(nn.Module):
             gap = gap * (second >= 0)
         before, behind = torch.zeros_like(gap), torch.zeros_like(gap)
         if around:
-            before, behind = self._around(length[first] + gap + _lengths(length, second))
+            before, behind = self._around(length)
         signal, length, words = _side_by_side(signal, length, first, second, before, gap)
         length = length + behind
         more = int(length.max()) - signal.shape[1]
