@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from heyjetson.audio import read_sound
+from heyjetson.audio.files import name_of
 from heyjetson.errors import AudioError, SegmentError
 from manifests.convert import duration, is_silent, require_channels
 from manifests.lines import ManifestError, Utterance, read_manifest
@@ -138,7 +139,7 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
         sound = read_sound(utterance.audio, channels=needs.channels, offset=offset, duration=wanted)
     except AudioError as error:
         kind = "segments outside their files" if isinstance(error, SegmentError) else UNREADABLE
-        return _Finding(kind, str(error).removeprefix(str(utterance.audio)).lstrip(": "))
+        return _Finding(kind, str(error).removeprefix(name_of(utterance.audio)).lstrip(": "))
     seconds = sound.seconds
     if sound.missing:
         return _Finding(

@@ -375,6 +375,7 @@ def _shown(path: Path) -> str:
 def write_list(path: Path, lines: list[str]) -> None:
     """Write a list beside the manifests, or remove it where there is nothing to list."""
     if lines:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+        kept = (line.replace("\n", "\\n") for line in lines)  # names of files may have a line's end in them
+        path.write_text("\n".join(kept) + "\n", encoding="utf-8", errors="backslashreplace")
     else:
         path.unlink(missing_ok=True)

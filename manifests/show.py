@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from heyjetson.printing import escape_unprintable
+
 LONGEST_PATH = 4096  # characters; longer than a file system allows, so that only nonsense is cut
 
 
@@ -45,7 +47,9 @@ def short(text: str, most: int) -> str:
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Within it a program ends with status 1, and no word, once the reader of its output, `head` say, has gone."""
+    """Within it a program ends with status 1, and no word, once the reader of its output, `head` say, has gone; what
+    the reader's encoding does not have is escaped."""
+    escape_unprintable()
     try:
         try:
             yield

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyjetson.errors import HeyJetsonError, OptionError
+from heyjetson.printing import quoted
 
 if TYPE_CHECKING:
     from heyjetson.audio import Sound
@@ -107,15 +108,20 @@ def hear(path: str, channels: str) -> Sound:
     """
     from heyjetson.audio import read_sound
 
-    sound = read_sound(sys.stdin.buffer if path == STDIN else path, channels=channels)
+    sound = read_sound(source(path), channels=channels)
     for note in sound.notes:
         print(f"heyjetson: {shown(path)}: {note}", file=sys.stderr)
     return sound
 
 
+def source(path: str) -> Any:
+    """What is read of a recording that was named: its path, or standard input."""
+    return sys.stdin.buffer if path == STDIN else path
+
+
 def shown(path: str) -> str:
     """What messages call a recording."""
-    return "standard input" if path == STDIN else path
+    return "standard input" if path == STDIN else quoted(path)
 
 
 def incomplete(sound: Sound) -> dict[str, Any]:
