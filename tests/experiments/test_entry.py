@@ -73,6 +73,17 @@ def test_help_for_a_reader_that_has_gone(command):
     assert done.stderr == ""
 
 
+def test_a_recipe_whose_reader_has_gone_ends_without_a_word(tmp_path):
+    program = "from tests.experiments.folders_program import main; main()"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        done = subprocess.run(
+            [sys.executable, "-c", program, f"runs={tmp_path}"], cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 @pytest.mark.parametrize(
     "override",
     [
