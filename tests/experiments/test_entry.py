@@ -75,12 +75,11 @@ def test_help_for_a_reader_that_has_gone(command):
 
 def test_a_recipe_whose_reader_has_gone_ends_without_a_word(tmp_path):
     program = "from tests.experiments.folders_program import main; main()"
+    command = [sys.executable, "-c", program, f"runs={tmp_path}"]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as gone:
-        done = subprocess.run(
-            [sys.executable, "-c", program, f"runs={tmp_path}"], cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(command, cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "")
 
 
