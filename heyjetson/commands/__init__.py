@@ -92,6 +92,17 @@ def _channels(text: str) -> str:
     return text
 
 
+def source_rate(text: str) -> int:
+    """The hertz of a live source, of an option."""
+    from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
+
+    rate = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        told = f"must be a whole number of hertz from {LOWEST_RATE} to {HIGHEST_RATE}, found {text!r}."
+        raise argparse.ArgumentTypeError(told)
+    return rate
+
+
 def refused_as_argument(read: Callable[[str], Value], text: str) -> Value:
     """Read an option's value; what is wrong with it is said as argparse says it."""
     try:
@@ -172,6 +183,8 @@ def decoder_options(options: argparse.Namespace, n_best: int = 1) -> dict[str, A
     """Arguments of `Engine.decoder` and `Engine.stream` from the options."""
     chosen: dict[str, Any] = {"scorer": options.lm, "hot_words": options.hot_words, "n_best": n_best}
     if options.beam is not None:
+        if options.beam < 1:
+            raise OptionError(f"--beam must be at least 1, found {options.beam}.")
         from heyjetson.decoding.beam import BeamOptions
 
         chosen["options"] = BeamOptions(beam_size=options.beam)

@@ -125,6 +125,7 @@ def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
         (["transcribe", "{bundle}", "a.wav", "--provider", "cuda"], "has no CUDAExecutionProvider"),
         (["transcribe", "{bundle}", "a.wav", "--threads", "0"], "--threads must be at least 1"),
         (["transcribe", "{bundle}", "a.wav", "b.wav", "--format", "srt"], "add --out DIR"),
+        (["transcribe", "{bundle}", "a.wav", "--beam", "0"], "--beam must be at least 1, found 0."),
         (["listen", "{streaming}", "--stdin", "--silence", "-1"], "silence must be 0 or more"),
         (["transcribe", "{bundle}", ""], "name is empty"),
         (["transcribe", "{bundle}/manifest.json", "a.wav"], "is a file, not a bundle: give its folder, {bundle}."),
@@ -150,6 +151,10 @@ def test_wrong_use_is_a_sentence(arguments, message, bundle, streaming_bundle, t
         (["transcribe", "b", "-a.wav"], "The file -a.wav is written ./-a.wav"),
         (["transcribe", "b", "b.wav", "-a.wav"], "The file -a.wav is written ./-a.wav"),
         (["info", "b", "more"], "not understood: more"),
+        (
+            ["listen", "b", "--rate", "0"],
+            "argument --rate: must be a whole number of hertz from 8000 to 192000, found '0'",
+        ),
     ],
 )
 def test_what_is_mistyped_is_answered_with_the_nearest(arguments, message, capsys, tmp_path, monkeypatch):
