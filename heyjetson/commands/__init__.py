@@ -181,6 +181,13 @@ def _threads(options: argparse.Namespace) -> int:
 
 def decoder_options(options: argparse.Namespace, n_best: int = 1) -> dict[str, Any]:
     """Arguments of `Engine.decoder` and `Engine.stream` from the options."""
+    from heyjetson.audio.suffixes import is_recording
+
+    if options.lm and is_recording(options.lm):
+        raise OptionError(
+            f"--lm takes what follows it for a scorer, and {quoted(options.lm)} is a recording: write --lm behind the "
+            "recordings, or --lm=SCORER."
+        )
     chosen: dict[str, Any] = {"scorer": options.lm, "hot_words": options.hot_words, "n_best": n_best}
     if options.beam is not None:
         if options.beam < 1:

@@ -248,6 +248,7 @@ def test_a_bundle_says_what_its_times_are(engines):
     assert describe(None).startswith("raw")
     assert "-160 and -60 ms" in describe(engine.bundle.calibration)
     assert "0.3 s of quiet" in describe(engine.bundle.calibration)
+    assert "by +0 and +118 ms" in describe(Calibration(-0.0001, 0.118, 0.1))
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
         (["transcribe", "{bundle}", "a.wav", "--provider", "cuda"], "has no CUDAExecutionProvider"),
         (["transcribe", "{bundle}", "a.wav", "--threads", "0"], "--threads must be at least 1"),
         (["transcribe", "{bundle}", "a.wav", "b.wav", "--format", "srt"], "add --out DIR"),
+        (["transcribe", "{bundle}", "--lm", "a.wav", "b.wav"], "write --lm behind the recordings"),
         (["transcribe", "{bundle}", "a.wav", "--beam", "0"], "--beam must be at least 1, found 0."),
         (["listen", "{streaming}", "--stdin", "--silence", "-1"], "silence must be 0 or more"),
         (["transcribe", "{bundle}", ""], "name is empty"),
