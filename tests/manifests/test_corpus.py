@@ -156,12 +156,13 @@ def test_what_cannot_be_used_is_counted_and_listed(tmp_path):
 
 def test_silent_recordings_are_said_in_one_line(tmp_path):
     recordings = made(tmp_path / "in", 3)
+    recordings[0] = replace(recordings[0], audio=tmp_path / "in" / "a\nb.flac")
     for recording in recordings[:2]:
         soundfile.write(recording.audio, np.zeros(RATE), RATE)
     for _ in range(2):  # said again of what is finished already
         told = list(build(recordings, tmp_path / "out", WHOLE).notes())
         assert [line for line in told if "It is silent" in line] == [
-            f"sound: 2 recordings, the first is {tmp_path}/in/0.flac: It is silent, and train.py refuses silent "
+            f'sound: 2 recordings, the first is "{tmp_path}/in/a\\nb.flac": It is silent, and train.py refuses silent '
             "recordings. Record it again, or remove it."
         ]
 
