@@ -69,7 +69,8 @@ def describe(calibration: Calibration | None) -> str:
     """What the word times of a bundle are, for people."""
     if calibration is None:
         return "raw: those of the model's frames. Export the model with calibration=MANIFEST to have them corrected."
-    said = f"corrected by {calibration.start * 1000:+.0f} and {calibration.end * 1000:+.0f} ms, and by the sound"
+    start, end = round(calibration.start * 1000), round(calibration.end * 1000)
+    said = f"corrected by {start:+} and {end:+} ms, and by the sound"
     errors = [(calibration.measured or {}).get(name) for name in ("start_error", "end_error")]
     if all(errors):
         left = " and ".join(f"{error['p10'] * 1000:.0f} to {error['p90'] * 1000:.0f} ms" for error in errors if error)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from heyjetson.arguments import Parser
 from heyjetson.errors import HeyJetsonError, refused_by_system
 from heyjetson.installed import sentence
+from heyjetson.printing import escape_unprintable
 
 # Commands in the order of the help, and their modules.
 COMMANDS = {name: f"heyjetson.commands.{name}" for name in (
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="heyjetson: %(message)s", level=logging.WARNING)
     # The little that is computed with numpy gains nothing by threads, and starting them takes a tenth of a second.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    escape_unprintable()
     given = sys.argv[1:] if arguments is None else arguments
     options = parser(given[0] if given and given[0] in COMMANDS else None).parse_args(arguments)
     try:

@@ -15,6 +15,7 @@ OVER = 6.0  # decibels over the quietest around it, where that is louder
 AROUND = 1.0  # seconds before a border in which that is looked for
 LEAST = 12.0  # decibels under the loudest that a pause is; what dips less is speech that goes on
 LOUD = 0.25  # seconds of a word whose loudest counts for its beginning
+SHORTEST = 0.04  # seconds of a word; what falls sooner is the closure of a plosive
 SMOOTHED = 2  # blocks of a level
 
 
@@ -66,7 +67,9 @@ class Clock:
         rises = [begin + (block + SMOOTHED + 0.5) * BLOCK for block in np.flatnonzero(np.diff(loud) > 0).tolist()]
         if loud.any() and loud[0] and low == self.offset:  # the sound begins with it, or within it
             rises.append(low)
-        near = [second for second in rises if second <= here + self.calibration.reach]
+        # What begins behind where its first letter ends, were that the last, is the next word.
+        latest = min(here + self.calibration.reach, max(self.seconds(first) + self.calibration.end, here))
+        near = [second for second in rises if second <= latest]
         return min(min(near, key=lambda second: abs(second - here)) if near else here, heard)
 
     def spoken(self, last: int, end: int, start: float) -> float:
@@ -94,11 +97,13 @@ class Clock:
         latest = here + self.calibration.reach
         begin, loud = self._loud(start, min(latest, before))
         falls = [begin + (block + 0.5) * BLOCK for block in np.flatnonzero(np.diff(loud) < 0).tolist()]
+        falls = [second for second in falls if second >= start + SHORTEST]
         if loud.any() and loud[-1] and before <= latest:  # it goes on into the next one, or to the end of the sound
             falls.append(before)
         near = [second for second in falls if second >= here - self.calibration.reach]
-        # Where it has long been quiet, it ended when that began.
-        border = min(near, key=lambda second: abs(second - here)) if near else falls[-1] if falls else here
+        # Where it has long been quiet, it ended when that began; where it never is, it lasts as long as a letter does.
+        usual = max(here, start + self.calibration.end - self.calibration.start)
+        border = min(near, key=lambda second: abs(second - here)) if near else falls[-1] if falls else usual
         return min(max(border, least), before)
 
     def _loud(self, begin: float, end: float) -> tuple[float, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from html import escape
@@ -10,6 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from heyjetson.decoding.hypothesis import Result, Word
+from heyjetson.printing import json_line
 
 FORMATS = ("text", "json", "srt", "vtt")
 CAPTION_CHARACTERS = 42  # a line of a subtitle (BBC subtitle guidelines: about 37 to 42)
@@ -100,4 +100,4 @@ def word_records(words: Iterable[Word], after: float = 0.0) -> list[dict[str, An
 
 def as_json(result: Result, **more: object) -> str:
     """A result as one line of JSON."""
-    return json.dumps({**more, **asdict(result)}, ensure_ascii=False)
+    return json_line({**more, **asdict(result)})

@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from heyjetson.audio import read_sound
+from heyjetson.audio.files import name_of
 from heyjetson.errors import AudioError, SegmentError
-from manifests.convert import duration, require_channels
+from manifests.convert import duration, is_silent, require_channels
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.notes import Notes
 from manifests.progress import progress, threaded
 from manifests.show import LONGEST_PATH, short
 from manifests.text import Normaliser, TextOptions
 
-SILENCE = 1e-4  # peak; 16-bit sound that never leaves its lowest three steps holds no speech
 SHOWN = 8
 UNREADABLE = "unreadable files"
 
@@ -141,7 +139,7 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
         sound = read_sound(utterance.audio, channels=needs.channels, offset=offset, duration=wanted)
     except AudioError as error:
         kind = "segments outside their files" if isinstance(error, SegmentError) else UNREADABLE
-        return _Finding(kind, str(error).removeprefix(str(utterance.audio)).lstrip(": "))
+        return _Finding(kind, str(error).removeprefix(name_of(utterance.audio)).lstrip(": "))
     seconds = sound.seconds
     if sound.missing:
         return _Finding(
@@ -155,7 +153,7 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
             f"the manifest says {utterance.duration:.2f} s, the file lasts {seconds:.2f} s. Correct the duration; a "
             'part of a file has an "offset" too.',
         )
-    if float(np.abs(sound.samples).max(initial=0.0)) < SILENCE:
+    if is_silent(sound.samples):
         return _Finding("silent files", "is silent. Record it again, or remove the line.")
     return seconds, sound.notes
 

@@ -24,6 +24,8 @@ from manifests.notes import Notes
 from manifests.show import LONGEST_PATH, short
 
 SHORTEST = 0.001  # seconds; less is as good as nothing, and a manifest would say 0.0
+SILENCE = 1e-4  # peak; 16-bit sound that never leaves its lowest three steps holds no speech
+SILENT = "It is silent, and train.py refuses silent recordings. Record it again, or remove it."
 SLACK = 0.01  # seconds that a segment may end after its recording: times are rounded
 SEEKABLE = (".wav", ".flac")  # a segment of others is decoded from the beginning of the recording
 _UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError)
@@ -207,11 +209,12 @@ def convert(
     sound = segments.read(offset or 0.0, duration)
     samples = resample(sound.samples, sound.rate, sample_rate)
     seconds = _lasting(path, len(samples) / sample_rate)
+    notes = (*sound.notes, SILENT) if is_silent(sound.samples) else sound.notes
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{os.getpid()}-{threading.get_ident()}.part")  # a kill leaves no half of a wav behind
     written = io.BytesIO()  # of a full disk libsndfile would not say that it is full
     with soundfile.SoundFile(written, "w", sample_rate, 1, "PCM_16", format="WAV") as out:
-        out.comment = json.dumps(recipe | {"notes": sound.notes})  # what it was made of, for the next time
+        out.comment = json.dumps(recipe | {"notes": notes})  # what it was made of, for the next time
         # By 32768, as it was read: what is 16-bit mono at this rate already stays as it is, bit for bit.
         out.write(np.rint(samples * 32768).clip(-32768, 32767).astype(np.int16))
     try:
@@ -220,7 +223,7 @@ def convert(
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    return Converted(seconds, sound.notes)
+    return Converted(seconds, notes)
 
 
 def _finished(
@@ -241,6 +244,11 @@ def _finished(
         if made == recipe and file.frames and file.samplerate == sample_rate:
             return Converted(file.frames / sample_rate, notes)
     return None
+
+
+def is_silent(samples: np.ndarray) -> bool:
+    """Whether sound, floats of which full scale is 1, holds nothing that could be speech."""
+    return float(np.abs(samples).max(initial=0.0)) < SILENCE
 
 
 def length(path: Path) -> Length:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson.audio.channels import channel_number
+from heyjetson.printing import quoted
 from manifests.convert import CutError, Segments, convert, inside, length, require_channels
 from manifests.cuts import cut_name
 from manifests.lines import ManifestError, Utterance, write_manifest
@@ -52,10 +53,11 @@ class Recording:
 
     def shown(self) -> str:
         """Its path and its segment, for messages."""
+        path = quoted(str(self.audio))
         if self.offset is None:
-            return str(self.audio)
+            return path
         end = "its end" if self.duration is None else f"{self.offset + self.duration:.2f} s"
-        return f"{self.audio} ({self.offset:.2f} s to {end})"
+        return f"{path} ({self.offset:.2f} s to {end})"
 
 
 @dataclass(frozen=True)
@@ -375,6 +377,7 @@ def _shown(path: Path) -> str:
 def write_list(path: Path, lines: list[str]) -> None:
     """Write a list beside the manifests, or remove it where there is nothing to list."""
     if lines:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+        kept = (line.replace("\n", "\\n") for line in lines)  # names of files may have a line's end in them
+        path.write_text("\n".join(kept) + "\n", encoding="utf-8", errors="backslashreplace")
     else:
         path.unlink(missing_ok=True)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heyjetson.audio import choose, is_clipped, open_sound
-from manifests.check import SILENCE
-from manifests.convert import naming
+from manifests.convert import SILENCE, naming
 from manifests.distribution import Distribution
 from manifests.lines import ManifestError, Utterance
 from manifests.progress import threaded

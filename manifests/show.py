@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from heyjetson.printing import escape_unprintable
 
 LONGEST_PATH = 4096  # characters; longer than a file system allows, so that only nonsense is cut
 
@@ -45,7 +48,9 @@ def short(text: str, most: int) -> str:
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Within it a program ends with status 1, and no word, once the reader of its output, `head` say, has gone."""
+    """Within it a program ends with status 1, and no word, once the reader of its output, `head` say, has gone; what
+    the reader's encoding does not have is escaped."""
+    escape_unprintable()
     try:
         try:
             yield
@@ -54,3 +59,13 @@ def reader_may_leave() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def reader_has_left() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    try:
+        pipe = select.poll()
+        pipe.register(sys.stdout.fileno(), 0)  # an error is told without being asked for
+    except (OSError, ValueError):  # it is closed, or no file at all
+        return False
+    return any(event & select.POLLERR for _, event in pipe.poll(0))

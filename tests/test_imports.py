@@ -18,8 +18,11 @@ ROOMS = {  # each → what it may import
     "custom_modules": {"custom_modules", "manifests"},  # files are written whole by one piece of code
     "experiments": {"experiments", "custom_modules", "manifests", "heyjetson"},
 }
-# Sound is read, typing answered, and what lies in a recording of a word told, by one piece of code in both worlds.
-SHARED = ("heyjetson.arguments", "heyjetson.audio", "heyjetson.errors", "heyjetson.wakeword.recordings")
+# Sound is read, typing answered, output escaped, and what lies in a recording of a word told, by one piece of code in
+# both worlds.
+SHARED = (
+    "heyjetson.arguments", "heyjetson.audio", "heyjetson.errors", "heyjetson.printing", "heyjetson.wakeword.recordings",
+)  # fmt: skip
 
 
 def module_of(path: Path) -> str:

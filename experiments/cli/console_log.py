@@ -25,6 +25,8 @@ class ConsoleHandler(logging.Handler):
             else:
                 stream.write(record.getMessage() + "\n")
                 stream.flush()
+        except BrokenPipeError:  # who reads no more, `head` say, wants no more; a training goes on
+            pass
         except Exception:
             self.handleError(record)
 

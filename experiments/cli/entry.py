@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.cli.guarded import guarded, quiet
+from experiments.cli.guarded import EXPECTED, guarded, quiet
 from experiments.cli.overrides import check_launcher, check_overrides, chosen_config, renamed
 from experiments.cli.resume import config_of_run, expand_resume
 from experiments.errors import ConfigError
@@ -75,9 +75,14 @@ def _as_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
         quiet()
         job = HydraConfig.get().job
         ranks.set_up_rank(0 if OmegaConf.is_missing(job, "num") else job.num)
+        folder = Path(HydraConfig.get().runtime.output_dir)
         if ranks.is_rank_zero() and "folders" in HydraConfig.get().callbacks:
-            run_folders.hold(Path(HydraConfig.get().runtime.output_dir), run_folders.PATIENCE)
-        task(cfg)
+            run_folders.hold(folder, run_folders.PATIENCE)
+        try:
+            task(cfg)
+        except EXPECTED:
+            run_folders.discard(folder)
+            raise
 
     return run
 

@@ -19,6 +19,7 @@ from experiments.training.diverged import DivergedError
 from experiments.training.ranks import RankZeroGoneError
 from heyjetson.errors import HeyJetsonError, refused_by_system
 from manifests import ManifestError
+from manifests.show import reader_has_left
 from manifests.whole import NoRoomError
 
 EXPECTED = (ConfigError, ManifestError, HeyJetsonError, RankZeroGoneError, DivergedError, NoRoomError)
@@ -56,6 +57,8 @@ def guarded(task: Callable[..., object]) -> Callable[..., None]:
             print(f"\nError: {error}", file=sys.stderr)
             sys.exit(getattr(error, "status", 1))
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and reader_has_left():
+                sys.exit(1)  # not an error of the recipe, which Hydra would show with a traceback
             if (said := refused_by_system(error)) is None or _several():
                 raise
             print(f"\nError: {said}", file=sys.stderr)

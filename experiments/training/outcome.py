@@ -182,10 +182,13 @@ def end(trainer: pl.Trainer, best_step: int | None) -> None:
         kept = "No validation had finished before, so there is no model."
     else:
         kept = f"model.nemo holds the best weights from before, of step {best_step}."
+    again = "start anew."
+    if any((run_dir() / "checkpoints").glob("*.ckpt")):
+        command = f"python train.py resume={shown(run_dir())} optim.lr=…"
+        again = f"start anew, or go on from the last checkpoint: {command}"
     raise DivergedError(
         f"{error} {kept} Lower optim.lr or trainer.gradient_clip_val, raise optim.sched.warmup_ratio, or look at what "
-        "was heard there; then start anew, or go on from the last checkpoint: "
-        f"python train.py resume={shown(run_dir())} optim.lr=…",
+        f"was heard there; then {again}",
         error.step,
         error.record,
     )

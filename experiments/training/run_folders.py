@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import time
 from itertools import count
@@ -23,11 +24,13 @@ from experiments.training import ranks
 LOG = logging.getLogger(__name__)
 
 LOCK = "run.lock"
+OWN = {LOCK, ".hydra"}  # what is there before a run has done anything
 TRACES = ("checkpoints", "history.jsonl", "config.yaml")  # of a run that began
 ENDS = ("metrics.json", "model.nemo")  # of one that ended
 PATIENCE = 60.0  # seconds that a job which was put back into the queue waits for the one before it to be gone
 
 _holding: dict[Path, int] = {}
+_made: set[Path] = set()  # folders that this process made for a run
 
 
 class OneRunEach(Callback):
@@ -68,7 +71,9 @@ def take(config: DictConfig) -> Path:
         folder = new_folder(asked)
         hold(folder)
         return folder
-    asked.mkdir(parents=True, exist_ok=True)
+    if not asked.exists():
+        asked.mkdir(parents=True, exist_ok=True)
+        _made.add(asked.resolve())
     hold(asked)
     if not continued:
         try:
@@ -86,6 +91,7 @@ def new_folder(wanted: Path) -> Path:
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:
             folder.mkdir()
+            _made.add(folder.resolve())
             return folder
         except FileExistsError:
             continue
@@ -141,3 +147,10 @@ def release(folder: Path) -> None:
     """Let go of a folder, where this process holds it."""
     if (handle := _holding.pop(folder.resolve(), None)) is not None:
         unlock(handle)
+
+
+def discard(folder: Path) -> None:
+    """Remove the folder of a run that was refused before it wrote anything, where this process made it."""
+    if folder.resolve() in _made and folder.is_dir() and {path.name for path in folder.iterdir()} <= OWN:
+        _made.discard(folder.resolve())
+        shutil.rmtree(folder, ignore_errors=True)

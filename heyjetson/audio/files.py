@@ -8,13 +8,14 @@ from typing import BinaryIO, cast
 
 from heyjetson.audio.sound import Source
 from heyjetson.errors import AudioError
+from heyjetson.printing import quoted
 
 STDIN = "standard input"
 
 
 def name_of(source: Source) -> str:
     """What messages call it."""
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else STDIN
+    return quoted(os.fspath(source)) if isinstance(source, str | os.PathLike) else STDIN
 
 
 def named(error: AudioError, source: Source) -> str:

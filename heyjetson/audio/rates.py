@@ -6,6 +6,8 @@ import numpy as np
 
 from heyjetson.errors import AudioError
 
+LOWEST_RATE, HIGHEST_RATE = 8000, 192000  # hertz of a live source
+
 
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """Change the sample rate of a whole clip [S]."""

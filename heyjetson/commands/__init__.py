@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyjetson.errors import HeyJetsonError, OptionError
+from heyjetson.printing import quoted
 
 if TYPE_CHECKING:
     from heyjetson.audio import Sound
@@ -91,6 +92,17 @@ def _channels(text: str) -> str:
     return text
 
 
+def source_rate(text: str) -> int:
+    """The hertz of a live source, of an option."""
+    from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
+
+    rate = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        told = f"must be a whole number of hertz from {LOWEST_RATE} to {HIGHEST_RATE}, found {text!r}."
+        raise argparse.ArgumentTypeError(told)
+    return rate
+
+
 def refused_as_argument(read: Callable[[str], Value], text: str) -> Value:
     """Read an option's value; what is wrong with it is said as argparse says it."""
     try:
@@ -107,15 +119,20 @@ def hear(path: str, channels: str) -> Sound:
     """
     from heyjetson.audio import read_sound
 
-    sound = read_sound(sys.stdin.buffer if path == STDIN else path, channels=channels)
+    sound = read_sound(source(path), channels=channels)
     for note in sound.notes:
         print(f"heyjetson: {shown(path)}: {note}", file=sys.stderr)
     return sound
 
 
+def source(path: str) -> Any:
+    """What is read of a recording that was named: its path, or standard input."""
+    return sys.stdin.buffer if path == STDIN else path
+
+
 def shown(path: str) -> str:
     """What messages call a recording."""
-    return "standard input" if path == STDIN else path
+    return "standard input" if path == STDIN else quoted(path)
 
 
 def incomplete(sound: Sound) -> dict[str, Any]:
@@ -164,8 +181,17 @@ def _threads(options: argparse.Namespace) -> int:
 
 def decoder_options(options: argparse.Namespace, n_best: int = 1) -> dict[str, Any]:
     """Arguments of `Engine.decoder` and `Engine.stream` from the options."""
+    from heyjetson.audio.suffixes import is_recording
+
+    if options.lm and is_recording(options.lm):
+        raise OptionError(
+            f"--lm takes what follows it for a scorer, and {quoted(options.lm)} is a recording: write --lm behind the "
+            "recordings, or --lm=SCORER."
+        )
     chosen: dict[str, Any] = {"scorer": options.lm, "hot_words": options.hot_words, "n_best": n_best}
     if options.beam is not None:
+        if options.beam < 1:
+            raise OptionError(f"--beam must be at least 1, found {options.beam}.")
         from heyjetson.decoding.beam import BeamOptions
 
         chosen["options"] = BeamOptions(beam_size=options.beam)

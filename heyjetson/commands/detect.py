@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -16,12 +15,13 @@ from heyjetson.commands import (
     hear,
     incomplete,
     open_trigger,
-    shown,
+    source,
     status,
 )
 from heyjetson.commands.transcribe import recordings
 from heyjetson.commands.two_stage import add_trigger_options, as_line, rules_of
 from heyjetson.errors import AudioError
+from heyjetson.printing import json_line, quoted
 
 
 def add(subparsers: Any) -> None:
@@ -55,14 +55,14 @@ def run(options: argparse.Namespace) -> int:
             found = trigger.detect(sound.samples, sound.rate, rules)
         except AudioError as error:
             failed += 1
-            print(f"heyjetson: {named(error, shown(path))}", file=sys.stderr)
+            print(f"heyjetson: {named(error, source(path))}", file=sys.stderr)
             continue
         cut += sound.missing > 0
         if options.format == "json":
             record = {"file": path, "seconds": sound.seconds, "detections": [asdict(event) for event in found]}
             record |= incomplete(sound)
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+            print(json_line(record), flush=True)
         else:
             for event in found:
-                print(f"{path}\t{as_line(event, 'text')}", flush=True)
+                print(f"{quoted(path)}\t{as_line(event, 'text')}", flush=True)
     return status(failed, cut, len(files), "searched")

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from heyjetson.commands import add_decoder_options, add_engine_options, command, decoder_options, open_engine
+from heyjetson.commands import (
+    add_decoder_options,
+    add_engine_options,
+    command,
+    decoder_options,
+    open_engine,
+    source_rate,
+)
 from heyjetson.commands.two_stage import add_trigger_options
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
@@ -32,7 +39,7 @@ def add(subparsers: Any) -> None:
     group = parser.add_argument_group("sound")
     group.add_argument("--device", help="microphone, as `heyjetson doctor` names it (default: the system's)")
     group.add_argument("--stdin", action="store_true", help="raw 16-bit samples from standard input instead")
-    group.add_argument("--rate", type=int, help="hertz of the source (default: the bundle's)")
+    group.add_argument("--rate", type=source_rate, help="hertz of the source (default: the bundle's)")
     group = parser.add_argument_group("where an utterance ends")
     group.add_argument("--silence", type=float, default=0.8, help="seconds without a word (default 0.8)")
     group.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")

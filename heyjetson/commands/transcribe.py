@@ -22,10 +22,11 @@ from heyjetson.commands import (
     hear,
     incomplete,
     open_engine,
-    shown,
+    source,
     status,
 )
 from heyjetson.errors import AudioError, OptionError
+from heyjetson.printing import quoted
 
 CHUNK = 0.1  # seconds fed at once with --stream
 
@@ -100,13 +101,13 @@ def run(options: argparse.Namespace) -> int:
             result = _transcribed(engine, sound, decoder, decode)
         except AudioError as error:
             failed += 1
-            print(f"heyjetson: {named(error, shown(path))}", file=sys.stderr)
+            print(f"heyjetson: {named(error, source(path))}", file=sys.stderr)
             continue
         cut += sound.missing > 0
         if options.format == "json":
             text = formats.as_json(result, file=path, **incomplete(sound))
         elif options.format == "text":
-            text = result.text if len(files) == 1 or options.out else f"{path}\t{result.text}"
+            text = result.text if len(files) == 1 or options.out else f"{quoted(path)}\t{result.text}"
         else:
             text = formats.subtitles(result, options.format)
         if options.out:

@@ -116,7 +116,8 @@ class BeamDecoder:
         self._place = np.full((3, 2, 1), -1, np.int64)  # its first frame, its end, the spoken one before it
 
     def _begin(self, offset: float, sound: Loudness | None) -> None:
-        self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound))
+        apart = " " in self.labels[:-1] and not self.guide.modelled
+        self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound), apart)
         self._frames = 0
         self._finished = False
 

@@ -27,6 +27,7 @@ class FusionGraph:
         beta: added for each word; the scorer's own when None.
 
     Attributes:
+        modelled: a language model says what a word is.
         tables: of the automaton, shared with other streams.
         most: that one character can add to a score, with what it promises.
     """
@@ -41,6 +42,7 @@ class FusionGraph:
         alpha: float | None = None,
         beta: float | None = None,
     ):
+        self.modelled = scorer is not None
         self.automaton = shared(automaton.Automaton, labels, scorer, hot_words)
         self.tables: automaton.Tables = self.automaton.tables
         self.labels, self.space = self.automaton.labels, self.automaton.space

@@ -34,7 +34,7 @@ class GreedyDecoder:
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
         """Begin an utterance; see `Decoder`."""
-        self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound))
+        self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound), " " in self.symbols)
         self._frames = 0
         self._score = 0.0
         # The label of the last frames, which the next ones may continue: column, first frame, best log-probability.

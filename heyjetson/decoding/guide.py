@@ -75,6 +75,7 @@ class Guide:
         beta: added for each word; the scorer's own when None.
 
     Attributes:
+        modelled: a language model says what a word is.
         view: what the library reads, valid as long as this lives.
     """
 
@@ -86,6 +87,7 @@ class Guide:
         alpha: float | None = None,
         beta: float | None = None,
     ):
+        self.modelled = scorer is not None
         self.parts = shared(GuideParts, labels, scorer, hot_words)
         self.space = self.parts.space
         self.view = self.parts.view(len(labels))

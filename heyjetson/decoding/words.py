@@ -15,20 +15,23 @@ NO_NUMBERS = (
     "The model's outputs hold values that are not numbers: its weights are broken, or what runs it computes wrongly. "
     "`heyjetson doctor BUNDLE` says which."
 )
+PAUSE = 0.6  # seconds without a letter; within words they are 0.4 at most, where they are joined 0.8 and more
 
 
 class WordBuilder:
     """Puts characters together to words.
 
     When a word ends is settled when the next one begins, or with the utterance. Until then it lasts as far as it is
-    known to, so that no time that was told has to be taken back.
+    known to, so that no time that was told has to be taken back. Where nothing is written for `PAUSE` seconds a word
+    ends, too, since nobody pauses within one: models forget the space there.
 
     Args:
         clock: gives frames their seconds.
+        apart: pauses end words. Not where the labels have no space, nor where a language model says what a word is.
     """
 
-    def __init__(self, clock: Clock):
-        self.clock = clock
+    def __init__(self, clock: Clock, apart: bool = True):
+        self.clock, self.apart = clock, apart
         self.words: list[Word] = []
         self.letters: list[tuple[str, int, int, float]] = []
         self.closed = False  # a space came behind the letters
@@ -40,7 +43,7 @@ class WordBuilder:
         if character == " ":
             self.closed = True
             return
-        if self.closed and self.letters:
+        if self.letters and (self.closed or self._paused(start)):
             self.after = self._spoken()
             begin = self.clock.start(start, self.after)
             self.words.append(self._word(begin))
@@ -50,6 +53,10 @@ class WordBuilder:
             self._start = self.clock.start(start, self.after)
         self.closed = False
         self.letters.append((character, start, end, log_prob))
+
+    def _paused(self, start: int) -> bool:
+        """Whether there was a pause between the letters and one that begins at a frame."""
+        return self.apart and (start - self.letters[-1][2]) * self.clock.frame_seconds > PAUSE
 
     def _word(self, before: float) -> Word:
         """The word that the letters are, which ends before some second at the latest."""
@@ -81,7 +88,7 @@ class WordBuilder:
 
     def followed_by(self, characters: Sequence[tuple[str, int, int, float]]) -> WordBuilder:
         """What this would be after more characters."""
-        after = WordBuilder(self.clock)
+        after = WordBuilder(self.clock, self.apart)
         after.words, after.letters = list(self.words), list(self.letters)
         after.closed, after.after, after._start = self.closed, self.after, self._start
         for character in characters:

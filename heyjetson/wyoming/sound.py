@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from wyoming.audio import AudioFormat
 
+from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
 from heyjetson.errors import AudioError
-from heyjetson.server.live.options import HIGHEST_RATE, LOWEST_RATE
 
 CHANNELS = 8
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from heyjetson.audio import AUDIO, is_recording, resample
 from heyjetson.wakeword.recordings import LONGEST, TakeError, take, trim
-from manifests.convert import decode, files
+from manifests.convert import decode, files, is_silent
 from manifests.lines import ManifestError, read_manifest
 from manifests.progress import threaded
 
@@ -21,7 +21,6 @@ SAMPLE_RATE = 16000
 MARGIN = 0.1  # seconds kept before and after a word
 FADE = 0.02  # seconds; a recording's own background would begin and end with a click
 SHORTEST = 0.1  # seconds of a background; less is a click
-SILENCE = 1e-4  # peak; see manifests.check
 MANY = 10  # takes that tell how long a word usually is
 TOO_LONG = 2.2  # times that; who speaks slowly takes twice as long as who speaks fast
 SHOWN = 5  # faults in a message
@@ -281,7 +280,7 @@ def _read_background(place: Place) -> np.ndarray | str:
         return str(error) if str(path) in str(error) else f"{path}: {error}"
     if len(samples) < SHORTEST * SAMPLE_RATE:
         return f"{path} lasts {len(samples) / SAMPLE_RATE:.2f} s: too short for a background."
-    if float(np.abs(samples).max()) < SILENCE:
+    if is_silent(samples):
         return f"{path} is silent. Remove it: clips get silence of their own."
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 

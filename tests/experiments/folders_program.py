@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from experiments.cli.entry import entry
+from experiments.errors import ConfigError
 from experiments.training.ranks import is_rank_zero
 
 
@@ -16,6 +17,8 @@ def main(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if cfg.seed < 0:
+        raise ConfigError("It is refused.")
     if is_rank_zero():
         (folder / "history.jsonl").open("a").write(f"{cfg.seed}\n")
     print(f"in {folder}", flush=True)

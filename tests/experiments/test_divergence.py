@@ -225,5 +225,6 @@ def test_a_real_run_that_diverges_at_once_leaves_no_model(run):
     error, folder = run(1, "divergence.tolerate=1")
     assert error.step == 3
     assert "there is no model" in str(error)
+    assert str(error).endswith("then start anew.")  # there is no checkpoint to go on from
     assert json.loads((folder / "metrics.json").read_text())["diverged"]["step"] == 3
     assert not list(folder.glob("model.nemo")) + list(folder.glob("checkpoints/*"))

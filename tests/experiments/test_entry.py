@@ -1,5 +1,7 @@
 """Overrides are checked before anything is imported or built."""
 
+import io
+import logging
 import os
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
+from experiments.cli.console_log import ConsoleHandler
 from experiments.cli.guarded import guarded
 from experiments.cli.overrides import check_overrides, renamed
 from experiments.cli.resume import expand_resume
@@ -71,6 +74,26 @@ def test_help_for_a_reader_that_has_gone(command):
             [sys.executable, *command.split(), "--help"], cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True
         )
     assert done.stderr == ""
+
+
+def test_what_is_said_to_a_reader_that_has_gone_is_no_error(monkeypatch, capsys):
+    class Gone(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    ConsoleHandler().emit(logging.makeLogRecord({"msg": "epoch 1", "levelno": logging.INFO}))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_recipe_whose_reader_has_gone_ends_without_a_word(tmp_path):
+    program = "from tests.experiments.folders_program import main; main()"
+    command = [sys.executable, "-c", program, f"runs={tmp_path}"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        done = subprocess.run(command, cwd=ROOT, stdout=gone, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(

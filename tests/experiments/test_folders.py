@@ -80,6 +80,16 @@ def test_runs_that_start_at_once_have_a_folder_each(tmp_path):
     assert {place.parent for place in places} == {tmp_path / "synthetic"}
 
 
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path):
+    runs, mine = tmp_path / "runs", tmp_path / "mine"
+    (mine / "notes").mkdir(parents=True)
+    for where in (f"runs={runs}", f"hydra.run.dir={tmp_path}/new", f"hydra.run.dir={mine}"):
+        status, _, complaint = Run(tmp_path, where, "seed=-1").end()
+        assert (status, "It is refused." in complaint) == (1, True)
+    assert list(runs.glob("*/*")) == [] and not (tmp_path / "new").exists()
+    assert (mine / "notes").is_dir()  # what was there before stays
+
+
 def test_names_that_are_taken_get_a_number(tmp_path):
     wanted = tmp_path / "runs" / "2026-01-31_12-00-00"
     assert [new_folder(wanted).name[19:] for _ in range(3)] == ["", "-2", "-3"]

@@ -249,6 +249,14 @@ def test_parts_are_told_apart_by_name(sounds, tmp_path):
         positives(sounds / "words", ["alexa"], "tests")
 
 
+def test_for_one_word_the_folder_may_be_its_own(sounds, words):
+    """As in training."""
+    alone = positives(sounds / "words" / "alexa", ["alexa"], "all")[0]
+    assert [one.path for one in alone["alexa"]] == [one.path for one in words["alexa"]]
+    with pytest.raises(ConfigError, match="has no folder named alexa"):
+        positives(sounds / "words" / "alexa", list(TONES), "all")
+
+
 def test_recordings_that_cannot_be_used_are_named(sounds, tmp_path):
     (tmp_path / "alexa").mkdir()
     soundfile.write(tmp_path / "alexa" / "good.wav", tone(700), RATE)

@@ -61,6 +61,22 @@ def test_a_word_begins_and_ends_with_its_sound(make):
     assert [first.start, first.end, second.start, second.end] == pytest.approx(expected, abs=0.015)
 
 
+@pytest.mark.parametrize(
+    ("path", "spans", "expected"),
+    [
+        ("_" * 16 + "a__ _b____c", [(0.62, 1.0)], [0.48, 0.62]),  # too soft to be heard: not the next word's beginning
+        ("_" * 16 + "a" + "_" * 20, [(0.48, 0.5), (0.55, 1.3)], [0.48, 0.58]),  # a plosive's closure is no end
+        ("_" * 16 + "a" + "_" * 20, [(0.56, 1.3)], [0.56, 0.66]),  # later than usual, and no end to be heard
+    ],
+)
+def test_a_word_lasts(path, spans, expected):
+    decoder = GreedyDecoder(LABELS, BLANK, FRAME, LATE)
+    decoder.reset(0.0, heard(bursts(*spans, seconds=len(path) * FRAME)))
+    decoder.feed(log_probs(path))
+    first = decoder.finish()[0].words[0]
+    assert [first.start, first.end] == pytest.approx(expected, abs=0.015)
+
+
 def test_where_no_pause_lies_between_two_words_they_meet():
     sound = heard(bursts((0.0, 2.0), seconds=2.0))
     decoder = GreedyDecoder(LABELS, BLANK, FRAME, LATE)
@@ -232,6 +248,7 @@ def test_a_bundle_says_what_its_times_are(engines):
     assert describe(None).startswith("raw")
     assert "-160 and -60 ms" in describe(engine.bundle.calibration)
     assert "0.3 s of quiet" in describe(engine.bundle.calibration)
+    assert "by +0 and +118 ms" in describe(Calibration(-0.0001, 0.118, 0.1))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import os
 import subprocess
 import sys
 import types
@@ -124,6 +125,8 @@ def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
         (["transcribe", "{bundle}", "a.wav", "--provider", "cuda"], "has no CUDAExecutionProvider"),
         (["transcribe", "{bundle}", "a.wav", "--threads", "0"], "--threads must be at least 1"),
         (["transcribe", "{bundle}", "a.wav", "b.wav", "--format", "srt"], "add --out DIR"),
+        (["transcribe", "{bundle}", "--lm", "a.wav", "b.wav"], "write --lm behind the recordings"),
+        (["transcribe", "{bundle}", "a.wav", "--beam", "0"], "--beam must be at least 1, found 0."),
         (["listen", "{streaming}", "--stdin", "--silence", "-1"], "silence must be 0 or more"),
         (["transcribe", "{bundle}", ""], "name is empty"),
         (["transcribe", "{bundle}/manifest.json", "a.wav"], "is a file, not a bundle: give its folder, {bundle}."),
@@ -149,6 +152,10 @@ def test_wrong_use_is_a_sentence(arguments, message, bundle, streaming_bundle, t
         (["transcribe", "b", "-a.wav"], "The file -a.wav is written ./-a.wav"),
         (["transcribe", "b", "b.wav", "-a.wav"], "The file -a.wav is written ./-a.wav"),
         (["info", "b", "more"], "not understood: more"),
+        (
+            ["listen", "b", "--rate", "0"],
+            "argument --rate: must be a whole number of hertz from 8000 to 192000, found '0'",
+        ),
     ],
 )
 def test_what_is_mistyped_is_answered_with_the_nearest(arguments, message, capsys, tmp_path, monkeypatch):
@@ -182,6 +189,42 @@ def test_a_result_that_cannot_be_written_is_a_sentence(bundle, speech):
     (speech / "taken").touch()
     done = subprocess.run([*command, "--out", str(speech / "taken")], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, f"heyjetson: {speech / 'taken'}: File exists. Choose another name.\n")
+
+
+NAMES = {  # of files, and as git quotes them
+    "plain é.wav": "plain é.wav",
+    "two\nlines.wav": r'"two\nlines.wav"',
+    "a\ttab.wav": r'"a\ttab.wav"',
+    'a"quote.wav': r'"a\"quote.wav"',
+    "\x1b[31mred.wav": r'"\033[31mred.wav"',
+    "latin \udce9.wav": r'"latin \351.wav"',  # a byte that is no UTF-8
+}
+
+
+def test_a_name_of_a_file_breaks_no_line(bundle, speech, capsys, monkeypatch):
+    folder = speech / "named"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_bytes((speech / "a.wav").read_bytes())
+    (folder / "bad\n.wav").write_bytes(b"none")
+    monkeypatch.chdir(folder)
+    names = [*NAMES, "bad\n.wav"]
+    assert main(["transcribe", str(bundle), *names]) == 1
+    found = capsys.readouterr()
+    assert [line.partition("\t")[0] for line in found.out.splitlines()] == list(NAMES.values())
+    assert found.err.startswith(r'heyjetson: "bad\n.wav" cannot be decoded') and len(found.err.splitlines()) == 2
+    lines = said(capsys, "transcribe", bundle, *names, "--format", "json", status=1).encode().splitlines()
+    assert [json.loads(line)["file"] for line in lines] == list(NAMES)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_a_terminal_cannot_show_is_escaped(bundle, speech, encoding):
+    path = (speech / "a.wav").rename(speech / "é\udce9.wav")
+    command = [sys.executable, "-m", "heyjetson", "transcribe", bundle, path, path]
+    environment = os.environ | {"PYTHONIOENCODING": f"{encoding}:strict"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (r"\xe9\351.wav" if encoding == "ascii" else r"é\351.wav") in done.stdout.decode(encoding)
 
 
 def test_hot_words_that_cannot_be_read(bundle, capsys):

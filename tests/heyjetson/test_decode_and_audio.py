@@ -1,9 +1,11 @@
 """Text, times and confidence from log-probabilities; sound from any file."""
 
+import re
+
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heyjetson import AudioError
@@ -48,12 +50,32 @@ def test_nothing_said():
 
 
 def collapse(path: str) -> str:
-    """The definition: drop repeats, then blanks."""
+    """The definition: drop repeats, then blanks; those of more than 0.6 s are as a space."""
+    path = re.sub("_{16,}", " ", path)
     kept = [character for i, character in enumerate(path) if i == 0 or path[i - 1] != character]
     return " ".join("".join(character for character in kept if character != "_").split())
 
 
+@pytest.mark.parametrize("options", [{}, {"n_best": 2}, {"hot_words": {"a": 1.0}}])
+def test_no_pause_joins_two_words(options, monkeypatch):
+    for compiled in (True, False):
+        if not compiled:
+            monkeypatch.setattr("heyjetson.decoding.core.library", lambda: None)
+        for blanks, text in ((15, "abc"), (16, "ab c")):
+            rows = log_probs("_ab" + "_" * blanks + "c__", 0.99)
+            decoder = make_decoder(LABELS, BLANK, 0.04, **options)
+            for row in rows:
+                decoder.feed(row[None])
+            partial = decoder.words()
+            assert decoder.finish()[0].text == " ".join(word.text for word in partial) == text
+            assert partial[0].end <= 0.12 or text == "abc"
+        unspaced = make_decoder(LABELS[1:], BLANK - 1, 0.04, n_best=options.get("n_best", 1))
+        unspaced.feed(np.delete(rows, 0, axis=1))  # where no label is a space nothing parts words
+        assert unspaced.finish()[0].text == "abc"
+
+
 @given(st.text("_ abc", max_size=30))
+@example("_ab" + "_" * 16 + "c")
 def test_greedy_is_the_definition(path):
     words = greedy(log_probs(path))
     assert " ".join(word.text for word in words) == collapse(path)

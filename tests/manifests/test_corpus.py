@@ -154,6 +154,19 @@ def test_what_cannot_be_used_is_counted_and_listed(tmp_path):
     assert not (tmp_path / "out" / "skipped.txt").exists()
 
 
+def test_silent_recordings_are_said_in_one_line(tmp_path):
+    recordings = made(tmp_path / "in", 3)
+    recordings[0] = replace(recordings[0], audio=tmp_path / "in" / "a\nb.flac")
+    for recording in recordings[:2]:
+        soundfile.write(recording.audio, np.zeros(RATE), RATE)
+    for _ in range(2):  # said again of what is finished already
+        told = list(build(recordings, tmp_path / "out", WHOLE).notes())
+        assert [line for line in told if "It is silent" in line] == [
+            f'sound: 2 recordings, the first is "{tmp_path}/in/a\\nb.flac": It is silent, and train.py refuses silent '
+            "recordings. Record it again, or remove it."
+        ]
+
+
 def test_nothing_usable(tmp_path):
     missing = [Recording(tmp_path / f"{n}.wav", "text", ("train",), str(n)) for n in range(20)]
     with pytest.raises(ManifestError, match="None of 20 recordings could be used; .*skipped.txt lists all") as raised:

@@ -81,10 +81,10 @@ def of_part(paths: Sequence[Path], part: str) -> list[Path]:
 
 
 def positives(folder: Path, words: Sequence[str], part: str) -> tuple[dict[str, list[Recording]], list[str]]:
-    """Recordings of words: `folder/WORD/*`.
+    """Recordings of words: `folder/WORD/*`, or for one word those of a folder without others in it, as in training.
 
     Args:
-        folder: with a subfolder for each word.
+        folder: with a subfolder for each word, or of one word.
         words: which are wanted.
         part: train, validation, test or all.
 
@@ -98,8 +98,9 @@ def positives(folder: Path, words: Sequence[str], part: str) -> tuple[dict[str, 
     left_out = []
     for word in words:
         named = folder_of(folder, word)
-        if named == folder:
-            names = ", ".join(sorted(path.name for path in folder.glob("*") if path.is_dir())) or "none"
+        others = sorted(path.name for path in folder.glob("*") if path.is_dir())
+        if named == folder and (others or len(words) > 1):
+            names = ", ".join(others) or "none"
             raise ConfigError(f"{folder} has no folder named {word}, for recordings of it. Its folders: {names}.")
         recordings[word] = []
         paths = audio_files(named)

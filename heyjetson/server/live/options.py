@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
 from heyjetson.decoding.hotwords import KEYWORD_BOOST, parse_hot_words, spelled
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
 
-LOWEST_RATE, HIGHEST_RATE = 8000, 192000
 COMMAND_BYTES = 64 * 2**10
 PHRASES, PHRASE_CHARACTERS = 100, 60  # of hot words: the search grows with them
 BOOST = 20.0
