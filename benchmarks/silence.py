@@ -28,7 +28,8 @@ from manifests.acoustics import coloured_noise  # noqa: E402
 from manifests.convert import sound_of  # noqa: E402
 
 AROUND, PAUSE = 0.5, 2.0  # seconds
-ROWS = ("as they are", "0.5 s before", "0.5 s behind", "0.5 s on both sides", "2 s between two")
+BETWEEN = {"nothing between two": 0.0, "2 s between two": PAUSE}
+ROWS = ("as they are", "0.5 s before", "0.5 s behind", "0.5 s on both sides", *BETWEEN)
 FILLS = {"zeros": (-np.inf, 0.0), "noise, -60 dB": (-60.0, 0.0), "room tone, -50 dB": (-50.0, 2.0)}  # level, 1/f slope
 Clip = tuple[np.ndarray, str]  # [S] float32, and what is said
 
@@ -39,7 +40,7 @@ def filler(name: str, rate: int, seed: int) -> Callable[[float], np.ndarray]:
     drawn = np.random.default_rng(seed)
 
     def make(seconds: float) -> np.ndarray:
-        if not np.isfinite(level):
+        if not np.isfinite(level) or not round(seconds * rate):
             return np.zeros(round(seconds * rate), np.float32)
         noise = coloured_noise(drawn, round(seconds * rate), slope)
         noise *= 10 ** (level / 20)
@@ -50,9 +51,9 @@ def filler(name: str, rate: int, seed: int) -> Callable[[float], np.ndarray]:
 
 def placed(clips: list[Clip], row: str, make: Callable[[float], np.ndarray]) -> list[Clip]:
     """Clips as one of `ROWS` has them."""
-    if row == "2 s between two":
+    if row in BETWEEN:
         pairs = zip(clips[0::2], clips[1::2], strict=False)
-        return [(np.concatenate([a, make(PAUSE), b]), f"{said} {more}") for (a, said), (b, more) in pairs]
+        return [(np.concatenate([a, make(BETWEEN[row]), b]), f"{said} {more}") for (a, said), (b, more) in pairs]
     none = np.zeros(0, np.float32)
     sides = {"as they are": (), "0.5 s before": (0,), "0.5 s behind": (1,), "0.5 s on both sides": (0, 1)}[row]
     return [

@@ -33,6 +33,7 @@ def test_clips_stay_whole_wherever_the_silence_is():
         [900 + half, 700 + half, 500 + half],
         [900 + half, 700 + half, 500 + half],
         [900 + RATE, 700 + RATE, 500 + RATE],
+        [1600],
         [1600 + 2 * RATE],
     ]
     before, behind = (placed(clips, row, filler("zeros", RATE, 0))[0][0] for row in ROWS[1:3])

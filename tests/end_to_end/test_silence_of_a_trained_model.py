@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.silence import FILLS, ROWS, filler, placed
+from benchmarks.silence import BETWEEN, FILLS, ROWS, filler, placed
 from experiments.evaluation.report import word_errors
 from heyjetson import Bundle, Engine
 from heyjetson.audio import load
@@ -79,7 +79,8 @@ def test_silence_around_words_and_between_them_costs_none(engine, heard):
     words = sum(len(said.split()) for _, said in heard)
     plain = errors(engine, heard)
     assert plain <= 0.1 * words, f"it has learned too little to be judged: {plain} of {words} words are wrong"
-    for row, name in itertools.product(ROWS[1:], FILLS):
+    rows = [row for row in ROWS[1:] if BETWEEN.get(row) != 0]  # without a pause it is no silence
+    for row, name in itertools.product(rows, FILLS):
         found = errors(engine, placed(heard, row, filler(name, RATE, 1)))
         assert found <= 1.1 * plain + 0.02 * words, f"{row}, {name}: {found} words wrong for {plain} of {words}"
 
