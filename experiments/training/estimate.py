@@ -27,7 +27,7 @@ SPEECH_RATE = 12  # characters a second, as English is read
 
 @dataclass(frozen=True)
 class Estimate:
-    """What steps take on this machine; reading sound is not part of it.
+    """What steps take on this machine, without reading sound, the optimiser and validations.
 
     Args:
         step: seconds of a step of the usual batch.
@@ -75,7 +75,7 @@ def estimate(model: SpeechModel, trainer: pl.Trainer, batches: Sequence[Sequence
             started = clock()
             _step(model, trainer, middle)
             times.append(clock() - started)
-    return Estimate(float(np.median(times)), memory, processor)
+    return Estimate(float(np.mean(times)), memory, processor)
 
 
 def sentence(
@@ -107,12 +107,15 @@ def sentence(
     seconds = min((one._duration for one in trainer.callbacks if isinstance(one, Timer) and one._duration), default=0.0)
     left = max(seconds - spent, 0.0)
     if seconds and left / each < steps:
-        what = f"about {left / each:,.0f} steps, {left / each / epoch:,.1f} epochs, in {span(left / 3600)}"
+        what = f"at most {left / each:,.0f} steps, {left / each / epoch:,.1f} epochs, in {span(left / 3600)}"
     else:
-        what = f"{max(steps, 0):,} steps, {max(steps, 0) / epoch:,.1f} epochs, take about {span(steps * each / 3600)}"
+        what = (
+            f"{max(steps, 0):,} steps, {max(steps, 0) / epoch:,.1f} epochs, take at least {span(steps * each / 3600)}"
+        )
     free = shutil.disk_usage(folder).free
     return (
-        f"A step takes {_seconds(each)}{' of the processor' * found.processor} here, without reading sound: {what}. "
+        f"A step takes {_seconds(each)}{' of the processor' * found.processor} here, without reading sound, the "
+        f"optimiser and validations: {what}. "
         f"Memory {found.memory / 1e9:.1f} GB, checkpoints up to {_bytes(checkpoints)} of {_bytes(free)} free."
     )
 
