@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,11 @@ from rich.table import Table
 
 BUNDLE = Path("bundles/synthetic")
 CORPUS = Path("data/synthetic")
+# Beginnings of overrides that say where to train, or how much at once.
+PLACED = (
+    "trainer.devices", "trainer.accelerator", "trainer.strategy", "data.batch_size", "data.loader", "threads", "experiment",
+    "resume", "launcher",
+)  # fmt: skip
 
 
 def step(title: str, *command: str) -> None:
@@ -26,6 +32,22 @@ def step(title: str, *command: str) -> None:
         print(f"\n{title} failed with status {status}; the message above says why.", file=sys.stderr)
         sys.exit(status)
     print(f"   ({time.monotonic() - started:.0f} s)", flush=True)
+
+
+def in_two_processes(overrides: list[str]) -> list[str]:
+    """Overrides for train.py by which two cores without a GPU hold a tenth to a half more steps than one process does,
+    each process having half of the batch of conf/experiment/synthetic.yaml.
+
+    Args:
+        overrides: the user's own; where one of them says where to train, or how much at once, there are none.
+    """
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    taken = any(one.lstrip("+~").startswith(PLACED) for one in overrides)
+    if taken or cores < 2 or torch.accelerator.is_available():
+        return []
+    return ["trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8"]
 
 
 def newest_run(runs: Path) -> Path:
@@ -43,7 +65,7 @@ def main(overrides: list[str]) -> None:
     python = sys.executable
     test = CORPUS / "test.jsonl"
     step("corpus", python, "-m", "manifests", "synthetic", "--out", str(CORPUS))
-    step("train", python, "train.py", *overrides)
+    step("train", python, "train.py", *in_two_processes(overrides), *overrides)
     run = newest_run(Path("runs/synthetic"))
     nemo = run / "model.nemo"
     step("export", python, "export.py", f"model={nemo}", f"out={BUNDLE}", f"manifest={test}", "licence=Apache-2.0")
