@@ -17,8 +17,8 @@ BUNDLE = Path("bundles/synthetic")
 CORPUS = Path("data/synthetic")
 # Beginnings of overrides that say where to train, or how much at once.
 PLACED = (
-    "trainer.devices", "trainer.accelerator", "trainer.strategy", "data.batch_size", "data.loader", "threads", "experiment",
-    "resume", "launcher",
+    "trainer.devices", "trainer.accelerator", "trainer.strategy", "data.batch_size", "data.loader", "threads",
+    "experiment", "resume", "launcher",
 )  # fmt: skip
 
 
