@@ -1,7 +1,7 @@
 """Perturbation of the waveform in training: speed, level, colour, rooms and noise, drawn for each utterance.
 
-All are vectorised over the batch. Speed, level and colour cost a few per cent of a step on a CPU; rooms and noise are
-Fourier transforms of the utterances they fall on.
+All are vectorised over rows of a batch, which a CPU is given one by one. Speed, level and colour cost a few per cent of
+a step there; rooms are Fourier transforms of the utterances they fall on.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from custom_modules.surroundings import (
     add_noise,
     apply_rir,
     blocks,
-    drawn_noise,
     recordings,
     room_responses,
+    some_noise,
     within,
 )
 
@@ -52,7 +52,7 @@ def resample(samples: Tensor, length: Tensor, speed: Tensor) -> tuple[Tensor, Te
     rows, flat = (index + starts[:, None]).view(-1), padded.reshape(-1)
     left, right = flat.index_select(0, rows), flat[1:].index_select(0, rows)
     played = torch.lerp(left, right, part).view(index.shape)
-    return played if len(played) == 1 else played * within(new_length, played.shape[1]), new_length
+    return played * within(new_length, played.shape[1]), new_length
 
 
 class WaveformPerturbation(nn.Module):
@@ -158,7 +158,7 @@ class WaveformPerturbation(nn.Module):
             samples = self._in_noise(samples, mask)
         if self.level:
             samples = samples * (10 ** (draw(self.level) / 20))[:, None]
-        return samples if size == 1 else samples * mask, length
+        return samples * mask, length
 
     def load_recordings(self) -> None:
         """Read the recorded noise, if there is any to read; the first batch does so by itself.
@@ -191,15 +191,11 @@ class WaveformPerturbation(nn.Module):
         rows = _chosen(len(samples), self.noise_probability)
         if not len(rows):
             return samples
-        recorded = int((torch.rand(len(rows)) < self.recorded_share).sum()) if self._recordings else 0
         rows = rows.to(samples.device)
-        pieces = []
-        if self._recordings and recorded:
-            pieces.append(self._recordings.draw(recorded, samples.shape[1]).to(samples.device))
-        if recorded < len(rows):
-            pieces.append(drawn_noise(len(rows) - recorded, samples.shape[1], self.noise_slope, samples.device))
+        size, device = samples.shape[1], samples.device
+        noise = some_noise(len(rows), size, self.noise_slope, device, self._recordings, self.recorded_share)
         ratios = _uniform(self.snr_low, self.snr_high, rows) - self._loudness()
-        noisy = add_noise(samples[rows], torch.cat(pieces), ratios, mask[rows])
+        noisy = add_noise(samples[rows], noise, ratios, mask[rows])
         return samples.index_copy(0, rows, noisy.to(samples.dtype))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from custom_modules.surroundings import NoiseRecordings, blocks, drawn_noise, recordings, within
+from custom_modules.surroundings import NoiseRecordings, blocks, recordings, some_noise, within
 
 FRAME = 0.02  # seconds; the quietest of an utterance has the level of its own room
 STEEPEST = 2.0  # exponent of 1/f of the brownest synthetic room tone
@@ -99,12 +99,13 @@ class Silence(nn.Module):
         """
         self.load_recordings()
         pairs = self._pairs(length) if float(torch.rand(())) < self.join * self.strength and labels.shape[1] else None
-        around = pairs is None and float(torch.rand(())) < self.probability * self.strength
-        if pairs is None and not around:
+        if pairs is None and not float(torch.rand(())) < self.probability * self.strength:
             return signal, length, labels, label_length
-        gap = torch.zeros_like(length)
-        first, second = torch.arange(len(length), device=length.device), None
-        if pairs is not None:
+        if pairs is None:
+            first = torch.arange(len(length), device=length.device)
+            second, gap = torch.full_like(first, -1), torch.zeros_like(length)
+            before, behind = self._around(length)
+        else:
             first, second = pairs
             between = ((label_length[first] > 0) & (_lengths(label_length, second) > 0)).to(length.dtype)
             if space is None:
@@ -115,9 +116,7 @@ class Silence(nn.Module):
                 labels = labels.masked_fill(inside & ~told, space)
             gap = self._samples(torch.rand(len(first), device=length.device) * self.pause)
             gap = gap * (second >= 0)
-        before, behind = torch.zeros_like(gap), torch.zeros_like(gap)
-        if around:
-            before, behind = self._around(length)
+            before = behind = torch.zeros_like(gap)
         signal, length, words = _side_by_side(signal, length, first, second, before, gap)
         length = length + behind
         more = int(length.max()) - signal.shape[1]
@@ -169,11 +168,7 @@ class Silence(nn.Module):
         for rows in blocks(chosen):
             size = int(length[rows].max())
             of, heard = signal[rows, :size], words[rows, :size]
-            recorded = int((torch.rand(len(rows)) < self.recorded_share).sum()) if self._recordings else 0
-            pieces = [drawn_noise(len(rows) - recorded, size, STEEPEST, of.device)]
-            if self._recordings and recorded:
-                pieces.append(self._recordings.draw(recorded, size).to(of.device))
-            noise = torch.cat(pieces)
+            noise = some_noise(len(rows), size, STEEPEST, of.device, self._recordings, self.recorded_share)
             level = self._levels(of, heard)
             scale = 10 ** (level / 20) / noise.square().mean(1).sqrt().clamp_min(1e-5)
             beneath = torch.rand(len(rows), device=of.device) < self.beneath
@@ -196,13 +191,13 @@ class Silence(nn.Module):
         return torch.minimum(level.clamp(self.quietest, self.loudest), loudness - BELOW)
 
 
-def _lengths(length: Tensor, rows: Tensor | None) -> Tensor:
-    """Lengths of some rows, 0 for those that are -1; of no rows at all, 0 for each."""
-    return torch.zeros_like(length) if rows is None else length[rows] * (rows >= 0)
+def _lengths(length: Tensor, rows: Tensor) -> Tensor:
+    """Lengths of some rows, 0 for those that are -1."""
+    return length[rows] * (rows >= 0)
 
 
 def _side_by_side(
-    x: Tensor, length: Tensor, first: Tensor, second: Tensor | None, before: Tensor, gap: Tensor
+    x: Tensor, length: Tensor, first: Tensor, second: Tensor, before: Tensor, gap: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rows one behind the other.
 
@@ -210,7 +205,7 @@ def _side_by_side(
         x: [B, N], zero beyond the lengths.
         length: [B].
         first: [C] rows that come first.
-        second: [C] rows that follow them, -1 for none; None for none at all.
+        second: [C] rows that follow them, -1 for none.
         before: [C] zeros in front of each.
         gap: [C] zeros between the two.
 
@@ -219,11 +214,10 @@ def _side_by_side(
     """
     end = before + length[first]
     start = end + gap
-    total = start + _lengths(length, second)[: len(first)]
+    total = start + _lengths(length, second)
     joined = x.new_zeros(len(first), int(total.max()))
     here = torch.zeros_like(joined, dtype=torch.bool)
-    follows = torch.full_like(first, -1) if second is None else second
-    plan = torch.stack([first, before, end, follows, start, total], dim=1)
+    plan = torch.stack([first, before, end, second, start, total], dim=1)
     for row, (one, begins, ends, other, begins_too, ends_too) in enumerate(plan.tolist()):  # whole runs of samples
         joined[row, begins:ends] = x[one, : ends - begins]
         here[row, begins:ends] = True

@@ -189,6 +189,31 @@ class NoiseRecordings:
         return self.samples[index].float() / 32768
 
 
+def some_noise(
+    count: int, samples: int, steepest: float, device: torch.device, recorded: NoiseRecordings | None, share: float
+) -> Tensor:
+    """Recorded noise in a share of the rows, where there is any, and `drawn_noise` in the others.
+
+    Args:
+        count: B.
+        samples: S.
+        steepest: of `drawn_noise`.
+        device: where it is to lie.
+        recorded: noise; None for drawn noise alone.
+        share: of the rows, on average.
+
+    Returns:
+        [B, S], of no particular level.
+    """
+    cut = int((torch.rand(count) < share).sum()) if recorded else 0
+    pieces = []
+    if recorded and cut:
+        pieces.append(recorded.draw(cut, samples).to(device))
+    if cut < count:
+        pieces.append(drawn_noise(count - cut, samples, steepest, device))
+    return torch.cat(pieces)
+
+
 @functools.lru_cache(maxsize=1)
 def recordings(where: str, sample_rate: int) -> NoiseRecordings:
     """`NoiseRecordings`, read once for all who draw from the same."""

@@ -118,21 +118,18 @@ def hear(path: str, channels: str) -> Sound:
         AudioError: it cannot be read.
     """
     from heyjetson.audio import read_sound
+    from heyjetson.audio.files import name_of
 
-    sound = read_sound(source(path), channels=channels)
+    recording = source(path)
+    sound = read_sound(recording, channels=channels)
     for note in sound.notes:
-        print(f"heyjetson: {shown(path)}: {note}", file=sys.stderr)
+        print(f"heyjetson: {name_of(recording)}: {note}", file=sys.stderr)
     return sound
 
 
 def source(path: str) -> Any:
     """What is read of a recording that was named: its path, or standard input."""
     return sys.stdin.buffer if path == STDIN else path
-
-
-def shown(path: str) -> str:
-    """What messages call a recording."""
-    return "standard input" if path == STDIN else quoted(path)
 
 
 def incomplete(sound: Sound) -> dict[str, Any]:

@@ -96,9 +96,9 @@ def positives(folder: Path, words: Sequence[str], part: str) -> tuple[dict[str, 
     """
     recordings: dict[str, list[Recording]] = {}
     left_out = []
+    others = sorted(path.name for path in folder.glob("*") if path.is_dir())
     for word in words:
         named = folder_of(folder, word)
-        others = sorted(path.name for path in folder.glob("*") if path.is_dir())
         if named == folder and (others or len(words) > 1):
             names = ", ".join(others) or "none"
             raise ConfigError(f"{folder} has no folder named {word}, for recordings of it. Its folders: {names}.")
