@@ -4,9 +4,10 @@
     python benchmarks/live.py wake/ --clip speech.wav --seconds 10
     python benchmarks/live.py wake/ --before ../older old-wake/      # another checkout, with a bundle that it exported
 
-Every bundle is run with one thread and with `--threads 2`. Each is a process of its own, fed by 16-bit pieces as a
-microphone gives them; they take turns, and the medians are printed: rows of benchmarks/RESULTS.md. Processor time is
-counted, of all threads, so that other work on the machine weighs only by the caches it takes.
+Every bundle is run with one thread and with `--threads 2`, fed by 16-bit pieces as a microphone gives them to its
+checkout, and as `heyjetson listen` reads a pipe: what the next step wants at once. Each is a process of its own; they
+take turns, and the medians are printed: rows of benchmarks/RESULTS.md. Processor time is counted, of all threads, so
+that other work on the machine weighs only by the caches it takes.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def measuring() -> Any:
 
 pace = measuring()
 RATE = 16000
+STEP = 0.16  # seconds between the steps of most streams
 PEER = "PocketSphinx 5, one key phrase"
 
 
@@ -63,11 +65,15 @@ def pocketsphinx() -> Any:
 def serve(given: argparse.Namespace) -> None:
     """Be one of the processes: a turn for each line of standard input, its two figures as a line of JSON."""
     folder, threads = given.worker
-    feed = lambda samples: None  # noqa: E731
+    feed, wanted = (lambda samples: None), None
     if folder == PEER:
         feed = pocketsphinx()
     elif folder:
-        feed = pace.feed_of(stream_of(Path(folder), int(threads)))
+        stream = stream_of(Path(folder), max(int(threads), 1))
+        feed = pace.feed_of(stream)
+        wanted = None if int(threads) else lambda: stream.missing
+    elif not int(threads):
+        wanted = lambda: round(STEP * RATE)  # noqa: E731
     sound = 0.05 * np.random.default_rng(0).standard_normal(10 * RATE).astype(np.float32)
     if given.clip:
         from heyjetson.audio import load
@@ -75,8 +81,8 @@ def serve(given: argparse.Namespace) -> None:
         sound = load(given.clip, RATE)
     pace.share(feed, sound, RATE, 1.0, paced=False)  # warm-up
     for _ in sys.stdin:
-        tight = pace.share(feed, sound, RATE, given.seconds, paced=False)
-        print(json.dumps([pace.share(feed, sound, RATE, given.seconds), tight]), flush=True)
+        tight = pace.share(feed, sound, RATE, given.seconds, False, wanted)
+        print(json.dumps([pace.share(feed, sound, RATE, given.seconds, True, wanted), tight]), flush=True)
 
 
 def main() -> None:
@@ -97,11 +103,16 @@ def main() -> None:
         return serve(given)
     if not given.bundles:
         parser.error("give at least one bundle")
-    rows: dict[str, tuple[Path, str | Path, int]] = {"nothing, only waking up": (ROOT, "", 1)}
+    # 0 threads: one, fed by what is wanted.
+    rows: dict[str, tuple[Path, str | Path, int]] = {
+        "nothing, only waking up": (ROOT, "", 1),
+        f"nothing, each {1000 * STEP:.0f} ms": (ROOT, "", 0),
+    }
     for checkout, folder in given.before:
         rows[f"{folder.name}, by {checkout.name}"] = (checkout.resolve(), folder.resolve(), 1)
     for folder in given.bundles:
-        rows |= {f"{folder.name}, threads {count}": (ROOT, folder.resolve(), count) for count in (1, 2)}
+        names = {0: "one thread, by what is wanted", 1: "one thread", 2: "`--threads 2`"}
+        rows |= {f"{folder.name}, {name}": (ROOT, folder.resolve(), count) for count, name in names.items()}
     if not given.no_peer:
         rows[PEER] = (ROOT, PEER, 1)
     options = ["--seconds", str(given.seconds)] + (["--clip", str(given.clip.resolve())] if given.clip else [])

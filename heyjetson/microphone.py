@@ -17,35 +17,53 @@ from heyjetson.errors import AudioError
 
 LOG = logging.getLogger(__name__)
 
-CHUNK = 0.04  # seconds
-WAITING = 500  # chunks that may wait before sound is lost: 20 s
+CHUNK = 0.08  # seconds; half of it would wake a process that only listens twice as often
+WAITING = 250  # chunks that may wait before sound is lost: 20 s
 VANISHED = 2.0  # seconds without a chunk after which a microphone is gone
 RETRY = 1.0  # seconds between attempts to reach it again
 
 
-def from_pipe(pipe: BinaryIO, rate: int, channels: int = 1) -> Iterator[np.ndarray]:
+def from_pipe(
+    pipe: BinaryIO, rate: int, channels: int = 1, wanted: Callable[[], int] | None = None
+) -> Iterator[np.ndarray]:
     """Chunks of int16 from raw 16-bit little-endian samples, until the pipe ends.
 
     Args:
         pipe: what is read.
         rate: hertz.
         channels: that take turns in it.
+        wanted: samples that are worth waiting for, such as a stream's `missing`; None takes what has come, `CHUNK` at
+            most.
 
     Yields:
-        [S] of one channel, [S, channels] of several.
+        [S] of one channel, [S, channels] of several. What has come is given before an interruption is raised.
     """
     frame = 2 * channels  # bytes
-    size = max(round(CHUNK * rate), 1) * frame
-    rest = b""
-    while data := pipe.read1(size):  # type: ignore[attr-defined]
-        data = rest + data
-        even = len(data) // frame * frame
-        rest = data[even:]
-        samples = np.frombuffer(data[:even], "<i2")
-        yield samples if channels == 1 else samples.reshape(-1, channels)
+    most = max(round(CHUNK * rate), 1)
+    few = max(most // 8, 1)  # what a stream wants is not known to the sample where it has a resampler
+    held = bytearray()
+    interruption = None
+    open_still = True
+    while open_still:
+        least = max(wanted(), few) if wanted else 1
+        try:
+            while open_still and len(held) < least * frame:
+                data = pipe.read1((least if wanted else most) * frame - len(held))  # type: ignore[attr-defined]
+                held += data
+                open_still = bool(data)
+        except KeyboardInterrupt as raised:
+            interruption, open_still = raised, False
+        if whole := len(held) // frame * frame:
+            samples = np.frombuffer(bytes(held[:whole]), "<i2")
+            del held[:whole]
+            yield samples if channels == 1 else samples.reshape(-1, channels)
+    if interruption:
+        raise interruption
 
 
-def from_microphone(rate: int, device: str | int | None = None, channels: int = 1) -> Iterator[np.ndarray]:
+def from_microphone(
+    rate: int, device: str | int | None = None, channels: int = 1, wanted: Callable[[], int] | None = None
+) -> Iterator[np.ndarray]:
     """Chunks of int16 from a microphone, until the caller stops.
 
     One that vanishes is waited for, with silence in the place of what is lost: time goes on, and an utterance that was
@@ -55,6 +73,7 @@ def from_microphone(rate: int, device: str | int | None = None, channels: int = 
         rate: hertz.
         device: name or number for sounddevice; the default microphone when None.
         channels: to record.
+        wanted: see `from_pipe`; sounddevice gives chunks of one length, which it is told when it begins.
 
     Yields:
         [S] of one channel, [S, channels] of several.
@@ -66,7 +85,7 @@ def from_microphone(rate: int, device: str | int | None = None, channels: int = 
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: the library it wraps, PortAudio, is not there
         reason = f"sounddevice is not usable here ({error})"
-        return _lasting(lambda again: from_recorder(rate, reason, channels), rate, channels)
+        return _lasting(lambda again: from_recorder(rate, reason, channels, wanted), rate, channels)
     return _lasting(lambda again: _from_sounddevice(sounddevice, rate, device, channels, again), rate, channels)
 
 
@@ -146,8 +165,10 @@ def _from_sounddevice(
             yield chunk
 
 
-def from_recorder(rate: int, why: str, channels: int = 1) -> Iterator[np.ndarray]:
-    """Chunks from `rec` or `arecord`, whichever is installed.
+def from_recorder(
+    rate: int, why: str, channels: int = 1, wanted: Callable[[], int] | None = None
+) -> Iterator[np.ndarray]:
+    """Chunks from `rec` or `arecord`, whichever is installed; see `from_pipe`.
 
     Raises:
         AudioError: neither is, or it ends.
@@ -166,7 +187,7 @@ def from_recorder(rate: int, why: str, channels: int = 1) -> Iterator[np.ndarray
     with subprocess.Popen(commands[name], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             assert process.stdout and process.stderr
-            yield from from_pipe(process.stdout, rate, channels)  # type: ignore[arg-type]
+            yield from from_pipe(process.stdout, rate, channels, wanted)  # type: ignore[arg-type]
             reason = process.stderr.read().decode(errors="replace").strip().splitlines()
             raise AudioError(f"{name} ended ({reason[-1] if reason else 'without a word'}): is a microphone connected?")
         finally:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-PIECE = 0.04  # seconds of sound that a microphone hands over at once
+from heyjetson.microphone import CHUNK
+
 Feed = Callable[[np.ndarray], object]
 
 
@@ -42,22 +43,42 @@ def feed_of(stream: Any) -> Feed:
     return feed
 
 
-def pieces_of(sound: np.ndarray, rate: int, seconds: float) -> Iterator[np.ndarray]:
-    """So many seconds of sound [S], around the end where it is shorter, as a microphone hands it over: 16-bit pieces.
+def pieces_of(
+    sound: np.ndarray, rate: int, seconds: float, wanted: Callable[[], int] | None = None
+) -> Iterator[np.ndarray]:
+    """So many seconds of sound [S], around the end where it is shorter, in 16-bit pieces.
 
     Args:
         sound: [S], int16 or float within [-1, 1].
         rate: hertz.
-        seconds: how much.
+        seconds: how much, at least.
+        wanted: samples of the next piece, a second at most, as `heyjetson listen` reads a pipe; None: as a microphone
+            hands them over.
     """
     if sound.dtype != np.int16:
         sound = (sound.clip(-1, 1) * 32767).astype(np.int16)
-    size = round(PIECE * rate)
-    for start in range(0, round(seconds * rate), size):
-        yield np.take(sound, np.arange(start, start + size), mode="wrap")
+    end = round(seconds * rate)
+    sound = np.resize(sound, end + rate)
+
+    def pieces() -> Iterator[np.ndarray]:
+        begin, size = 0, round(CHUNK * rate)
+        while begin < end:
+            if wanted:
+                size = min(max(wanted(), 1), rate)
+            yield sound[begin : begin + size]
+            begin += size
+
+    return pieces()
 
 
-def share(feed: Feed, sound: np.ndarray, rate: int, seconds: float, paced: bool = True) -> float:
+def share(
+    feed: Feed,
+    sound: np.ndarray,
+    rate: int,
+    seconds: float,
+    paced: bool = True,
+    wanted: Callable[[], int] | None = None,
+) -> float:
     """Processor time of this process over the sound's length.
 
     Args:
@@ -66,15 +87,16 @@ def share(feed: Feed, sound: np.ndarray, rate: int, seconds: float, paced: bool 
         rate: hertz.
         seconds: to feed.
         paced: as they are spoken; else one piece behind the other.
+        wanted: see `pieces_of`.
     """
-    pieces = list(pieces_of(sound, rate, seconds))
+    fed, pieces = 0, pieces_of(sound, rate, seconds, wanted)
     due, before = time.perf_counter(), time.process_time()
     for piece in pieces:
         feed(piece)
-        due += PIECE
+        fed += len(piece)
         if paced:
-            time.sleep(max(due - time.perf_counter(), 0.0))
-    return (time.process_time() - before) / (len(pieces) * PIECE)
+            time.sleep(max(due + fed / rate - time.perf_counter(), 0.0))
+    return (time.process_time() - before) / (fed / rate)
 
 
 def cost(feed: Feed, sound: np.ndarray, rate: int, seconds: float = 5.0) -> Cost:

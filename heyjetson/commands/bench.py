@@ -25,7 +25,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--repeat", type=int, default=15, help="runs a figure is the median of (default 15)")
     parser.add_argument(
         "--live", type=float, default=5.0, metavar="SECONDS",
-        help="for so long a stream is fed 16-bit pieces of 40 ms in real time, as a microphone gives them, and the "
+        help="for so long a stream is fed 16-bit pieces of 80 ms in real time, as a microphone gives them, and the "
         "processor time of all threads is measured (default 5; 0: not at all)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
@@ -103,7 +103,7 @@ def _trigger_figures(options: argparse.Namespace, bundle: Any, clips: dict[str, 
 
 def _live_figures(stream: Any, clip: Any, seconds: float) -> dict[str, float]:
     """What a stream costs when it is fed a clip [S] as it is spoken."""
-    from heyjetson.pace import cost, feed_of
+    from heyjetson.pace import CHUNK, cost, feed_of
 
     if seconds <= 0:
         return {}
@@ -111,7 +111,7 @@ def _live_figures(stream: Any, clip: Any, seconds: float) -> dict[str, float]:
     return {
         "% of one core, in real time": round(found.live * 100, 2),
         "the same, back to back": round(found.back_to_back * 100, 2),
-        "the same, only waking up 25 times a second": round(found.waiting * 100, 2),
+        f"the same, only waking up {1 / CHUNK:g} times a second": round(found.waiting * 100, 2),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -61,14 +61,21 @@ def endpoint_rules(options: argparse.Namespace) -> EndpointRules:
     return EndpointRules(silence=options.silence, longest=options.longest, onset=onset, gate=options.gate)
 
 
-def sound(options: argparse.Namespace, rate: int, channels: int = 1) -> Iterator[np.ndarray]:
-    """Chunks of the microphone or of standard input, from the options."""
+def sound(options: argparse.Namespace, rate: int, wanted: Callable[[], int], channels: int = 1) -> Iterator[np.ndarray]:
+    """Chunks of the microphone or of standard input, from the options.
+
+    Args:
+        options: of the command.
+        rate: hertz.
+        wanted: samples that are worth waking up for.
+        channels: of the sound.
+    """
     from heyjetson import microphone
 
     if options.stdin:
-        return microphone.from_pipe(sys.stdin.buffer, rate, channels)
+        return microphone.from_pipe(sys.stdin.buffer, rate, channels, wanted)
     device = int(options.device) if options.device and options.device.isdigit() else options.device
-    return microphone.from_microphone(rate, device, channels)
+    return microphone.from_microphone(rate, device, channels, wanted)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,7 +88,8 @@ def run(options: argparse.Namespace) -> int:
     bundle = Bundle(options.bundle)
     if bundle.is_trigger:
         rate = options.rate or bundle.sample_rate
-        return two_stage.listen(options, rate, sound(options, rate, options.channels), endpoint_rules(options))
+        listener = two_stage.make_listener(options, rate, endpoint_rules(options))
+        return two_stage.listen(options, listener, sound(options, rate, lambda: listener.missing, options.channels))
     if options.transcribe_with:
         raise OptionError(
             f"--transcribe-with needs a trigger bundle first, {bundle.folder} transcribes: "
@@ -100,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"listening at {rate} Hz on {engine.provider}; Ctrl-C ends", file=sys.stderr)
         try:
-            for chunk in sound(options, rate):
+            for chunk in sound(options, rate, lambda: stream.missing):
                 for result in stream.feed(chunk):
                     show(result)
                 live.show(stream.partial().text)

@@ -67,28 +67,48 @@ class _Alone:
     """A trigger with nothing to follow, with the verbs of `TwoStageListener`."""
 
     def __init__(self, trigger: TriggerStream):
+        self.trigger = trigger
         self.feed, self.finish = trigger.feed, trigger.finish
+
+    @property
+    def missing(self) -> int:
+        return self.trigger.missing
 
     def partial(self) -> str:
         return ""
 
 
-def listen(options: argparse.Namespace, rate: int, chunks: Iterator[np.ndarray], rules: EndpointRules) -> int:
-    """Print each word as it is detected, and with `--transcribe-with` what follows it.
+Listener = TwoStageListener | _Alone
+
+
+def make_listener(options: argparse.Namespace, rate: int, rules: EndpointRules) -> Listener:
+    """What waits for a word, and with `--transcribe-with` writes down what follows it; a terminal is told.
 
     Args:
         options: of the command.
         rate: of the sound, hertz.
-        chunks: of the sound.
         rules: where what follows a word ends.
     """
     trigger = open_trigger(options)
     stream = trigger.stream(rate, options.channels, options.mix, rules_of(options))
-    listener: TwoStageListener | _Alone = _Alone(stream)
-    if options.transcribe_with:
-        engine = Engine(Bundle(options.transcribe_with), options.threads, options.provider)
-        speech = engine.stream(rate, rules=rules, **decoder_options(options))
-        listener = TwoStageListener(stream, speech, options.lead, options.patience)
+    if sys.stderr.isatty():
+        words = ", ".join(trigger.words)
+        print(f"listening for {words} at {rate} Hz on {trigger.provider}; Ctrl-C ends", file=sys.stderr)
+    if not options.transcribe_with:
+        return _Alone(stream)
+    engine = Engine(Bundle(options.transcribe_with), options.threads, options.provider)
+    speech = engine.stream(rate, rules=rules, **decoder_options(options))
+    return TwoStageListener(stream, speech, options.lead, options.patience)
+
+
+def listen(options: argparse.Namespace, listener: Listener, chunks: Iterator[np.ndarray]) -> int:
+    """Print each word as it is detected, and with `--transcribe-with` what follows it.
+
+    Args:
+        options: of the command.
+        listener: made by `make_listener`.
+        chunks: of the sound.
+    """
 
     def show(events: Iterable[Detection | Result]) -> None:
         for event in events:
@@ -96,9 +116,6 @@ def listen(options: argparse.Namespace, rate: int, chunks: Iterator[np.ndarray],
             print(as_line(event, options.format), flush=True)
 
     with LiveText() as live:
-        if sys.stderr.isatty():
-            words = ", ".join(trigger.words)
-            print(f"listening for {words} at {rate} Hz on {trigger.provider}; Ctrl-C ends", file=sys.stderr)
         try:
             for chunk in chunks:
                 show(listener.feed(chunk))

@@ -94,6 +94,11 @@ class TwoStageListener:
         words = [replace(word, start=word.start + begun, end=word.end + begun) for word in result.words]
         return replace(result, words=words, seconds=result.seconds + begun)
 
+    @property
+    def missing(self) -> int:
+        """About how many samples must be fed before anything new can be heard."""
+        return min(self.trigger.missing, self.speech.missing) if self.word else self.trigger.missing
+
     def partial(self) -> str:
         """What is understood so far; nothing while it waits for a word."""
         return self.speech.partial().text if self.word else ""

@@ -13,10 +13,11 @@ from heyjetson import Bundle, Trigger
 from heyjetson.bundle import write_manifest
 from heyjetson.errors import StreamError
 from heyjetson.frames import FrameStream
-from heyjetson.pace import PIECE, cost, feed_of, pieces_of
+from heyjetson.pace import CHUNK as PIECE
+from heyjetson.pace import cost, feed_of, pieces_of, share
 from heyjetson.runtime import open_runtime
 from heyjetson.steps import BoundSteps, FedSteps, make_steps
-from tests.heyjetson.trigger_fake import CHUNK, RATE, make_trigger, quiet, tone
+from tests.heyjetson.trigger_fake import CHUNK, RATE, SHIFT, make_trigger, quiet, tone
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +161,9 @@ def test_samples_that_are_no_numbers_are_refused(bundle):
 
 
 def test_live_cost_is_of_all_sound_and_of_this_process(wake):
-    pieces = list(pieces_of(np.arange(1000, dtype=np.int16), RATE, 0.2))
+    pieces = list(pieces_of(np.arange(1000, dtype=np.int16), RATE, 0.4))
     assert len(pieces) == 5 and all(len(piece) == round(PIECE * RATE) for piece in pieces)
-    assert np.concatenate(pieces).tolist() == [index % 1000 for index in range(3200)]
+    assert np.concatenate(pieces).tolist() == [index % 1000 for index in range(6400)]
     spoken = list(pieces_of(np.array([-2.0, 0.5, 1.0], np.float32), RATE, 0.04))[0]
     assert (spoken.dtype, spoken[:3].tolist()) == (np.int16, [-32767, 16383, 32767])  # as a microphone gives it
     found = cost(feed_of(Trigger(wake).stream(RATE)), tone("computer", 0.5), RATE, 0.2)
@@ -175,6 +176,19 @@ def test_what_is_measured_is_a_stream_with_its_text_asked_for(streaming_bundle):
     stream = Engine(Bundle(streaming_bundle)).stream(RATE)
     asked = []
     stream.partial = lambda: asked.append(stream.seconds)
-    for piece in pieces_of(tone("computer", 0.5), RATE, 0.2):
+    for piece in pieces_of(tone("computer", 0.5), RATE, 0.4):
         feed_of(stream)(piece)
-    assert asked == pytest.approx([0.04, 0.08, 0.12, 0.16, 0.2])
+    assert asked == pytest.approx([0.08, 0.16, 0.24, 0.32, 0.4])
+
+
+def test_each_piece_that_is_wanted_completes_a_step(wake):
+    stream = Trigger(wake).stream(RATE)
+    wished, scored = [], []
+
+    def feed(samples):
+        wished.append(len(samples))
+        scored.append(len(stream.feed_scores(samples)))
+
+    share(feed, tone("computer", 0.5), RATE, 1.0, paced=False, wanted=lambda: stream.missing)
+    assert set(scored) == {1}
+    assert wished == [CHUNK] + [SHIFT] * (len(wished) - 1)

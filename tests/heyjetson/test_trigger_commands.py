@@ -1,6 +1,7 @@
 """Trigger bundles on the command line: live, after a word, in files, and with a microphone that is pulled out."""
 
 import io
+import itertools
 import json
 import sys
 import types
@@ -149,10 +150,49 @@ def test_several_channels(fake_microphone):
     sound = np.arange(6000, dtype=np.int16).reshape(-1, 2)
     fake_microphone(sound)
     chunks = microphone.from_microphone(RATE, channels=2)
-    np.testing.assert_array_equal(np.concatenate([next(chunks) for _ in range(5)]), sound)
+    np.testing.assert_array_equal(np.concatenate([next(chunks) for _ in range(3)]), sound)
     assert next(chunks).shape[1] == 2
     piped = microphone.from_pipe(io.BufferedReader(io.BytesIO(sound.tobytes()), 700), RATE, 2)
     np.testing.assert_array_equal(np.concatenate(list(piped)), sound)
+
+
+@given(st.lists(st.integers(1, 300), max_size=20), st.lists(st.integers(0, 200), min_size=1), st.sampled_from([1, 3]))
+def test_what_is_wanted_of_a_pipe_comes_at_once(writes, wishes, channels):
+    """However it was written, nothing is lost, and no chunk but the last is smaller than what was wanted."""
+    sound = np.arange(sum(writes), dtype="<i2")[: sum(writes) // channels * channels].reshape(-1, channels)
+    data, sizes = iter(sound.tobytes()), iter(writes)
+
+    class Pipe:
+        def read1(self, size):
+            return bytes(itertools.islice(data, min(size, next(sizes, 7))))
+
+    asked = []
+
+    def wanted():
+        asked.append(wishes[len(asked) % len(wishes)])
+        return asked[-1]
+
+    chunks = list(microphone.from_pipe(Pipe(), RATE, channels, wanted))
+    heard = [chunk.reshape(-1, channels) for chunk in chunks]
+    np.testing.assert_array_equal(np.concatenate([np.zeros((0, channels), "<i2"), *heard]), sound)
+    few = round(microphone.CHUNK * RATE) // 8
+    assert all(len(chunk) == max(wish, few) for chunk, wish in zip(heard[:-1], asked, strict=False))
+
+
+def test_what_came_before_an_interruption_is_heard():
+    class Pipe:
+        def __init__(self):
+            self.pieces = [b"\1\0" * 100, b"\2\0" * 50]
+
+        def read1(self, size):
+            if not self.pieces:
+                raise KeyboardInterrupt
+            return self.pieces.pop(0)
+
+    chunks = microphone.from_pipe(Pipe(), RATE, wanted=lambda: 2560)
+    assert next(chunks).tolist() == [1] * 100 + [2] * 50
+    with pytest.raises(KeyboardInterrupt):
+        next(chunks)
 
 
 def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, caplog):
