@@ -231,9 +231,8 @@ def _require_parity(model: Model, parity: Parity, seconds: Sequence[float], opti
         raise ConfigError(
             f"The exported graph differs from the model by {parity.difference:.2e} in log-probability, more than "
             f"parity.tolerance={options.tolerance:.0e} and than rounding explains ({own:.1e}). "
-            "No bundle was written. An operator of this encoder is exported wrongly, and another opset may help; or a "
-            "unit was hardly ever active in training and raises rounding (a difference below 1e-2): then "
-            "parity.tolerance=1e-2 writes it, and evaluate.py on the bundle says whether it hears as well."
+            "No bundle was written. An operator of this encoder is exported wrongly: another opset may help. "
+            "parity.tolerance=1e-2 writes the bundle all the same, and evaluate.py says whether it hears as well."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from experiments.errors import ConfigError
 from experiments.export.graphs import ClipGraph, Model
 from heyjetson import Bundle, Engine, Trigger
 from heyjetson.check import largest_difference
+
+LAST_BIT = 2.0**-23  # of float32, in proportion
+DRAWS = 3  # of the weights' last bits
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,10 @@ def _expected(model: Model, samples: np.ndarray, length: np.ndarray) -> tuple[np
 
 
 def rounding(model: Model, seconds: Sequence[float], batch_sizes: Sequence[int], seed: int = 0) -> float:
-    """How far a model is from its encoder and decoder in float64: deep stacks add up what float32 leaves out.
+    """How far rounding can put a model off: a deep stack or a recurrence raises it, in few frames a hundred times.
 
-    A frame where two scores of an attention almost tie can be off a hundred times as far as the others, hence all of
-    the sound that `check_parity` hears.
+    The model beside its encoder and decoder in float64, and these beside themselves with each weight moved by its last
+    bit in float32: no float32 computation can be asked to be closer (backward error; Higham, 2002, chapter 1).
 
     Args:
         model: in evaluation mode.
@@ -51,19 +55,45 @@ def rounding(model: Model, seconds: Sequence[float], batch_sizes: Sequence[int],
     Returns:
         largest difference of a log-probability, counted as in `Parity`.
     """
-    encoder, decoder = (copy.deepcopy(part).double() for part in (model.encoder, model.decoder))
+    exact = _Parts(model, None)
+    moved = [_Parts(model, draw) for draw in range(DRAWS)]
     worst = 0.0
     for samples, length, _ in _cases(model, seconds, batch_sizes, seed):
-        expected, counts = _expected(model, samples, length)
+        reference = exact(samples, length)
+        found, counts = _expected(model, samples, length)
+        for given in (found, *(parts(samples, length) for parts in moved)):
+            for row, count in enumerate(counts):
+                worst = max(worst, largest_difference(given[row, :count], reference[row, :count]))
+    return worst
+
+
+class _Parts:
+    """Encoder and decoder of a model in float64.
+
+    Args:
+        model: whose.
+        draw: seed by which each weight is moved by the last bit that float32 has for it, up or down; None moves none.
+    """
+
+    def __init__(self, model: Model, draw: int | None):
+        self.model = model
+        self.encoder, self.decoder = (copy.deepcopy(part).double() for part in (model.encoder, model.decoder))
+        if draw is None:
+            return
+        generator = torch.Generator().manual_seed(draw)
+        with torch.no_grad():
+            for weight in itertools.chain(self.encoder.parameters(), self.decoder.parameters()):
+                up = torch.randint(0, 2, weight.shape, generator=generator).to(weight)
+                weight.mul_(1 + LAST_BIT * (2 * up - 1))
+
+    def __call__(self, samples: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Log-probabilities [B, T, V + 1] of samples [B, S] and their lengths [B], by the model's own features."""
         with torch.no_grad(), typecheck.disable_checks():
-            features, frames = model.preprocessor(
+            features, frames = self.model.preprocessor(
                 input_signal=torch.from_numpy(samples), length=torch.from_numpy(length)
             )
-            encoded = encoder(audio_signal=features.double(), length=frames)[0]
-            exact = ClipGraph(model).outputs(decoder, encoded).numpy()
-        for row, count in enumerate(counts):
-            worst = max(worst, largest_difference(expected[row, :count], exact[row, :count]))
-    return worst
+            encoded = self.encoder(audio_signal=features.double(), length=frames)[0]
+            return ClipGraph(self.model).outputs(self.decoder, encoded).numpy()
 
 
 def _noise(rng: np.random.Generator, model: Model, batch: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:

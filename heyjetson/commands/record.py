@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from heyjetson.commands import command
+from heyjetson.commands import command, source_rate
 from heyjetson.errors import AudioError, OptionError
 
 RATE = 16000  # hertz that recordings are written at
@@ -38,7 +38,7 @@ def add(subparsers: Any) -> None:
     group = parser.add_argument_group("sound")
     group.add_argument("--device", help="microphone, as `heyjetson doctor` names it (default: the system's)")
     group.add_argument("--stdin", action="store_true", help="raw 16-bit mono samples from standard input instead")
-    group.add_argument("--rate", type=int, default=RATE, help=f"hertz of the source (default {RATE})")
+    group.add_argument("--rate", type=source_rate, default=RATE, help=f"hertz of the source (default {RATE})")
     parser.set_defaults(run=run)
 
 

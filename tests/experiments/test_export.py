@@ -172,3 +172,12 @@ def test_a_graph_may_be_as_far_off_as_rounding_explains(
 def test_rounding_is_what_float32_leaves_out(small_model):
     assert 0 < rounding(small_model, [0.5, 2.0], [1, 2]) < 1e-4
     assert all(parameter.dtype == torch.float32 for parameter in small_model.parameters())
+
+
+def test_rounding_counts_what_a_model_raises(small_model, nemo_file):
+    """Its output moves by more where it answers more sharply."""
+    sharp = restore_model(nemo_file).eval()
+    with torch.no_grad():
+        for weight in sharp.decoder.parameters():
+            weight *= 8
+    assert rounding(sharp, [1.0], [1]) > 3 * rounding(small_model, [1.0], [1])
