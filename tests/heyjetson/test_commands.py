@@ -156,6 +156,10 @@ def test_wrong_use_is_a_sentence(arguments, message, bundle, streaming_bundle, t
             ["listen", "b", "--rate", "0"],
             "argument --rate: must be a whole number of hertz from 8000 to 192000, found '0'",
         ),
+        (
+            ["record", "takes", "--word", "x", "--rate", "10"],
+            "argument --rate: must be a whole number of hertz from 8000 to 192000, found '10'",
+        ),
     ],
 )
 def test_what_is_mistyped_is_answered_with_the_nearest(arguments, message, capsys, tmp_path, monkeypatch):

@@ -85,7 +85,6 @@ def test_a_sound_that_never_ends_is_left_out(monkeypatch, tmp_path, capsys):
     [
         (["--count", "0"], "--count"),
         (["--word", "!?"], "--word"),
-        (["--rate", "10"], "sample rate"),
         (["--silence", "0"], "silence"),
     ],
 )
