@@ -43,6 +43,7 @@ def measuring() -> Any:
 pace = measuring()
 RATE = 16000
 STEP = 0.16  # seconds between the steps of most streams
+MICROPHONE, WANTED = "microphone", "wanted"  # how a worker's pieces are cut
 PEER = "PocketSphinx 5, one key phrase"
 
 
@@ -64,16 +65,15 @@ def pocketsphinx() -> Any:
 
 def serve(given: argparse.Namespace) -> None:
     """Be one of the processes: a turn for each line of standard input, its two figures as a line of JSON."""
-    folder, threads = given.worker
+    folder, threads, pieces = given.worker
     feed, wanted = (lambda samples: None), None
     if folder == PEER:
         feed = pocketsphinx()
     elif folder:
-        stream = stream_of(Path(folder), max(int(threads), 1))
+        stream = stream_of(Path(folder), int(threads))
         feed = pace.feed_of(stream)
-        wanted = None if int(threads) else lambda: stream.missing
-    elif not int(threads):
-        wanted = lambda: round(STEP * RATE)  # noqa: E731
+    if pieces == WANTED:
+        wanted = (lambda: stream.missing) if folder else (lambda: round(STEP * RATE))
     sound = 0.05 * np.random.default_rng(0).standard_normal(10 * RATE).astype(np.float32)
     if given.clip:
         from heyjetson.audio import load
@@ -97,31 +97,31 @@ def main() -> None:
         "--before", nargs=2, type=Path, action="append", default=[], metavar=("CHECKOUT", "BUNDLE"),
         help="another checkout of the project, and a bundle that it exported",
     )  # fmt: skip
-    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
         return serve(given)
     if not given.bundles:
         parser.error("give at least one bundle")
-    # 0 threads: one, fed by what is wanted.
-    rows: dict[str, tuple[Path, str | Path, int]] = {
-        "nothing, only waking up": (ROOT, "", 1),
-        f"nothing, each {1000 * STEP:.0f} ms": (ROOT, "", 0),
+    rows: dict[str, tuple[Path, str | Path, int, str]] = {
+        "nothing, only waking up": (ROOT, "", 1, MICROPHONE),
+        f"nothing, each {1000 * STEP:.0f} ms": (ROOT, "", 1, WANTED),
     }
     for checkout, folder in given.before:
-        rows[f"{folder.name}, by {checkout.name}"] = (checkout.resolve(), folder.resolve(), 1)
+        rows[f"{folder.name}, by {checkout.name}"] = (checkout.resolve(), folder.resolve(), 1, MICROPHONE)
     for folder in given.bundles:
-        names = {0: "one thread, by what is wanted", 1: "one thread", 2: "`--threads 2`"}
-        rows |= {f"{folder.name}, {name}": (ROOT, folder.resolve(), count) for count, name in names.items()}
+        rows[f"{folder.name}, one thread, by what is wanted"] = (ROOT, folder.resolve(), 1, WANTED)
+        rows[f"{folder.name}, one thread"] = (ROOT, folder.resolve(), 1, MICROPHONE)
+        rows[f"{folder.name}, `--threads 2`"] = (ROOT, folder.resolve(), 2, MICROPHONE)
     if not given.no_peer:
-        rows[PEER] = (ROOT, PEER, 1)
+        rows[PEER] = (ROOT, PEER, 1, MICROPHONE)
     options = ["--seconds", str(given.seconds)] + (["--clip", str(given.clip.resolve())] if given.clip else [])
     workers = {
         name: subprocess.Popen(
-            [sys.executable, __file__, *options, "--worker", str(folder), str(threads)],
+            [sys.executable, __file__, *options, "--worker", str(folder), str(threads), pieces],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {CHECKOUT: str(checkout)},
         )
-        for name, (checkout, folder, threads) in rows.items()
+        for name, (checkout, folder, threads, pieces) in rows.items()
     }  # fmt: skip
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
     for _ in range(given.rounds):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from nemo.core.classes.common import typecheck
+from torch import Tensor
 
 from experiments.errors import ConfigError
 from experiments.export.graphs import ClipGraph, Model
@@ -59,9 +60,11 @@ def rounding(model: Model, seconds: Sequence[float], batch_sizes: Sequence[int],
     moved = [_Parts(model, draw) for draw in range(DRAWS)]
     worst = 0.0
     for samples, length, _ in _cases(model, seconds, batch_sizes, seed):
-        reference = exact(samples, length)
+        with torch.no_grad(), typecheck.disable_checks():
+            heard = model.preprocessor(input_signal=torch.from_numpy(samples), length=torch.from_numpy(length))
+        reference = exact(*heard)
         found, counts = _expected(model, samples, length)
-        for given in (found, *(parts(samples, length) for parts in moved)):
+        for given in (found, *(parts(*heard) for parts in moved)):
             for row, count in enumerate(counts):
                 worst = max(worst, largest_difference(given[row, :count], reference[row, :count]))
     return worst
@@ -86,12 +89,9 @@ class _Parts:
                 up = torch.randint(0, 2, weight.shape, generator=generator).to(weight)
                 weight.mul_(1 + LAST_BIT * (2 * up - 1))
 
-    def __call__(self, samples: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """Log-probabilities [B, T, V + 1] of samples [B, S] and their lengths [B], by the model's own features."""
+    def __call__(self, features: Tensor, frames: Tensor) -> np.ndarray:
+        """Log-probabilities [B, T, V + 1] of features [B, D, N] and their lengths [B]."""
         with torch.no_grad(), typecheck.disable_checks():
-            features, frames = self.model.preprocessor(
-                input_signal=torch.from_numpy(samples), length=torch.from_numpy(length)
-            )
             encoded = self.encoder(audio_signal=features.double(), length=frames)[0]
             return ClipGraph(self.model).outputs(self.decoder, encoded).numpy()
 

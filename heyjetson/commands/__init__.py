@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyjetson.errors import HeyJetsonError, OptionError
 from heyjetson.printing import quoted
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from heyjetson.audio import Sound
 
 STDIN = "-"
@@ -101,6 +103,25 @@ def source_rate(text: str) -> int:
         told = f"must be a whole number of hertz from {LOWEST_RATE} to {HIGHEST_RATE}, found {text!r}."
         raise argparse.ArgumentTypeError(told)
     return rate
+
+
+def live_sound(
+    options: argparse.Namespace, rate: int, channels: int = 1, wanted: Callable[[], int] | None = None
+) -> Iterator[np.ndarray]:
+    """Chunks of standard input (`--stdin`) or of the microphone (`--device`); see `heyjetson.microphone`.
+
+    Args:
+        options: of the command.
+        rate: hertz.
+        channels: of the sound.
+        wanted: samples that are worth waking up for; None takes what comes.
+    """
+    from heyjetson import microphone
+
+    if options.stdin:
+        return microphone.from_pipe(sys.stdin.buffer, rate, channels, wanted)
+    device = int(options.device) if options.device and options.device.isdigit() else options.device
+    return microphone.from_microphone(rate, device, channels, wanted)
 
 
 def refused_as_argument(read: Callable[[str], Value], text: str) -> Value:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
 from typing import Any
-
-import numpy as np
 
 from heyjetson.commands import (
     add_decoder_options,
     add_engine_options,
     command,
     decoder_options,
+    live_sound,
     open_engine,
     source_rate,
 )
@@ -61,23 +59,6 @@ def endpoint_rules(options: argparse.Namespace) -> EndpointRules:
     return EndpointRules(silence=options.silence, longest=options.longest, onset=onset, gate=options.gate)
 
 
-def sound(options: argparse.Namespace, rate: int, wanted: Callable[[], int], channels: int = 1) -> Iterator[np.ndarray]:
-    """Chunks of the microphone or of standard input, from the options.
-
-    Args:
-        options: of the command.
-        rate: hertz.
-        wanted: samples that are worth waking up for.
-        channels: of the sound.
-    """
-    from heyjetson import microphone
-
-    if options.stdin:
-        return microphone.from_pipe(sys.stdin.buffer, rate, channels, wanted)
-    device = int(options.device) if options.device and options.device.isdigit() else options.device
-    return microphone.from_microphone(rate, device, channels, wanted)
-
-
 def run(options: argparse.Namespace) -> int:
     """Print each utterance as it ends, and what is understood so far below it."""
     from heyjetson import formats
@@ -89,7 +70,9 @@ def run(options: argparse.Namespace) -> int:
     if bundle.is_trigger:
         rate = options.rate or bundle.sample_rate
         listener = two_stage.make_listener(options, rate, endpoint_rules(options))
-        return two_stage.listen(options, listener, sound(options, rate, lambda: listener.missing, options.channels))
+        return two_stage.listen(
+            options, listener, live_sound(options, rate, options.channels, lambda: listener.missing)
+        )
     if options.transcribe_with:
         raise OptionError(
             f"--transcribe-with needs a trigger bundle first, {bundle.folder} transcribes: "
@@ -108,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"listening at {rate} Hz on {engine.provider}; Ctrl-C ends", file=sys.stderr)
         try:
-            for chunk in sound(options, rate, lambda: stream.missing):
+            for chunk in live_sound(options, rate, wanted=lambda: stream.missing):
                 for result in stream.feed(chunk):
                     show(result)
                 live.show(stream.partial().text)

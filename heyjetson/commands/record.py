@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from heyjetson.commands import command, source_rate
+from heyjetson.commands import command, live_sound, source_rate
 from heyjetson.errors import AudioError, OptionError
 
 RATE = 16000  # hertz that recordings are written at
@@ -44,8 +44,6 @@ def add(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write each recording as it ends, and say what is wrong with those that cannot be used."""
-    from heyjetson import microphone
-
     if options.count is not None and options.count < 1:
         raise OptionError(f"--count must be at least 1, found {options.count}.")
     label = re.sub(r"[^\w]+", "-", options.word or "", flags=re.UNICODE).strip("-").lower()
@@ -53,11 +51,7 @@ def run(options: argparse.Namespace) -> int:
         raise OptionError(f"--word must have a letter or a digit, found {options.word!r}.")
     folder = options.out / label
     _make(folder)
-    device = int(options.device) if options.device and options.device.isdigit() else options.device
-    if options.stdin:
-        chunks = microphone.from_pipe(sys.stdin.buffer, options.rate)
-    else:
-        chunks = microphone.from_microphone(options.rate, device)
+    chunks = live_sound(options, options.rate)
     if sys.stderr.isatty():
         print(f"say {options.word or 'the word'!r}, and pause; Ctrl-C ends", file=sys.stderr)
     kept = 0

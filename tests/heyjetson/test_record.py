@@ -104,7 +104,7 @@ def test_silence_is_no_take_and_the_folder_must_be_one(monkeypatch, tmp_path):
 def test_ctrl_c_ends_it_and_what_is_kept_stays(monkeypatch, tmp_path, capsys):
     sound = speech("computer")
 
-    def source(rate, device):
+    def source(rate, device, *_):
         yield sound
         raise KeyboardInterrupt
 
