@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--padding", type=float, default=0.0, help="seconds kept around the speech (default 0)")
     parser.add_argument("--min-score", type=float, default=-1.0, help="of segments that are not doubtful (default -1)")
     parser.add_argument("--only", help="one of the rows")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of everything random")
     given = parser.parse_args()
     acoustic = open_acoustic(given.model, 1)
     samples, spoken = joined(given.manifest, given.count, acoustic.sample_rate, given.tone, given.seed)

@@ -101,7 +101,7 @@ def main() -> None:
     """Run them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("address", help="of the server, on this machine")
-    parser.add_argument("--seconds", type=float, default=120, help="(default 120)")
+    parser.add_argument("--seconds", type=float, default=120, help="of attack (default 120)")
     parser.add_argument("--idle", type=int, default=IDLE, help=f"sockets that say nothing (default {IDLE})")
     parser.add_argument("--stuck", type=int, default=STUCK, help=f"bodies that halt (default {STUCK})")
     parser.add_argument("--floods", type=int, default=FLOODS, help=f"of text (default {FLOODS})")

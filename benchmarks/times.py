@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("recordings", type=Path, help="folder of the Free Spoken Digit Dataset")
     parser.add_argument("bundles", type=Path, nargs="*", help="folders written by export.py")
     parser.add_argument("--speakers", nargs="+", default=SPEAKERS, help="whose takes the clips are made of")
-    parser.add_argument("--clips", type=int, default=120)
+    parser.add_argument("--clips", type=int, default=120, help="strings of digits (default 120)")
     parser.add_argument("--tone", type=float, default=ROOM_TONE, help="room tone, decibels of full scale")
     parser.add_argument("--sherpa", type=Path, nargs="*", default=[], help="folders written by export.py target=sherpa")
     parser.add_argument("--onnx-asr", type=Path, nargs="*", default=[], help="the same, of target=onnx-asr")

@@ -156,9 +156,9 @@ def systems(given: argparse.Namespace) -> list[tuple[str, type[System], str]]:
 def main() -> None:
     """Listen with each, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", nargs="*", metavar="[NAME=]BUNDLE")
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--words", default="alexa,computer,jarvis,snowboy")
+    parser.add_argument("bundles", nargs="*", metavar="[NAME=]BUNDLE", help="of ours; NAME stands in the table")
+    parser.add_argument("--data", type=Path, required=True, help="folder with wake_words, noise and speech, see above")
+    parser.add_argument("--words", default="alexa,computer,jarvis,snowboy", help="default %(default)s")
     parser.add_argument("--hours", type=float, default=24.0, help="of speech at most (default: all, once)")
     parser.add_argument(
         "--more",

@@ -20,7 +20,6 @@ from heyjetson.audio import resample
 from manifests.acoustics import add_noise, coloured_noise
 from manifests.fsdd import (
     TAKES,
-    UNSEEN_SPEAKER,
     DigitOptions,
     Part,
     download,
@@ -31,7 +30,6 @@ from manifests.fsdd import (
     recorded_parts,
     write_strings,
 )
-from manifests.lines import ManifestError
 from manifests.sentences import DIGITS
 from manifests.voices.base import Request
 from manifests.voices.registry import engine_of, found
@@ -56,14 +54,12 @@ class VoiceOptions(DigitOptions):
         spoken_validation: of the validation set, by voices that are not in the training set.
         voices: engines, `NAME` or `NAME:FOLDER`; `installed` stands for all that are.
         speakers: how many are drawn of each engine, by its name; an eighth as many for validation.
-        held_out: a speaker who is kept for validation instead of being trained on; stands in for one never heard.
     """
 
     spoken: int = 6000
     spoken_validation: int = 120
     voices: Sequence[str] = ("installed",)
     speakers: Mapping[str, int] = field(default_factory=lambda: dict(SPEAKERS))
-    held_out: str | None = None
 
 
 def prepare(source: str | None, out: str, options: Mapping[str, Any]) -> dict[str, Path]:
@@ -170,18 +166,12 @@ def build(source: Path, out: Path, options: VoiceOptions) -> dict[str, Path]:
     """
     out = out.absolute()
     recordings = find_recordings(source)
-    speakers = {speaker for speaker, _ in recordings} - {UNSEEN_SPEAKER}
-    if options.held_out and (options.held_out not in speakers or len(speakers) < 2):
-        raise ManifestError(
-            f"{options.held_out!r} cannot be held out: the speakers to learn from are {', '.join(sorted(speakers))}. "
-            "Correct data.options.held_out."
-        )
+    parts = recorded_parts(recordings, options)
     specs = found(options.voices) if options.spoken or options.spoken_validation else []
     versions = [engine_of(spec).version for spec in specs]
     described = json.dumps([VERSION, asdict(options), specs, versions, listing(recordings)], sort_keys=True)
     if fingerprint := made_before(out, described, "strings of digits"):
         cache, few = out.parent / "digit-voices", {name: -(-count // 8) for name, count in options.speakers.items()}
-        parts = recorded_parts(recordings, options, options.held_out)
         parts += spoken_part("train", options.spoken, specs, options.speakers, options, cache)
         parts += spoken_part("validation", options.spoken_validation, specs, few, options, cache)
         write_strings(out, parts, options)

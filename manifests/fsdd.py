@@ -52,6 +52,7 @@ class DigitOptions:
         longest: most digits in a string.
         seed: of everything random.
         sample_rate: hertz.
+        held_out: a speaker who is validation instead of being trained on; stands in for one never heard.
     """
 
     train: int = 3000
@@ -62,6 +63,7 @@ class DigitOptions:
     longest: int = 6
     seed: int = 1
     sample_rate: int = 16000
+    held_out: str | None = None
 
 
 def download(folder: Path) -> Path:
@@ -125,14 +127,19 @@ class Part:
         return rng.choices(self.speakers, self.weights)[0] if self.weights else rng.choice(self.speakers)
 
 
-def recorded_parts(recordings: Recordings, options: DigitOptions, held_out: str | None = None) -> list[Part]:
+def recorded_parts(recordings: Recordings, options: DigitOptions) -> list[Part]:
     """The splits of the dataset.
 
-    Args:
-        recordings: of the dataset.
-        options: how many strings.
-        held_out: a speaker who is validation instead of being trained on.
+    Raises:
+        ManifestError: `options.held_out` is no speaker to learn from, or the only one.
     """
+    held_out = options.held_out
+    learnt = {speaker for speaker, _ in recordings} - {UNSEEN_SPEAKER}
+    if held_out is not None and (held_out not in learnt or len(learnt) < 2):
+        raise ManifestError(
+            f"{held_out!r} cannot be held out: the speakers to learn from are {', '.join(sorted(learnt))}. Correct "
+            "--held-out (data.options.held_out in train.py)."
+        )
     speakers = sorted({speaker for speaker, _ in recordings} - {held_out})
     parts = []
     for split, takes in TAKES.items():
@@ -227,13 +234,17 @@ def build(source: Path, out: Path, options: DigitOptions) -> dict[str, Path]:
         the manifest of each split.
 
     Raises:
-        ManifestError: the source is not the dataset, or `out` was made with other options or from other recordings.
+        ManifestError: the source is not the dataset, `held_out` is no speaker to learn from, or `out` was made with
+            other options or from other recordings.
     """
     out = out.absolute()
     recordings = find_recordings(source)
-    described = json.dumps([VERSION, asdict(options), listing(recordings)], sort_keys=True)
+    # An option that came later and is not used leaves what was made before as it is.
+    defining = {name: value for name, value in asdict(options).items() if (name, value) != ("held_out", None)}
+    parts = recorded_parts(recordings, options)
+    described = json.dumps([VERSION, defining, listing(recordings)], sort_keys=True)
     if fingerprint := made_before(out, described, "digit strings"):
-        write_strings(out, recorded_parts(recordings, options), options)
+        write_strings(out, parts, options)
         finish(out, fingerprint, options)
     return {split: out / f"{split}.jsonl" for split in TAKES}
 

@@ -116,7 +116,9 @@ def _tune(given: argparse.Namespace) -> int:
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lm", type=Path, required=True, help="ARPA file, or binary of KenLM's build_binary (probing)")
-    parser.add_argument("--unit", choices=("word", "character"), help="default: found out from the file")
+    parser.add_argument(
+        "--unit", choices=("word", "character"), help="what it has probabilities of (default: found out from the file)"
+    )
     parser.add_argument("--order", type=int, help="of a trie of KenLM's; other files tell it")
     parser.add_argument("--words", type=Path, help="a word a line; of a trie of KenLM's, or to allow fewer")
     parser.add_argument("--beam", type=int, default=64, help="texts kept after each frame (default 64)")
@@ -158,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     one = _add(commands, "tune", _tune, "find the weights on a validation set and put the scorer into the bundle",
                ["bundles/synthetic data/synthetic/validation.jsonl --lm lm.arpa",
                 "bundles/mine validation.jsonl --lm lm.arpa --trials 100 --beam 32"])  # fmt: skip
-    one.add_argument("bundle", type=Path)
+    one.add_argument("bundle", type=Path, help="folder that export.py made")
     one.add_argument("manifest", type=Path, help="not one that the language model was made from, nor the test set")
     _model_options(one)
     one.add_argument("--trials", type=int, default=60, help="weights to try (default 60)")

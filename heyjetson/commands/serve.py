@@ -50,7 +50,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keeps the recordings of users who agree")
     group = parser.add_argument_group("address")
     group.add_argument("--host", default="127.0.0.1", help="to listen on (default 127.0.0.1: this machine alone)")
-    group.add_argument("--port", type=int, default=8000, help="(default 8000; 0 takes a free one)")
+    group.add_argument("--port", type=int, default=8000, help="where clients call; 0 takes a free one (default 8000)")
     group.add_argument("--certificate", type=Path, metavar="FILE", help="PEM; browsers give the microphone to https")
     group.add_argument("--private-key", type=Path, metavar="FILE", help="PEM, of the certificate")
     group.add_argument(
@@ -99,7 +99,7 @@ def add(subparsers: Any) -> None:
     group.add_argument(
         "--log-lines", type=int, default=6000, metavar="N", help="a minute, and as many warnings (default 6000)"
     )
-    group.add_argument("--max-upload-mib", type=float, default=25, metavar="N", help="(default 25)")
+    group.add_argument("--max-upload-mib", type=float, default=25, metavar="N", help="of an upload (default 25)")
     group.add_argument("--max-minutes", type=float, default=60, metavar="N", help="of a recording (default 60)")
     group.add_argument(
         "--max-memory-mib", type=int, default=1024, metavar="N", help="of decoded recordings in work (default 1024)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 from manifests.lines import ManifestError
 from manifests.text import CONVENTIONS, LABELS, STEPS, USUAL, TextOptions
 
+# An argument in a docstring, and what it says of it up to the next one.
+ARGUMENT = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 STEPS_LISTED = f"Steps: {', '.join(STEPS)}."
 
 
@@ -47,13 +51,15 @@ def add(
     return parser
 
 
-def add_fields(parser: argparse.ArgumentParser, options: type, texts: dict[str, str] | None = None) -> None:
-    """One option for each field of a dataclass, with its default."""
+def add_fields(parser: argparse.ArgumentParser, options: type) -> None:
+    """One option for each field of a dataclass, with what its docstring says of it and its default."""
+    told = {name: " ".join(text.split()) for name, text in ARGUMENT.findall(inspect.getdoc(options) or "")}
     for field in fields(options):
-        text = f"{texts[field.name]} " if texts and field.name in texts else ""
         default: Any = field.default
+        kind, said = (str, "none") if default is None else (type(default), default)
+        text = f"{told.get(field.name, '').rstrip('.')} (default {said})".strip()
         parser.add_argument(
-            f"--{field.name.replace('_', '-')}", type=type(default), default=default, help=f"{text}(default {default})"
+            f"--{field.name.replace('_', '-')}", type=kind, default=default, help=text.replace("%", "%%")
         )
 
 

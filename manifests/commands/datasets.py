@@ -216,7 +216,7 @@ def register(commands: Any) -> None:
     one.add_argument("--root", type=Path, default=None, help="folder the paths are relative to (default: the table's)")
     one.add_argument("--split", choices=("train", "validation", "test"), default=None, help="where all rows go")
     one = dataset("folder", _folder, "clip.wav beside clip.txt; folders train, dev, test are splits", "recordings")
-    one.add_argument("folder", type=Path)
+    one.add_argument("folder", type=Path, help="recordings with their transcripts, at any depth")
     one = dataset(
         "segments", _segments, "long recordings with subtitles or labels: SRT, WebVTT, TextGrid, Audacity, CTM, STM",
         "talk.mp3 talk.srt", "talks --pad 0.1 --longest 15 --in-place", "calls calls.stm --out data/calls",

@@ -184,26 +184,30 @@ def register(commands: Any) -> None:
     add_text(one.add_argument_group("text", f"All but --labels is for --fix. {STEPS_LISTED}"))
     one = add(commands, "stats", _stats, "hours, durations, words, characters, speakers, noise and clipping",
               ["data/an4/train.jsonl", "data/an4/train.jsonl --html stats.html"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
+    one.add_argument("manifest", type=Path, help="JSON lines")
     one.add_argument("--html", type=Path, help="also write a page with charts")
     one.add_argument("--json", type=Path, help="also write the figures")
     one.add_argument("--sound", type=int, default=500, help="recordings to listen to; 0 for none (default 500)")
     one = add(commands, "split", _split, "divide a manifest by speaker, another key, or a hash",
               ["all.jsonl", "all.jsonl --by hash --parts train=0.8,test=0.2 --out splits"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
-    one.add_argument("--parts", default="train=0.9,validation=0.05,test=0.05", help="default %(default)s")
-    one.add_argument("--by", default="speaker", help="a key; lines of one value stay together; or hash")
+    one.add_argument("manifest", type=Path, help="JSON lines")
+    one.add_argument(
+        "--parts", default="train=0.9,validation=0.05,test=0.05", help="their names and shares (default %(default)s)"
+    )
+    one.add_argument(
+        "--by", default="speaker", help="a key, whose lines of one value stay together, or hash (default %(default)s)"
+    )
     one.add_argument("--seed", default="", help="another seed, another division")
     one.add_argument("--out", type=Path, default=None, help="folder (default: the manifest's own)")
     one = add(commands, "merge", _merge, "join manifests, each recording once", ["a.jsonl b.jsonl --out all.jsonl"])
-    one.add_argument("manifests", type=Path, nargs="+")
-    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("manifests", type=Path, nargs="+", help="JSON lines")
+    one.add_argument("--out", type=Path, required=True, help="manifest to write")
     one = add(commands, "filter", _filter, "keep the utterances that satisfy a condition",
               ["all.jsonl --out short.jsonl --max-duration 10", "all.jsonl --out clean.jsonl --not-text '\\buh\\b'",
                "all.jsonl --out anna.jsonl --where speaker=anna",
                "all.jsonl --out train.jsonl --not-in test.jsonl"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
-    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("manifest", type=Path, help="JSON lines")
+    one.add_argument("--out", type=Path, required=True, help="manifest to write")
     one.add_argument("--min-duration", type=float, default=0.0, help="seconds")
     one.add_argument("--max-duration", type=float, default=float("inf"), help="seconds")
     one.add_argument("--text", default=None, help="regular expression that the transcript must hold")
@@ -216,12 +220,12 @@ def register(commands: Any) -> None:
     one.add_argument("--invert", action="store_true", help="keep the others (but none of --not-in)")
     one = add(commands, "sample", _sample, "draw a part; a larger one of the same seed holds the smaller",
               ["all.jsonl --hours 10 --out ten.jsonl", "all.jsonl --count 500 --out some.jsonl"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
+    one.add_argument("manifest", type=Path, help="JSON lines")
     one.add_argument("--count", type=int, default=None, help="utterances")
-    one.add_argument("--hours", type=float, default=None)
+    one.add_argument("--hours", type=float, default=None, help="of sound")
     one.add_argument("--seed", default="", help="another seed, another sample")
-    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("--out", type=Path, required=True, help="manifest to write")
     one = add(commands, "phones", _phones, "write English transcripts as sounds, to teach a trigger's encoder",
               ["people.jsonl --out sounds.jsonl"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
-    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("manifest", type=Path, help="JSON lines")
+    one.add_argument("--out", type=Path, required=True, help="manifest to write")

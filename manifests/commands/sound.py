@@ -64,7 +64,7 @@ def register(commands: Any) -> None:
     one = add(commands, "mix", _mix, "bake noise and rooms into recordings (augment=noisy draws them in training)",
               ["data/an4/test.jsonl --out data/an4-noisy --noise cafes --snr 0:20",
                "data/an4/train.jsonl --out data/an4-rooms --rir rooms --copies 3"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
+    one.add_argument("manifest", type=Path, help="JSON lines")
     one.add_argument("--out", type=Path, required=True, help="folder to write to")
     one.add_argument("--noise", type=Path, default=None, help="folder of recorded noise (default: synthetic noise)")
     one.add_argument("--rir", type=Path, default=None, help="folder of impulse responses (default: synthetic rooms)")
@@ -76,7 +76,7 @@ def register(commands: Any) -> None:
     add_channels(one)
     one = add(commands, "shard", _shard, "pack a manifest into Lhotse Shar shards, for network storage and clusters",
               ["data/libri/train.jsonl --out data/libri/shards --shards 64"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
+    one.add_argument("manifest", type=Path, help="JSON lines")
     one.add_argument("--out", type=Path, required=True, help="folder to write to")
     one.add_argument("--shards", type=int, default=16, help="a multiple of GPUs × loader processes (default 16)")
     one.add_argument("--labels", default=LABELS, help="characters a transcript may have (default a-z, space, ')")
@@ -84,10 +84,15 @@ def register(commands: Any) -> None:
     one.add_argument("--fast", action="store_true", help="trust the durations, do not decode the sound")
     add_channels(one)
     one.add_argument("--seed", default="", help="of the order")
-    one.add_argument("--on-bad-sample", choices=("fail", "skip"), default="fail", help="default fail")
+    one.add_argument(
+        "--on-bad-sample",
+        choices=("fail", "skip"),
+        default="fail",
+        help="one that cannot be trained on: stop, or leave it out and say so (default fail)",
+    )
     one = add(commands, "wandb", _wandb, "a W&B table: file, playable sound, duration, text, two spectrograms",
               ["data/an4/train.jsonl", "data/an4/train.jsonl --rows 500 --project an4"])  # fmt: skip
-    one.add_argument("manifest", type=Path)
+    one.add_argument("manifest", type=Path, help="JSON lines")
     one.add_argument("--project", default="hey-jetson", help="in W&B (default hey-jetson)")
     one.add_argument("--rows", type=int, default=100, help="recordings drawn from it (default 100)")
     one.add_argument(

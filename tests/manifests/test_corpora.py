@@ -1,6 +1,7 @@
 """Corpora are the same from the same seed, and what is held out is held out."""
 
 import hashlib
+import json
 import random
 
 import numpy as np
@@ -111,6 +112,24 @@ def test_digit_strings(tmp_path):
         fsdd.build(source, tmp_path / "out", fsdd.DigitOptions(train=31))
     with pytest.raises(ManifestError, match="does not hold the Free Spoken Digit Dataset"):
         fsdd.build(tmp_path / "out", tmp_path / "other", options)
+
+
+def test_a_speaker_of_the_digits_can_be_held_out_to_choose_by(tmp_path):
+    source = fake_digits(tmp_path / "source")
+    few = {"train": 20, "validation": 8, "test_seen": 8, "test_unseen": 2}
+    made = fsdd.build(source, tmp_path / "lucas", fsdd.DigitOptions(**few, held_out="lucas"))
+    speakers = {split: {line.extra["speaker"] for line in read_manifest(path)} for split, path in made.items()}
+    assert speakers == {
+        "train": {"george"}, "validation": {"lucas"}, "test_seen": {"george"}, "test_unseen": {fsdd.UNSEEN_SPEAKER}
+    }  # fmt: skip
+    with pytest.raises(ManifestError, match="the speakers to learn from are george, lucas"):
+        fsdd.build(source, tmp_path / "none", fsdd.DigitOptions(held_out=fsdd.UNSEEN_SPEAKER))
+    # What was made before there was this option is taken again.
+    fsdd.build(source, tmp_path / "all", fsdd.DigitOptions(**few))
+    stamp = json.loads((tmp_path / "all" / "corpus.json").read_text())
+    before = {**few, "shortest": 2, "longest": 6, "seed": 1, "sample_rate": 16000}
+    described = json.dumps([fsdd.VERSION, before, fsdd.listing(fsdd.find_recordings(source))], sort_keys=True)
+    assert stamp["fingerprint"] == hashlib.sha256(described.encode()).hexdigest()[:12]
 
 
 def test_digit_strings_from_takes_kept_apart():
