@@ -68,6 +68,17 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
             processed_signal_length=processed_signal_length,
         )
 
+    @property
+    def decoding(self) -> Any:
+        """NeMo's search for texts, which leaves spaces as they are written: NeMo 3.0 takes an apostrophe of the labels for
+        a punctuation mark, and the space before it away: "rock 'n' roll" became "rock'n' roll"."""
+        return self._decoding
+
+    @decoding.setter
+    def decoding(self, decoding: Any) -> None:
+        decoding.supported_punctuation = None
+        self._decoding = decoding
+
     def _setup_streaming_transcribe_dataloader(
         self, paths2audio_files: list[str], batch_size: int, online_normalization: bool = False
     ) -> Iterator[CacheAwareStreamingAudioBuffer]:

@@ -181,3 +181,16 @@ def test_rounding_counts_what_a_model_raises(small_model, nemo_file):
         for weight in sharp.decoder.parameters():
             weight *= 8
     assert rounding(sharp, [1.0], [1]) > 3 * rounding(small_model, [1.0], [1])
+
+
+@pytest.mark.parametrize("text", ["rock 'n' roll", "just 'cause", "'tis so", "can't", "of the dogs' ears"])
+def test_the_model_and_the_device_keep_the_space_before_an_apostrophe(small_model, bundle, text):
+    ids = [place for letter in text for place in (small_model.labels.index(letter), len(small_model.labels))]
+    log_probs = torch.full((1, len(ids), len(small_model.labels) + 1), -20.0)
+    log_probs[0, torch.arange(len(ids)), ids] = 0.0
+    small_model.change_decoding_strategy(small_model.cfg.decoding)  # which builds NeMo's search anew
+    assert small_model.greedy_texts(log_probs, torch.tensor([len(ids)])) == [text]
+    decoder = Engine(Bundle(bundle)).decoder()
+    decoder.reset()
+    decoder.feed(log_probs[0].numpy())
+    assert decoder.finish()[0].text == text
