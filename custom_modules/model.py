@@ -70,8 +70,8 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
 
     @property
     def decoding(self) -> Any:
-        """NeMo's search for texts, which leaves spaces as they are written: NeMo 3.0 takes an apostrophe of the labels for
-        a punctuation mark, and the space before it away: "rock 'n' roll" became "rock'n' roll"."""
+        """NeMo's search for texts, with spaces as they are written. To NeMo 3.0 an apostrophe among the labels is a
+        punctuation mark, and it takes the space before one away: "rock 'n' roll" became "rock'n' roll"."""
         return self._decoding
 
     @decoding.setter
