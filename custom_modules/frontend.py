@@ -101,6 +101,8 @@ class Frontend(NeuralModule):
     Shapes: samples [B, S] and their length [B] → features [B, D, T] and their length [B].
     """
 
+    mel_scale = False  # whether the features are bands of a mel scale
+
     def __init__(
         self,
         features: int,
@@ -214,6 +216,8 @@ class LogMel(Frontend):
         options: of `Frontend`.
     """
 
+    mel_scale = True
+
     def __init__(
         self,
         features: int = 64,
@@ -241,6 +245,8 @@ class MFCC(LogMel):
         bands: mel bands they are made of.
         options: of `LogMel`.
     """
+
+    mel_scale = False
 
     def __init__(self, features: int = 13, bands: int = 40, **options):
         super().__init__(features=bands, **options)

@@ -7,6 +7,8 @@ Length Perturbation (VTLP) improves speech recognition" (ICML workshop, 2013).
 
 from __future__ import annotations
 
+from typing import Any
+
 import librosa
 import numpy as np
 import torch
@@ -71,6 +73,23 @@ class VocalTractPerturbation(SpectrogramAugmentation):
         frequencies = np.where(centres <= knee, below, bent)
         places = np.interp(frequencies, centres, np.arange(bands))
         return torch.from_numpy(places.astype(np.float32))
+
+
+def require_mel(frontend: Any, augmentation: Any) -> None:
+    """Refuse to move formants of features that are no bands of a mel scale.
+
+    Raises:
+        ValueError: they are none; the message says what to choose.
+    """
+    if (
+        isinstance(augmentation, VocalTractPerturbation)
+        and augmentation.warp
+        and not getattr(frontend, "mel_scale", False)
+    ):
+        raise ValueError(
+            f"Formants can be moved among bands of a mel scale alone, and {type(frontend).__name__} has none. Choose "
+            "frontend=log_mel, or set augment.spectrogram.warp=0."
+        )
 
 
 def warped(spectrogram: Tensor, places: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 import custom_modules  # noqa: F401  (registers the project's modules with NeMo)
 from custom_modules.model import SpeechModel
+from custom_modules.vocal_tract import require_mel
 from experiments.cli.log_levels import set_log_levels
 from experiments.data.datamodule import SpeechDataModule, describe
 from experiments.data.left_out import LEFT_OUT
@@ -96,7 +97,9 @@ def make_model(kind: Any, cfg: DictConfig, trainer: pl.Trainer | None = None) ->
         ConfigError: its parts do not fit together.
     """
     try:
-        return kind(model_config(cfg), trainer)
+        model = kind(model_config(cfg), trainer)
+        require_mel(model.preprocessor, model.spec_augmentation)
+        return model
     except (TypeError, ValueError, RuntimeError, InstantiationException) as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) else None
         raise ConfigError(f"The model cannot be built from this configuration: {cause or error}") from error

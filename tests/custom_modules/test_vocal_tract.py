@@ -58,6 +58,17 @@ def test_the_model_raises_it_as_training_goes_on(compose_config):
     assert model.spec_augmentation.strength == 1.0
 
 
+@pytest.mark.parametrize("frontend", ["mfcc", "log_spectrogram"])
+def test_features_that_are_no_bands_of_a_mel_scale_are_refused(compose_config, frontend):
+    from experiments.errors import ConfigError
+    from experiments.training.fit import make_model
+
+    given = ("augment=formants", f"frontend={frontend}", *SMALL)
+    with pytest.raises(ConfigError, match=r"Formants can be moved among bands of a mel scale alone"):
+        make_model(SpeechModel, compose_config(*given), None)
+    make_model(SpeechModel, compose_config(*given, "augment.spectrogram.warp=0"), None)
+
+
 def test_a_warp_out_of_range_is_refused():
     config = OmegaConf.create({"_target_": "custom_modules.vocal_tract.VocalTractPerturbation", "warp": 0.4})
     with pytest.raises(Exception, match=r"augment\.spectrogram\.warp must be at least 0 and below 0\.4, found 0\.4"):
