@@ -73,7 +73,9 @@ def describe(calibration: Calibration | None) -> str:
     said = f"corrected by {start:+} and {end:+} ms, and by the sound"
     errors = [(calibration.measured or {}).get(name) for name in ("start_error", "end_error")]
     if all(errors):
-        left = " and ".join(f"{error['p10'] * 1000:.0f} to {error['p90'] * 1000:.0f} ms" for error in errors if error)
+        left = " and ".join(
+            f"{round(error['p10'] * 1000)} to {round(error['p90'] * 1000)} ms" for error in errors if error
+        )
         said += f"; 80 % of starts and ends within {left}"
     return f"{said}; {calibration.quiet:g} s of quiet are heard behind the end."
 

@@ -24,6 +24,7 @@ from heyjetson.errors import AudioError
 from manifests.acoustics import add_noise, add_room, coloured_noise, room
 from manifests.convert import decode
 from manifests.convert import length as length_of
+from manifests.corpus import write_list
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.progress import progress
 
@@ -115,7 +116,7 @@ def mix(manifest: Path, out: Path, options: MixOptions, workers: int | None = No
     if not clips:
         listed = "\n  ".join(faults[:8])
         raise ManifestError(f"None of the {len(utterances)} recordings in {manifest} could be mixed:\n  {listed}")
-    target.with_suffix(".skipped.txt").write_text("".join(f"{fault}\n" for fault in faults), encoding="utf-8")
+    write_list(target.with_suffix(".skipped.txt"), faults)
     write_manifest(target, clips)
     return target
 

@@ -110,9 +110,13 @@ class Condition:
         """Those that satisfy the condition.
 
         Raises:
-            ManifestError: a regular expression is not one.
+            ManifestError: a regular expression is not one, or no utterance has a key of `where`.
         """
-        patterns = []
+        utterances, patterns = list(utterances), []
+        known = dict.fromkeys(key for utterance in utterances for key in utterance.extra)
+        for key, _ in self.where:
+            if utterances and key not in known:
+                raise ManifestError(f"No line has the key {key!r}; there are {', '.join(known) or 'no others'}.")
         for pattern in (self.text, self.without):
             try:
                 patterns.append(re.compile(pattern) if pattern is not None else None)

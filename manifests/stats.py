@@ -205,6 +205,8 @@ def _sound_rows(sound: Sound) -> Iterator[tuple[str, str]]:
     yield "sound", f"of {sound.sampled:,} recordings, {sound.unreadable:,} unreadable"
     for fault in sound.faults[:2]:
         yield "", visible(fault)
+    if sound.unreadable > 2:
+        yield "", f"and {sound.unreadable - 2:,} more: python -m manifests check names them all"
     if not read:
         return
     rates = _counted((f"{rate} Hz", count) for rate, count in sound.sample_rates.items())

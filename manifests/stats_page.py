@@ -247,7 +247,8 @@ def _columns(names: list[str], counts: list[int]) -> str:
 
 
 def _bars(names: list[str], hours: list[float]) -> str:
-    scale, unit = (1, "hours") if max(hours) >= 1 else (60, "minutes")
+    most = max(hours)
+    scale, unit = (1, "hours") if most >= 1 else (60, "minutes") if most * 60 >= 1 else (3600, "seconds")
 
     def draw(axes: Any) -> None:
         bars = axes.barh(range(len(names)), [value * scale for value in hours], color=BAR)

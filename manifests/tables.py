@@ -12,8 +12,9 @@ from typing import Any
 
 from heyjetson.audio import is_recording
 from manifests.convert import files
-from manifests.corpus import Recording
+from manifests.corpus import NOTED, SKIPPED, Recording
 from manifests.cuts import cut_name, segment
+from manifests.found import Found
 from manifests.lines import ManifestError, json_object, text_lines
 
 # Columns that are taken when none are named: NeMo, DeepSpeech, Baidu's description files, Common Voice, Hugging Face.
@@ -129,17 +130,18 @@ def from_table(
     return found
 
 
-def from_folder(folder: Path) -> list[Recording]:
+def from_folder(folder: Path) -> Found:
     """Recordings with a text file beside them: `clip.wav` and `clip.txt`. Folders named train, dev, test are splits.
 
     What has a text beside it and a name that no recording known here has is listed too: where it cannot be read, it is
-    counted, not overlooked.
+    counted, not overlooked. So is a text among others that has no recording. Folders of sound without any text are no
+    part of the corpus; a note says how much lies there.
 
     Raises:
         ManifestError: the folder is missing or has no such pair.
     """
     if not folder.is_dir():
-        raise ManifestError(f"The folder {folder} does not exist.")
+        raise ManifestError(f"{folder} is no folder." if folder.exists() else f"The folder {folder} does not exist.")
     below = list(files(folder))
     transcripts = {path.with_suffix(""): path for path in below if path.suffix.lower() == ".txt"}
     folded = {_folded(path): path for path in transcripts.values()}
@@ -152,18 +154,27 @@ def from_folder(folder: Path) -> list[Recording]:
     other = [path for path in below if _folded(path) not in known and transcript(path) and _may_be_sound(path)]
     paired = [path for path in recordings if transcript(path)] + other
     with_text = {path.parent for path in paired}
-    found = []
-    listed = {*recordings, *other}
+    found = Found()
+    listed, spoken = {*recordings, *other}, {transcript(path) for path in paired}
     for path in below:
-        if path not in listed or path.parent not in with_text:
+        if path.parent not in with_text:
+            continue
+        if path.suffix.lower() == ".txt" and path not in spoken and path.name not in (SKIPPED, NOTED):
+            found.leave_out("transcripts without a recording", f"{path}: no recording has its name.")
+        if path not in listed:
             continue
         parts = path.relative_to(folder).parts
         split = SPLITS.get(parts[0].lower(), "train") if len(parts) > 1 else "train"
         # Without a transcript among others that have one: it is counted as such, not overlooked.
         text = _read(beside) if (beside := transcript(path)) else ""
-        found.append(Recording(path, text, (split,), _name(path, folder)))
-    if not found:
+        found.recordings.append(Recording(path, text, (split,), _name(path, folder)))
+    if not found.recordings:
         raise ManifestError(f"{folder} holds no sound with a .txt of the same name beside it.")
+    if elsewhere := [path for path in recordings if path.parent not in with_text]:
+        found.notes.append(
+            f"{len(elsewhere):,} recordings are not taken: no recording in their folder has a .txt beside it, such as "
+            f"{elsewhere[0]}"
+        )
     return found
 
 

@@ -12,7 +12,8 @@ from experiments.errors import ConfigError
 from experiments.training.history_reader import HISTORY
 from heyjetson.bundle import MANIFEST
 
-RUN_FILES = ("config.yaml", "metrics.json", HISTORY, ".hydra/overrides.yaml")
+TRIAL = "trial.json"  # of a sweep; a trial that died at once has nothing else
+RUN_FILES = ("config.yaml", "metrics.json", HISTORY, ".hydra/overrides.yaml", TRIAL)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from experiments.compare import bundles
-from experiments.compare.inputs import Place, find, short_names
+from experiments.compare.inputs import TRIAL, Place, find, short_names
 from experiments.compare.keys import flatten
 from experiments.compare.record import DIED, DIVERGED, Result, Run, known, number
 from experiments.compare.reports import read_report, with_reports
@@ -22,7 +22,6 @@ from experiments.training.history_reader import divergence, read_history
 from manifests.progress import threaded
 
 MEASURES = ("val_wer", "val_cer", "val_miss", "val_loss")  # of validations, that are numbers in any run that is well
-TRIAL = "trial.json"  # of a sweep
 UNFINISHED = "no metrics.json: still training, stopped or pruned"
 
 

@@ -106,12 +106,12 @@ def sentence(
     )
     seconds = min((one._duration for one in trainer.callbacks if isinstance(one, Timer) and one._duration), default=0.0)
     left = max(seconds - spent, 0.0)
-    if seconds and left / each < steps:
+    if steps <= 0 or (seconds and not left):
+        what = "its budget is spent; more of trainer.max_time, max_steps or max_epochs, whichever it has, goes on"
+    elif seconds and left / each < steps:
         what = f"at most {left / each:,.0f} steps, {left / each / epoch:,.1f} epochs, in {span(left / 3600)}"
     else:
-        what = (
-            f"{max(steps, 0):,} steps, {max(steps, 0) / epoch:,.1f} epochs, take at least {span(steps * each / 3600)}"
-        )
+        what = f"{steps:,} steps, {steps / epoch:,.1f} epochs, take at least {span(steps * each / 3600)}"
     free = shutil.disk_usage(folder).free
     return (
         f"A step takes {_seconds(each)}{' of the processor' * found.processor} here, without reading sound, the "

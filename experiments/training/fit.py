@@ -201,7 +201,10 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     module = SpeechDataModule(cfg, data, trainer.global_rank, trainer.world_size, done, run_dir() / LEFT_OUT)
     module.val_dataloader()  # where it cannot be had, that is said now
     LOG.info(describe(module.batches, trainer.world_size))
-    set_steps(model, trainer, len(module.batches))
+    batches = heard(trainer, len(module.batches))
+    if batches < len(module.batches):
+        LOG.info(f"trainer.limit_train_batches ends an epoch after {batches} of them.")
+    set_steps(model, trainer, batches)
     if cfg.init_from and cfg.resume and is_rank_zero():
         if checkpoint is None:
             initialise.load(cfg, model)
@@ -212,7 +215,7 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     if cfg.timed_steps and trainer.world_size == 1:  # several wait for each other within a step
         found = estimate(model, trainer, module.batches, cfg.timed_steps)
         spent = seconds_of(checkpoint, trainer) if checkpoint else 0.0
-        LOG.info(sentence(found, trainer, len(module.batches), run_dir(), checkpoint_bytes(model), done, spent))
+        LOG.info(sentence(found, trainer, batches, run_dir(), checkpoint_bytes(model), done, spent))
     learn(cfg, model, trainer, checkpoint, datamodule=module)
 
 
@@ -294,6 +297,12 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     distributed.part()
 
 
+def heard(trainer: pl.Trainer, batches: int) -> int:
+    """Batches of an epoch, of all there are: `limit_train_batches` is a number of them, or a share."""
+    limit = trainer.limit_train_batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
 def set_steps(model: Any, trainer: pl.Trainer, batches: int) -> None:
     """Tell a model's schedule how many steps there will be: NeMo would count the utterances of a loader of its own.
 
@@ -302,9 +311,7 @@ def set_steps(model: Any, trainer: pl.Trainer, batches: int) -> None:
         trainer: has the budget.
         batches: of an epoch.
     """
-    limit = trainer.limit_train_batches
-    heard = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    epochs = max(-(-heard // trainer.accumulate_grad_batches) * (trainer.max_epochs or 0), 0)  # -1: without end
+    epochs = max(-(-batches // trainer.accumulate_grad_batches) * (trainer.max_epochs or 0), 0)  # -1: without end
     if model.cfg.optim.get("sched"):
         with open_dict(model.cfg):
             model.cfg.optim.sched.max_steps = trainer.max_steps if trainer.max_steps > 0 else epochs
@@ -312,8 +319,8 @@ def set_steps(model: Any, trainer: pl.Trainer, batches: int) -> None:
 
 def fit_statistics(model: SpeechModel, module: SpeechDataModule, utterances: int, seed: int) -> None:
     """Set the front-end's mean and deviation from a random part of the training set."""
-    heard = (torch.from_numpy(samples)[None] for samples in islice(module.random_sound(seed), utterances))
-    model.preprocessor.fit_statistics((samples, torch.tensor([samples.shape[1]])) for samples in heard)
+    sound = (torch.from_numpy(samples)[None] for samples in islice(module.random_sound(seed), utterances))
+    model.preprocessor.fit_statistics((samples, torch.tensor([samples.shape[1]])) for samples in sound)
 
 
 @finishing

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     """Write each recording as it ends, and say what is wrong with those that cannot be used."""
     if options.count is not None and options.count < 1:
         raise OptionError(f"--count must be at least 1, found {options.count}.")
+    if options.longest <= options.silence:
+        raise OptionError(f"--longest must be more than --silence, {options.silence:g} s, found {options.longest:g}.")
     label = re.sub(r"[^\w]+", "-", options.word or "", flags=re.UNICODE).strip("-").lower()
     if options.word is not None and not label:
         raise OptionError(f"--word must have a letter or a digit, found {options.word!r}.")

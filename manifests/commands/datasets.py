@@ -27,6 +27,8 @@ from manifests.prepared import make
 from manifests.segments import recordings as segments
 from manifests.show import from_here, span
 
+HELD_OUT = "of train, --validation and --test are held out all the same"
+
 
 def _corpus_options() -> argparse.ArgumentParser:
     """Options that all datasets of recordings share."""
@@ -214,7 +216,9 @@ def register(commands: Any) -> None:
     )  # fmt: skip
     one.add_argument("--end", default=None, help="column with the second it ends at (default: the usual names)")
     one.add_argument("--root", type=Path, default=None, help="folder the paths are relative to (default: the table's)")
-    one.add_argument("--split", choices=("train", "validation", "test"), default=None, help="where all rows go")
+    one.add_argument(
+        "--split", choices=("train", "validation", "test"), default=None, help=f"where all rows go; {HELD_OUT}"
+    )
     one = dataset("folder", _folder, "clip.wav beside clip.txt; folders train, dev, test are splits", "recordings")
     one.add_argument("folder", type=Path, help="recordings with their transcripts, at any depth")
     one = dataset(
@@ -233,7 +237,9 @@ def register(commands: Any) -> None:
     )
     one.add_argument("--format", choices=segments.FORMATS, default=None, help="of the labels (default: by suffix)")
     one.add_argument("--tier", default=None, metavar="NAME,…", help="of a TextGrid (default: the first with words)")
-    one.add_argument("--split", choices=("train", "validation", "test"), default=None, help="where all segments go")
+    one.add_argument(
+        "--split", choices=("train", "validation", "test"), default=None, help=f"where all segments go; {HELD_OUT}"
+    )
     for name, text in (
         ("pause", "between words (CTM, tiers of words) that parts utterances"),
         ("pad", "added before and after, as far as nobody else speaks"),

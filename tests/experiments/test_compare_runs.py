@@ -86,6 +86,15 @@ def test_an_ended_trial_says_why(tests, tmp_path):
     assert "before its first validation" in load_run(folder).note
 
 
+def test_a_trial_that_died_at_once_is_named(tests, tmp_path):
+    make_run(tmp_path / "sweep" / "a", tests, 0.2)
+    dead = tmp_path / "sweep" / "b"
+    dead.mkdir()
+    (dead / "trial.json").write_text(json.dumps({"state": "fail", "reason": "status 1: RuntimeError: no"}))
+    notes = {run.name: run.note for run in load([tmp_path / "sweep"], tmp_path / "bundles")}
+    assert not notes["a"] and notes["b"] == "died: status 1: RuntimeError: no"
+
+
 def test_a_test_result_cut_short_leaves_the_totals(tests, tmp_path):
     folder = make_run(tmp_path / "a", tests, 0.2)
     wer = json.loads((folder / "metrics.json").read_text())["test"]["seen"]["wer"]

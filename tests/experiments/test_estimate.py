@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Timer
 
 from experiments.training import estimate as estimate_module
 from experiments.training.estimate import Estimate, estimate, sentence
+from experiments.training.fit import heard
 from experiments.training.progress_bar import ProcessorTimer
 from experiments.training.resumption import random_states
 from tests.conftest import SMALL, drawn_model
@@ -62,6 +63,8 @@ def test_a_budget_of_the_processor_is_measured_by_the_processor(compose_config, 
         ({"seconds": 360, "processor": True}, 0, "takes 120 ms of the processor here, without"),
         ({"max_steps": 750}, 0, "750 steps, 2.0 epochs, take at least 1.5 min."),
         ({"max_steps": 750}, 500, "250 steps, 0.7 epochs, take at least 30.0 s."),
+        ({"max_steps": 750}, 750, f"{WITHOUT}: its budget is spent; more of trainer.max_time, max_steps"),
+        ({"seconds": 360, "spent": 361}, 2500, f"{WITHOUT}: its budget is spent; more of trainer.max_time"),
         ({"max_steps": 100, "seconds": 360}, 0, "100 steps, 0.3 epochs, take at least 12.0 s."),
         ({"max_epochs": 2, "accumulate_grad_batches": 5}, 0, f"takes 600 ms here, {WITHOUT}: 150 steps"),
     ],
@@ -72,3 +75,11 @@ def test_the_budget_that_ends_first_is_said(options, done, words, tmp_path):
     said = sentence(found, trainer(**options), 375, tmp_path, 22e6, done, spent)
     assert words in said
     assert "Memory 1.4 GB, checkpoints up to 22 MB of " in said and said.endswith(" free.")
+
+
+@pytest.mark.parametrize(("limit", "batches"), [(1.0, 375), (0.5, 187), (100, 100), (500, 375)])
+def test_an_epoch_that_is_limited_counts_as_it_is_heard(limit, batches, tmp_path):
+    limited = trainer(max_epochs=6, limit_train_batches=limit)
+    assert heard(limited, 375) == batches
+    said = sentence(Estimate(0.12, 1_400_000_000, False), limited, heard(limited, 375), tmp_path, 22e6)
+    assert f"{6 * batches:,} steps, 6.0 epochs" in said

@@ -86,6 +86,7 @@ def test_a_sound_that_never_ends_is_left_out(monkeypatch, tmp_path, capsys):
         (["--count", "0"], "--count"),
         (["--word", "!?"], "--word"),
         (["--silence", "0"], "silence"),
+        (["--longest", "0.5"], "--longest must be more than --silence, 0.7 s, found 0.5"),
     ],
 )
 def test_wrong_choices_are_refused(monkeypatch, tmp_path, arguments, said):

@@ -77,6 +77,7 @@ def test_the_ratio_is_the_one_in_the_manifest(speech, noises, tmp_path, recorded
         assert utterance.extra["noise"] in known if recorded else utterance.extra["noise"].startswith("drawn: 1/f^")
     assert 0 <= min(ratios) < max(ratios) <= 20
     named = skipped(tmp_path / "train.jsonl")
+    assert (tmp_path / "train.skipped.txt").exists() == recorded
     assert len(named) == recorded and all(f"{noises / 'broken.wav'} cannot be decoded" in one for one in named)
 
 

@@ -116,12 +116,12 @@ def test_recordings_that_are_cut_are_left_out_by_name_and_others_used(tmp_path):
             content[40:44] = (0 if name == "zero" else 2_000_000_000).to_bytes(4, "little")
             path.write_bytes(content)
         (tmp_path / f"{name}.txt").write_text("abc"[number])
-    made = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    made = build(from_folder(tmp_path).recordings, tmp_path / "out", WHOLE)
     assert dict(made.counts) == {"train": 2} and dict(made.kinds) == {"cut short recordings": 1}
     assert "cut.wav is cut short: 1.00 s are there of 2.00" in made.faults[0]
     assert all(line.duration == 2.0 for line in read_manifest(made.manifests["train"]))
     assert len(made.sound) == 2 and len((tmp_path / "out" / "noted.txt").read_text().splitlines()) == 2
-    kept = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    kept = build(from_folder(tmp_path).recordings, tmp_path / "out", WHOLE)
     assert kept.sound == made.sound  # said again of what was converted before
 
 
@@ -136,7 +136,7 @@ def test_channels_that_cancel_are_not_mixed_to_silence(tmp_path, share):
     path = tmp_path / "a.flac"
     soundfile.write(path, np.stack([LEFT, np.rint(share * LEFT).astype(np.int16)], axis=1)[: 2 * RATE], RATE)
     path.with_suffix(".TXT").write_text("hello")
-    made = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    made = build(from_folder(tmp_path).recordings, tmp_path / "out", WHOLE)
     (line,) = read_manifest(made.manifests["train"])
     np.testing.assert_array_equal(soundfile.read(line.audio, dtype="int16")[0], LEFT[: 2 * RATE])
     assert len(made.sound) == 1 and "a.flac" in made.sound[0] and "channel 1" in made.sound[0]
@@ -150,7 +150,7 @@ def test_names_in_capitals_and_kinds_that_nothing_reads(tmp_path):
         (tmp_path / name).write_text("hello")
     (tmp_path / "c.dss").write_bytes(b"\2dss")
     (tmp_path / "readme.md").write_text("# not a recording")
-    made = build(from_folder(tmp_path), tmp_path / "out", WHOLE)
+    made = build(from_folder(tmp_path).recordings, tmp_path / "out", WHOLE)
     assert dict(made.counts) == {"train": 2} and dict(made.kinds) == {"unreadable recordings": 1}
     assert "c.dss" in made.faults[0]
 

@@ -87,6 +87,8 @@ def test_a_filter_and_its_inverse_are_everything(shortest, longest, text, withou
 def test_a_pattern_that_is_none_is_said():
     with pytest.raises(ManifestError, match="not a regular expression"):
         Condition(text="(").keep(lines(2))
+    with pytest.raises(ManifestError, match="No line has the key 'speakr'; there are speaker"):
+        Condition(where=(("speakr", "3"),), invert=True).keep(lines(2))
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 9))

@@ -168,7 +168,7 @@ def test_ten_megabytes_in_a_line(tmp_path):
     assert from_table(table(tmp_path, "t.jsonl", json.dumps({"path": "a.wav", "text": long})))[0].text == long
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.wav").touch()
-    assert from_folder(table(tmp_path, "folder/a.txt", long).parent)[0].text == long
+    assert from_folder(table(tmp_path, "folder/a.txt", long).parent).recordings[0].text == long
     with pytest.raises(ManifestError, match="t.csv:2: which column") as raised:
         from_table(table(tmp_path, "t.csv", f"{long}\n{long}\n"))
     assert len(str(raised.value)) < 1000
@@ -290,7 +290,7 @@ def test_folder(tmp_path):
     }.items():  # fmt: skip
         sound(tmp_path / "in" / f"{name}.flac")
         (tmp_path / "in" / f"{name}.txt").write_bytes(text.encode())
-    found = from_folder(tmp_path / "in")
+    found = from_folder(tmp_path / "in").recordings
     assert {one.name: (one.splits[0], one.text.split()) for one in found} == {
         "a": ("train", ["One"]), "Train/b": ("train", ["Two"]), "dev/deep/c": ("validation", ["Three"]),
         "test/d": ("test", ["four", "five"]), "anna/e": ("train", ["six"]), "test/x.y": ("test", ["so"]),
@@ -309,7 +309,7 @@ def test_texts_beside_sound(tmp_path_factory, text, end, mark):
     folder = tmp_path_factory.mktemp("f")
     (folder / "a.wav").touch()
     (folder / "a.txt").write_bytes((("\ufeff" if mark else "") + text + end).encode())
-    (found,) = from_folder(folder)
+    (found,) = from_folder(folder).recordings
     assert found.text.split() == (text if mark else text.removeprefix("\ufeff")).split()
 
 
@@ -339,12 +339,18 @@ def test_folder_with_missing_pieces(tmp_path):
     (tmp_path / "in" / "b.txt").write_bytes("café".encode("latin-1"))
     (tmp_path / "in" / "z.txt").write_text("no sound")
     sound(tmp_path / "in" / "noise" / "street.wav")
-    result = build(from_folder(tmp_path / "in"), tmp_path / "out", WHOLE)
+    found = from_folder(tmp_path / "in")
+    result = build(found.recordings, tmp_path / "out", WHOLE)
     assert dict(result.counts) == {"train": 1}
     # A transcript in another encoding would lose its letters; one that is not there is not overlooked.
     assert dict(result.kinds) == {"transcripts with characters outside the labels": 1, "empty transcripts": 1}
+    # Neither is a transcript whose recording is gone, nor a folder of sound of which nothing is written.
+    assert dict(found.kinds) == {"transcripts without a recording": 1} and "z.txt" in found.faults[0]
+    assert found.notes[0].startswith("1 recordings are not taken") and "noise/street.wav" in found.notes[0]
     with pytest.raises(ManifestError, match="holds no sound with a .txt of the same name"):
         from_folder(tmp_path / "in" / "noise")
+    with pytest.raises(ManifestError, match="a.wav is no folder"):
+        from_folder(tmp_path / "in" / "a.wav")
     with pytest.raises(ManifestError, match="none does not exist"):
         from_folder(tmp_path / "none")
 
@@ -352,8 +358,10 @@ def test_folder_with_missing_pieces(tmp_path):
 def test_a_folder_that_is_written_into(tmp_path):
     sound(tmp_path / "a.flac")
     (tmp_path / "a.txt").write_text("one")
+    sound(tmp_path / "b.flac")
     for _ in range(2):
-        assert dict(build(from_folder(tmp_path), tmp_path, WHOLE).counts) == {"train": 1}
+        found = from_folder(tmp_path)
+        assert dict(build(found.recordings, tmp_path, WHOLE).counts) == {"train": 1} and not found.faults
 
 
 def test_a_folder_with_two_forms_of_one_recording(tmp_path):
@@ -361,4 +369,4 @@ def test_a_folder_with_two_forms_of_one_recording(tmp_path):
     sound(tmp_path / "in" / "a.flac")
     (tmp_path / "in" / "a.txt").write_text("one")
     with pytest.raises(ManifestError, match="in/a.flac and .*in/a.wav would both be called a"):
-        build(from_folder(tmp_path / "in"), tmp_path / "out", WHOLE)
+        build(from_folder(tmp_path / "in").recordings, tmp_path / "out", WHOLE)

@@ -75,6 +75,7 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
         "precision": manifest.get("precision"),
         "sample_rate": bundle.sample_rate,
         "frame_seconds": round(bundle.frame_seconds, 6),
+        "step_seconds": round(manifest.get("chunk_frames", 0) * bundle.frame_seconds, 6),
         "lookahead_seconds": round(manifest.get("lookahead_frames", 0) * bundle.frame_seconds, 6),
         "longest_seconds": manifest["longest_seconds"],
         "labels": bundle.labels,

@@ -65,7 +65,7 @@ def _decode(data: bytes, task: dict[str, Any], target: BinaryIO) -> None:
             raise RefusedError(422, "rate", told)
         rate = min(sound.rate, task["rate"])
         resampler = soxr.ResampleStream(sound.rate, rate, sound.channels, "float32") if rate < sound.rate else None
-        send(target, b"H", {"rate": rate, "channels": sound.channels})
+        send(target, b"H", {"rate": rate, "recorded": sound.rate, "channels": sound.channels})
         most = round(task["seconds"] * sound.rate)
         frames = values = 0
 

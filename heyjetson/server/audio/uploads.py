@@ -9,9 +9,10 @@ import shutil
 import signal
 import threading
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -58,12 +59,14 @@ class Clip:
         rate: hertz.
         missing: seconds that are known to be missing, see `heyjetson.audio.Sound`.
         notes: what a user should know of it, such as channels that cancel.
+        recorded: hertz of the file, which may be more than the samples have; 0 where they are the file's.
     """
 
     samples: np.ndarray
     rate: int
     missing: float = 0.0
     notes: tuple[str, ...] = ()
+    recorded: int = 0
 
     @property
     def seconds(self) -> float:
@@ -74,6 +77,18 @@ class Clip:
     def mono(self) -> np.ndarray:
         """Mean of the channels, or the louder one where they cancel, [S]."""
         return choose(self.samples)[0]
+
+
+def noted(clip: Clip, notes: Sequence[str] | None = None) -> dict[str, Any]:
+    """What an answer says of a recording that is not as it should be: nothing where all is well.
+
+    Args:
+        clip: the recording.
+        notes: what else is to be said, with those of the clip; these alone when None.
+    """
+    more: dict[str, Any] = {"missing_seconds": round(clip.missing, 3)} if clip.missing else {}
+    said = list(clip.notes if notes is None else notes)
+    return more | ({"notes": said} if said else {})
 
 
 class Decoders(Children):
@@ -208,7 +223,7 @@ class Decoders(Children):
                 end = json.loads(body)
                 mixed = choose(samples)[1]
                 notes = (*end["notes"], mixed) if mixed else tuple(end["notes"])
-                return Clip(samples, header["rate"], end["missing"], notes)
+                return Clip(samples, header["rate"], end["missing"], notes, header["recorded"])
 
     def _hold(self, clip: Clip) -> None:
         """Count a clip's memory until it is gone."""

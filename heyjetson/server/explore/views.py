@@ -11,7 +11,7 @@ import numpy as np
 from heyjetson import audio
 from heyjetson.engine import Engine
 from heyjetson.errors import AudioError
-from heyjetson.server.audio.uploads import Clip
+from heyjetson.server.audio.uploads import Clip, noted
 from heyjetson.server.explore import features
 
 LONGEST_SECONDS = 60.0  # that are looked at
@@ -70,7 +70,8 @@ def views(engine: Engine, clip: Clip, scorer: str | None = None) -> dict[str, An
 
     Returns:
         seconds, rate and whether it was cut; waveform, log_spectrogram, mel, mfcc, log_probs and prediction (see
-        `_model`). Column n of a picture begins at n × seconds_per_column.
+        `_model`). Column n of a picture begins at n × seconds_per_column. What is not as it should be is in
+        missing_seconds and notes.
 
     Raises:
         AudioError: the recording is shorter than a frame.
@@ -89,7 +90,7 @@ def views(engine: Engine, clip: Clip, scorer: str | None = None) -> dict[str, An
         "seconds": round(len(samples) / rate, 4),
         "total_seconds": round(clip.seconds, 4),
         "cut": cut,
-        "rate": clip.rate,
+        "rate": clip.recorded or clip.rate,
         "model_rate": rate,
         "waveform": {"low": lowest.round(4).tolist(), "high": highest.round(4).tolist()},
         "log_spectrogram": _picture(features.log_spectrogram(samples, rate))
@@ -99,7 +100,7 @@ def views(engine: Engine, clip: Clip, scorer: str | None = None) -> dict[str, An
         "mfcc": _picture(features.mfcc(mel), mean=True) | {"window_seconds": features.MEL_SECONDS},
         "log_probs": log_probs,
         "prediction": prediction,
-    }
+    } | noted(clip)
 
 
 def _model(engine: Engine, samples: np.ndarray, scorer: str | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from pydantic import BaseModel, Field
 
 from heyjetson.server.app_state import AppState, app_state
-from heyjetson.server.audio.uploads import Clip, read_clip
+from heyjetson.server.audio.uploads import Clip, noted, read_clip
 from heyjetson.server.engines import MODEL
 from heyjetson.server.engines.base import Engine, TranscriptionResult
 from heyjetson.server.errors import RequestError, public_error
@@ -54,6 +54,8 @@ class Comparisons(BaseModel):
     seconds: float
     against: str | None = Field(description="`reference`, or the engine whose text the others are aligned to")
     engines: list[Comparison]
+    missing_seconds: float = Field(0.0, description="of the recording, where it is cut short")
+    notes: list[str] = Field([], description="what is not as it should be of the recording, a sentence each")
 
 
 def chosen_engines(state: AppState, names: Sequence[str]) -> list[Engine]:
@@ -93,7 +95,7 @@ async def compare(
     clip = await read_clip(state.decoders, file)
     compared = await unless_disconnected(request, asyncio.gather(*(_compared(engine, clip) for engine in chosen)))
     against = await state.reads.run(_align, compared, " ".join(reference.split()))
-    return Comparisons(seconds=round(clip.seconds, 3), against=against, engines=list(compared))
+    return Comparisons(seconds=round(clip.seconds, 3), against=against, engines=list(compared), **noted(clip))
 
 
 async def _compared(engine: Engine, clip: Clip) -> Comparison:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from starlette.requests import ClientDisconnect
 
 from heyjetson.server.app_state import AppState, app_state
-from heyjetson.server.audio.uploads import Clip, read_clip
+from heyjetson.server.audio.uploads import Clip, noted, read_clip
 from heyjetson.server.errors import LeftError, MisfitError
 from heyjetson.server.sentiment.analyse_process import schema
 from heyjetson.server.sentiment.conversation import heard
@@ -52,4 +52,4 @@ async def sentiment_of_audio(
 
 def _of_audio(state: AppState, clip: Clip, channels: str, errand: Errand) -> bytes:
     found = heard(state.engine, clip, channels, state.settings.scorer, errand)
-    return state.texts.heard(found, clip.seconds, errand)
+    return state.texts.heard(found | noted(clip), clip.seconds, errand)

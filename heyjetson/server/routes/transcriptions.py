@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from heyjetson import formats, languages
 from heyjetson.decoding.hypothesis import Result
 from heyjetson.server.app_state import AppState, app_state
-from heyjetson.server.audio.uploads import Clip, read_clip
+from heyjetson.server.audio.uploads import noted, read_clip
 from heyjetson.server.errors import ClientDisconnectedError, RequestError, public_error
 from heyjetson.server.settings import SOUND_SHARE
 from heyjetson.server.transcribe.form import Asked, asked
@@ -85,12 +85,6 @@ async def transcribe(
 async def translate() -> None:
     """Models here write what is said."""
     raise RequestError(404, "Nothing is translated here: use /v1/audio/transcriptions.", "no_translation")
-
-
-def noted(clip: Clip, notes: Sequence[str]) -> dict[str, Any]:
-    """What an answer says of a recording that is not as it should be, or was not kept: nothing where all is well."""
-    more: dict[str, Any] = {"missing_seconds": round(clip.missing, 3)} if clip.missing else {}
-    return more | ({"notes": list(notes)} if notes else {})
 
 
 def _headers(state: AppState, notes: Sequence[str]) -> dict[str, str]:

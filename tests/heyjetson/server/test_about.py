@@ -16,6 +16,7 @@ def test_the_server_says_what_runs(site):
     assert "onnxruntime" in found["versions"]
     assert found["model"]["name"] == "tones"
     assert found["model"]["labels"] == ["a", "b", " "]
+    assert found["model"]["step_seconds"] == found["model"]["frame_seconds"] == 0.04  # a frame a step
     assert found["model"]["card"] is None
     assert found["model"]["graph"]["inputs"][0] == {"name": "samples", "shape": ["1", str(trigger_fake.CHUNK)]}
     thresholds = {one["word"]: one["threshold"] for one in found["trigger"]["words"]}

@@ -35,6 +35,15 @@ def test_a_chosen_file_is_transcribed(driver, transcribed):
     assert complaints(driver) == []
 
 
+def test_what_is_missing_of_a_recording_is_told(driver, site, spoken, tmp_path):
+    path = tmp_path / "cut.wav"
+    path.write_bytes(spoken.read_bytes()[:64_044])
+    driver.get(site)
+    find(driver, "#file").send_keys(str(path))
+    until(driver, lambda _: all_of(driver, ".transcript"))
+    assert "It is cut short: 2.00 s are there" in find(driver, ".transcript .note").text
+
+
 def test_a_word_is_played_by_click_and_by_key(driver, transcribed):
     now = "return document.querySelector('audio').currentTime"
     first, second = all_of(driver, ".words .word")

@@ -141,6 +141,17 @@ def test_too_short_a_recording_is_refused(engine):
 # -- routes -----------------------------------------------------------------------------------------------------------
 
 
+def test_a_file_that_is_cut_short_and_of_another_rate_is_said_to_be_so(site, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros((96_000, 1)), 48_000)
+    files = {"file": ("a.wav", path.read_bytes()[:96_044])}
+    seen = httpx.post(f"{site}/v1/views", files=files).json()
+    assert (seen["rate"], seen["model_rate"], seen["missing_seconds"]) == (48_000, RATE, 1.0)
+    for route in ("compare", "sentiment/audio"):
+        also = httpx.post(f"{site}/v1/{route}", files=files).json()
+        assert (also["missing_seconds"], also["notes"]) == (1.0, seen["notes"]) and "cut short" in seen["notes"][0]
+
+
 def test_a_file_is_looked_at(site, spoken):
     answer = httpx.post(f"{site}/v1/views", files={"file": ("../../etc/passwd", spoken.read_bytes())})
     assert answer.status_code == 200

@@ -21,8 +21,8 @@ function running({ model, running: now }) {
     figure("runs on", now.provider === "tensorrt" && now.engine ? `tensorrt, ${now.engine}` : now.provider),
     figure("onnxruntime offers", now.available.map((one) => one.replace("ExecutionProvider", "")).join(", ") || "–"),
     figure("precision", model.precision ?? "–"), figure("parameters", model.parameters ? `${(model.parameters / 1e6).toFixed(2)} M` : "–"),
-    figure("size", size(model.bytes)), figure("hears", `${number(model.sample_rate)} Hz`), figure("answers every", `${(model.frame_seconds * 1000).toFixed(0)} ms`),
-    ...(model.streams ? [figure("looks ahead", `${(model.lookahead_seconds * 1000).toFixed(0)} ms`)] : []), figure("language model", now.scorer ? "yes" : "no"), figure("threads", String(now.threads)));
+    figure("size", size(model.bytes)), figure("hears", `${number(model.sample_rate)} Hz`), figure("a frame every", `${(model.frame_seconds * 1000).toFixed(0)} ms`),
+    ...(model.streams ? [figure("answers every", `${(model.step_seconds * 1000).toFixed(0)} ms`), figure("looks ahead", `${(model.lookahead_seconds * 1000).toFixed(0)} ms`)] : []), figure("language model", now.scorer ? "yes" : "no"), figure("threads", String(now.threads)));
 }
 
 function measured({ model }) {

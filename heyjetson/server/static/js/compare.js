@@ -60,7 +60,7 @@ function column(engine, against) {
 function show(answer) {
   byId("results").hidden = false;
   const failed = answer.engines.filter((engine) => engine.error).length;
-  byId("about").textContent = `${answer.seconds.toFixed(1)} s of speech.${failed ? ` ${failed} of ${answer.engines.length} failed.` : ""} Words are compared in lower case and without punctuation.`;
+  byId("about").textContent = `${answer.seconds.toFixed(1)} s of speech.${failed ? ` ${failed} of ${answer.engines.length} failed.` : ""} Words are compared in lower case and without punctuation.${(answer.notes ?? []).map((said) => ` ${said}`).join("")}`;
   byId("columns").replaceChildren(...answer.engines.map((engine) => column(engine, answer.against)));
   byId("results-title").focus();
 }

@@ -50,7 +50,7 @@ function answers(operation) {
 }
 
 function drawn(path, method, operation) {
-  const [brief] = (operation.description || operation.summary || "").split("\n");
+  const brief = (operation.description || operation.summary || "").split("\n\n")[0].replace(/\s+/g, " ");
   return element("details", {},
     element("summary", {}, element("span", { class: "method" }, method.toUpperCase()), element("code", {}, path),
       element("span", { class: "quiet" }, brief)),

@@ -116,7 +116,7 @@ function describe(seen) {
   if (known) alignment(byId("difference"), seen.alignment);
   const cut = seen.cut ? ` Only the first ${seen.seconds.toFixed(0)} s are looked at.` : "";
   const resampled = seen.rate === seen.model_rate ? "" : `, which the model hears at ${seen.model_rate} Hz`;
-  byId("about-clip").textContent = `${seen.total_seconds.toFixed(2)} s at ${seen.rate} Hz${resampled}.${cut}`;
+  byId("about-clip").textContent = [`${seen.total_seconds.toFixed(2)} s at ${seen.rate} Hz${resampled}.${cut}`, ...(seen.notes ?? [])].join(" ");
   const words = seen.prediction.words;
   const mean = words.length ? words.reduce((sum, word) => sum + word.confidence, 0) / words.length : 0;
   byId("figures").replaceChildren(

@@ -69,6 +69,7 @@ async function show() {
   byId("summary").textContent = sentences.length
     ? `On the whole ${overall.label} (${signed(overall.compound)}): ${counts.positive} of ${sentences.length} sentences positive, ${counts.negative} negative, ${counts.neutral} neutral.`
     : "Nothing was heard.";
+  byId("summary").append(...(state.found.notes ?? []).map((said) => ` ${said}`));
   byId("figures").replaceChildren(figure("mean sentiment", signed(overall.compound)), figure("words that count as positive", percent(overall.pos, 0)), figure("as negative", percent(overall.neg, 0)),
     ...(timing ? [figure("words a minute", timing.words_per_minute.toFixed(0)), figure("silence", percent(timing.silence, 0)), ...(timing.channels.length > 1 ? [figure("both speak", percent(timing.overlap, 0))] : [])] : []));
   speakers(timing);

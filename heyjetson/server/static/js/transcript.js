@@ -100,6 +100,7 @@ export function transcriptView(name, result, sound, figures) {
   follow(audio, result.words || [], nodes);
   const view = element("div", { class: "transcript" },
     nodes.length ? list : element("p", { class: "quiet" }, "No word was understood in this recording."),
+    ...(result.notes || []).map((said) => element("p", { class: "note" }, said)),
     nodes.length ? legend() : null,
     audio, cannot,
     element("dl", { class: "figures" }, ...Object.entries(figures).map(([term, value]) => figure(term, value))),
