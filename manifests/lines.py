@@ -12,6 +12,8 @@ from typing import Any
 
 from manifests.whole import whole_file
 
+NAMED = 8  # bad lines that are named before reading ends
+
 
 class ManifestError(ValueError):
     """What is wrong with a dataset, in a sentence with the cause and the cure."""
@@ -134,7 +136,7 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
     """Read a whole manifest; blank lines are allowed.
 
     Raises:
-        ManifestError: the file is missing, empty, not UTF-8, or has a bad line (the message names it).
+        ManifestError: the file is missing, empty, not UTF-8, or has bad lines (the message names the first few).
     """
     path = Path(path)
     if not path.is_file():
@@ -143,7 +145,17 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
             "or correct the path."
         )
     folder = path.parent.absolute()
-    utterances = [parse_line(raw, f"{path}:{number}", folder, number) for number, raw in text_lines(path)]
+    utterances, faults = [], []
+    for number, raw in text_lines(path):
+        try:
+            utterances.append(parse_line(raw, f"{path}:{number}", folder, number))
+        except ManifestError as error:
+            faults.append(str(error))
+            if len(faults) == NAMED:
+                break
+    if faults:
+        more = "\nThere may be more." if len(faults) == NAMED else ""
+        raise ManifestError("\n".join(faults) + more)
     if not utterances:
         raise ManifestError(f"The manifest {path} is empty: it must hold at least one utterance.")
     return utterances

@@ -44,6 +44,17 @@ def test_a_bad_line_is_named(tmp_path, line, message):
         read_manifest(path)
 
 
+def test_several_bad_lines_are_named_at_once(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text("\n".join([GOOD, "{not json", GOOD, "[1, 2]", GOOD]))
+    with pytest.raises(ManifestError, match=r"m\.jsonl:2: not JSON.*\n.*m\.jsonl:4: expected a JSON object, found list"):
+        read_manifest(path)
+    path.write_text("{not json\n" * 1000)
+    with pytest.raises(ManifestError) as raised:
+        read_manifest(path)
+    assert str(raised.value).count("not JSON") == 8 and str(raised.value).endswith("\nThere may be more.")
+
+
 def test_missing_empty_and_foreign_files(tmp_path):
     with pytest.raises(ManifestError, match="does not exist"):
         read_manifest(tmp_path / "none.jsonl")
