@@ -25,6 +25,7 @@ from custom_modules.surroundings import (
 )
 
 SHORTEST_REVERBERATION = 0.1  # seconds; below, a room is hardly heard
+MOST_QUIETER = 60.0  # decibels; below, 16 bits hold little of a word
 DRIEST_ROOM = 15.0  # decibels of the direct sound over the tail; above, a room is hardly heard
 
 
@@ -61,6 +62,7 @@ class WaveformPerturbation(nn.Module):
     Args:
         speed: largest relative change; 0.1 plays at 0.9 to 1.1 times the speed.
         level: largest change of level in decibels, both ways.
+        quieter: decibels by which utterances are quieter still, at most: microphones differ more than speakers do.
         colour: largest coefficient of a one-zero filter that tilts the spectrum, below 1.
         room_probability: share of the utterances heard in a room.
         reverberation_time: of the most reverberant room: T60 in seconds, at least 0.1.
@@ -85,6 +87,7 @@ class WaveformPerturbation(nn.Module):
         self,
         speed: float = 0.0,
         level: float = 0.0,
+        quieter: float = 0.0,
         colour: float = 0.0,
         room_probability: float = 0.0,
         reverberation_time: float = 0.5,
@@ -104,6 +107,7 @@ class WaveformPerturbation(nn.Module):
             noise_probability, snr_low, snr_high, noise_slope = 1.0, noise, noise + 40.0, 0.0
         _require("speed", speed, 0 <= speed < 0.5, "at least 0 and below 0.5")
         _require("level", level, 0 <= level < math.inf, "at least 0 decibels")
+        _require("quieter", quieter, 0 <= quieter <= MOST_QUIETER, f"between 0 and {MOST_QUIETER:g} decibels")
         _require("colour", colour, 0 <= colour < 1, "at least 0 and below 1")
         _require("room_probability", room_probability, 0 <= room_probability <= 1, "between 0 and 1")
         fits = SHORTEST_REVERBERATION <= reverberation_time <= 10
@@ -115,7 +119,7 @@ class WaveformPerturbation(nn.Module):
         _require("snr_low", snr_low, fits, f"at most augment.waveform.snr_high={snr_high} decibels")
         _require("noise_slope", noise_slope, 0 <= noise_slope <= 4, "between 0 and 4")
         _require("recorded_share", recorded_share, 0 <= recorded_share <= 1, "between 0 and 1")
-        self.speed, self.level, self.colour = speed, level, colour
+        self.speed, self.level, self.quieter, self.colour = speed, level, quieter, colour
         self.room_probability = room_probability
         self.reverberation_time, self.direct_to_reverberant = reverberation_time, direct_to_reverberant
         self.noise_probability, self.noise_slope = noise_probability, noise_slope
@@ -156,8 +160,10 @@ class WaveformPerturbation(nn.Module):
             samples = self._in_rooms(samples)
         if self.noise_probability:
             samples = self._in_noise(samples, mask)
-        if self.level:
-            samples = samples * (10 ** (draw(self.level) / 20))[:, None]
+        if self.level or self.quieter:
+            half = self.quieter / 2
+            gain = draw(self.level) + draw(half) - half * self.strength
+            samples = samples * (10 ** (gain / 20))[:, None]
         return samples * mask, length
 
     def load_recordings(self) -> None:

@@ -47,7 +47,9 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 def test_several_bad_lines_are_named_at_once(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_text("\n".join([GOOD, "{not json", GOOD, "[1, 2]", GOOD]))
-    with pytest.raises(ManifestError, match=r"m\.jsonl:2: not JSON.*\n.*m\.jsonl:4: expected a JSON object, found list"):
+    with pytest.raises(
+        ManifestError, match=r"m\.jsonl:2: not JSON.*\n.*m\.jsonl:4: expected a JSON object, found list"
+    ):
         read_manifest(path)
     path.write_text("{not json\n" * 1000)
     with pytest.raises(ManifestError) as raised:
