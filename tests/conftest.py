@@ -40,7 +40,7 @@ SLOW = (
     "experiments/test_experiments.py",
     "custom_modules/test_ladder.py",
     "end_to_end/test_two_processes.py",
-    "end_to_end/test_silence_of_a_trained_model.py",
+    "end_to_end/test_levels_and_silence_of_a_trained_model.py",
     "test_notebooks.py",
     "privacy/test_privacy.py",
     "experiments/test_launchers.py",

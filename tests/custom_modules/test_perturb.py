@@ -105,6 +105,23 @@ def test_the_share_is_the_one_asked_for(part):
     assert 0.2 < float((changed != samples).any(1).float().mean()) < 0.4
 
 
+def test_utterances_are_quieter_as_microphones_are():
+    torch.manual_seed(0)
+    samples, length = batch(*[800] * 2000)
+    perturb = WaveformPerturbation(level=6.0, quieter=30.0)
+
+    def gains() -> torch.Tensor:
+        heard = perturb(samples, length)[0]
+        return 10 * torch.log10(heard.square().sum(1) / samples.square().sum(1))
+
+    full = gains()
+    assert -36 < float(full.min()) < -33 and 3 < float(full.max()) < 6
+    assert float(full.mean()) == pytest.approx(-15, abs=0.7)
+    perturb.strength = 0.1  # as training begins
+    first = gains()
+    assert -3.6 < float(first.min()) < -3.2 and 0.3 < float(first.max()) < 0.6
+
+
 def test_everything_grows_from_nothing():
     torch.manual_seed(0)
     samples, length = batch(16000, 12000)
@@ -171,7 +188,7 @@ def test_noise_has_its_colour(slope):
 
 
 def test_each_part_is_off_by_one_word(compose_config):
-    parts = ("room_probability", "noise_probability", "speed", "level", "colour")
+    parts = ("room_probability", "noise_probability", "speed", "level", "quieter", "colour")
     cfg = compose_config("augment=full", *(f"augment.waveform.{part}=0" for part in parts)).model.perturb
     samples, length = batch(4000, 3000)
     changed, new_length = instantiate(cfg)(samples, length)
@@ -251,6 +268,7 @@ def test_models_from_before_the_ratios_still_build():
     [
         ("speed", 0.7),
         ("level", -1.0),
+        ("quieter", 61.0),
         ("room_probability", 1.1),
         ("reverberation_time", 0.0),
         ("direct_to_reverberant", 20.0),

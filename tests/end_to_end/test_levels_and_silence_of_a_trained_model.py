@@ -1,4 +1,4 @@
-"""A model that has learned some words writes no others where nothing is said: around them, between them, and alone."""
+"""A model that has learned some words writes them at any level of a microphone, and no others where nothing is said."""
 
 import itertools
 import json
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.levels import at_level
 from benchmarks.silence import BETWEEN, FILLS, ROWS, filler, placed
 from experiments.evaluation.report import word_errors
 from heyjetson import Bundle, Engine
@@ -88,3 +89,9 @@ def test_silence_around_words_and_between_them_costs_none(engine, heard):
 @pytest.mark.parametrize("name", FILLS)
 def test_where_nothing_is_said_nothing_is_written(engine, name):
     assert engine.transcribe(filler(name, RATE, 2)(30.0), RATE).text == ""
+
+
+@pytest.mark.parametrize("decibels", [-30, 6])
+def test_a_quieter_microphone_and_a_louder_one_cost_none(engine, heard, decibels):
+    words = sum(len(said.split()) for _, said in heard)
+    assert errors(engine, at_level(heard, decibels)) <= 1.1 * errors(engine, heard) + 0.02 * words
