@@ -51,7 +51,8 @@ class VocalTractPerturbation(SpectrogramAugmentation):
     ):
         super().__init__(**masks)
         if not 0 <= warp < 0.4:
-            raise ValueError(f"augment.spectrogram.warp must be at least 0 and below 0.4, found {warp}.")
+            key = "augment.spectrogram.warp (model.spec_augment.warp of a trigger)"
+            raise ValueError(f"{key} must be at least 0 and below 0.4, found {warp}.")
         self.warp, self.ramp = warp, ramp
         self.low, self.high = low, high or sample_rate / 2
         self.strength = 1.0  # share of the range in use; the model raises it from 0 as training begins

@@ -69,7 +69,32 @@ def test_features_that_are_no_bands_of_a_mel_scale_are_refused(compose_config, f
     make_model(SpeechModel, compose_config(*given, "augment.spectrogram.warp=0"), None)
 
 
+def test_the_bands_are_those_of_the_front_end(compose_config):
+    chosen = compose_config("augment=voices", "frontend.low=60.0", "frontend.high=7000.0").model.spec_augment
+    assert (chosen.low, chosen.high) == (60.0, 7000.0)
+    assert compose_config("augment=voices", "frontend=log_spectrogram").model.spec_augment.low == 0.0
+
+
+def test_a_trigger_moves_formants_of_its_own_bands_and_hears_as_it_is_in_use(compose_config):
+    from custom_modules.trigger import TriggerModel
+    from experiments.training.fit import model_config
+
+    moved = ("logger=none", "model.spec_augment.warp=0.12", "model.spec_augment.ramp=0.5")
+    model = TriggerModel(model_config(compose_config(*moved, name="trigger")))
+    moving = model.spec_augmentation
+    assert isinstance(moving, VocalTractPerturbation) and moving.warp == 0.12
+    assert (moving.low, moving.high) == (60.0, 7600.0)
+    model.follow_budget(0.25)
+    assert moving.strength == pytest.approx(0.5) and model.loss.strength == pytest.approx(0.25)
+    moving.strength = 1.0
+    clips = torch.randn(2, 16000, generator=torch.Generator().manual_seed(1)) * 0.1
+    heard = [model.train().logits(clips) for _ in range(2)]
+    assert heard[0].shape == (2, 25, 1) and not torch.allclose(*heard)
+    model.eval()
+    assert torch.equal(model.logits(clips), model.logits(clips))
+
+
 def test_a_warp_out_of_range_is_refused():
     config = OmegaConf.create({"_target_": "custom_modules.vocal_tract.VocalTractPerturbation", "warp": 0.4})
-    with pytest.raises(Exception, match=r"augment\.spectrogram\.warp must be at least 0 and below 0\.4, found 0\.4"):
+    with pytest.raises(Exception, match=r"augment\.spectrogram\.warp .*must be at least 0 and below 0\.4, found 0\.4"):
         safe_instantiate(config)
