@@ -9,7 +9,6 @@ rows of benchmarks/RESULTS.md: WER with its 95 % interval, and the median peak o
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,10 +17,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.silence import Clip, measured  # noqa: E402
-from heyjetson import Bundle, Engine  # noqa: E402
-from manifests import read_manifest  # noqa: E402
-from manifests.convert import sound_of  # noqa: E402
+from benchmarks.silence import Clip, asked, measured, opened  # noqa: E402
 
 LEVELS = (0, -10, -20, -30, -40)  # decibels
 
@@ -34,8 +30,7 @@ def at_level(clips: list[Clip], decibels: float) -> list[Clip]:
 
 def row(bundle: Path, manifest: Path, clips: int | None, threads: int) -> str:
     """A row of Markdown for a bundle."""
-    engine = Engine(Bundle(bundle), threads)
-    chosen = [(sound_of(one, engine.bundle.sample_rate), one.text) for one in read_manifest(manifest)[:clips]]
+    engine, chosen = opened(bundle, manifest, clips, threads)
     peak = np.median([20 * np.log10(max(float(np.abs(clip).max()), 1e-9)) for clip, _ in chosen])
     cells = [str(measured(engine, at_level(chosen, level))) for level in LEVELS]
     return f"| {bundle}, {manifest.name} | {peak:.0f} | {' | '.join(cells)} |"
@@ -43,12 +38,7 @@ def row(bundle: Path, manifest: Path, clips: int | None, threads: int) -> str:
 
 def main() -> None:
     """Measure and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", nargs="+", type=Path, help="folders that export.py made")
-    parser.add_argument("--manifest", type=Path, required=True, help="a test set")
-    parser.add_argument("--clips", type=int, help="only so many, from its beginning")
-    parser.add_argument("--threads", type=int, default=1, help="of each bundle (default 1)")
-    given = parser.parse_args()
+    given = asked(__doc__)
     heads = ("bundle", "peak, dB of full scale", "as they are", *(f"{-level} dB quieter" for level in LEVELS[1:]))
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}", flush=True)
     for bundle in given.bundles:

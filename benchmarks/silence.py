@@ -68,11 +68,26 @@ def measured(engine: Engine, clips: list[Clip]) -> Interval:
     return wer_interval([one.count for one in found], [one.total for one in found])
 
 
+def opened(bundle: Path, manifest: Path, clips: int | None, threads: int) -> tuple[Engine, list[Clip]]:
+    """A bundle, and the first clips of a test set at its rate."""
+    engine = Engine(Bundle(bundle), threads)
+    return engine, [(sound_of(one, engine.bundle.sample_rate), one.text) for one in read_manifest(manifest)[:clips]]
+
+
+def asked(description: str | None) -> argparse.Namespace:
+    """What the command line says: bundles, manifest, clips, threads."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundles", nargs="+", type=Path, help="folders that export.py made")
+    parser.add_argument("--manifest", type=Path, required=True, help="a test set")
+    parser.add_argument("--clips", type=int, help="only so many, from its beginning")
+    parser.add_argument("--threads", type=int, default=1, help="of each bundle (default 1)")
+    return parser.parse_args()
+
+
 def table(bundle: Path, manifest: Path, clips: int | None, threads: int) -> str:
     """Rows of Markdown for a bundle."""
-    engine = Engine(Bundle(bundle), threads)
+    engine, chosen = opened(bundle, manifest, clips, threads)
     rate = engine.bundle.sample_rate
-    chosen = [(sound_of(one, rate), one.text) for one in read_manifest(manifest)[:clips]]
     plain = measured(engine, chosen)
     lines = [
         f"| {bundle}, {manifest.name} | {' | '.join(FILLS)} |",
@@ -91,12 +106,7 @@ def table(bundle: Path, manifest: Path, clips: int | None, threads: int) -> str:
 
 def main() -> None:
     """Measure and print a Markdown table for each bundle."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundles", nargs="+", type=Path, help="folders that export.py made")
-    parser.add_argument("--manifest", type=Path, required=True, help="a test set")
-    parser.add_argument("--clips", type=int, help="only so many, from its beginning")
-    parser.add_argument("--threads", type=int, default=1, help="of each bundle (default 1)")
-    given = parser.parse_args()
+    given = asked(__doc__)
     for bundle in given.bundles:
         print(table(bundle, given.manifest, given.clips, given.threads), end="\n\n", flush=True)
 

@@ -175,10 +175,3 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
             return batch
         labels = self.labels
         return self.silence(*batch, labels.index(" ") if " " in labels else None)
-
-    def follow_budget(self, used: float) -> None:
-        """Perturbation, silence and the penalty on delay grow over their shares of the budget."""
-        super().follow_budget(used)
-        for part in (self.perturb, self.silence, self.spec_augmentation, self.loss):
-            if part is not None and getattr(part, "ramp", 0) > 0:
-                part.strength = min(used / part.ramp, 1.0)

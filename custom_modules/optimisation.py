@@ -77,10 +77,13 @@ class OptimisationMixin(Beside):
         super().lr_scheduler_step(scheduler, metric)
 
     def follow_budget(self, used: float) -> None:
-        """What else changes as the budget is used, from 0 to 1: fewer layers are left out."""
+        """What else changes as the budget is used, from 0 to 1: fewer layers are left out, and what has a `ramp`
+        (perturbation, silence, a penalty on delay) grows over that share of it."""
         for module in self.modules():
             if isinstance(module, StochasticDepth):
                 module.follow(used)
+            elif (ramp := getattr(module, "ramp", 0)) > 0:
+                module.strength = min(used / ramp, 1.0)
 
     def budget_used(self) -> float:
         """Share of the run that is over, by steps or by `trainer.max_time`, whichever is further."""

@@ -152,12 +152,9 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
         """Nothing: NeMo would average accuracies."""
 
     def follow_budget(self, used: float) -> None:
-        """Negatives weigh more as the budget is used: first find the words, then tell them from all else. Formants that
-        are moved are moved farther."""
+        """Negatives weigh more as the budget is used: first find the words, then tell them from all else."""
         super().follow_budget(used)
         self.loss.strength = used
-        if (ramp := getattr(self.spec_augmentation, "ramp", 0)) > 0:
-            self.spec_augmentation.strength = min(used / ramp, 1.0)
 
     @torch.inference_mode()
     def scores(self, samples: np.ndarray) -> np.ndarray:
