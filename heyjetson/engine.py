@@ -243,13 +243,9 @@ class Engine:
         Raises:
             AudioError: see `transcribe`.
         """
-        rate, window = self.bundle.sample_rate, self.bundle.manifest["window"]
+        rate = self.bundle.sample_rate
         mono = audio.to_mono(samples)
-        if round(len(mono) * rate / max(sample_rate, 1)) < window:
-            raise AudioError(
-                f"The recording lasts {len(mono) / max(sample_rate, 1):.3f} s, less than one frame of "
-                f"{window / rate:.3f} s: there is nothing to transcribe."
-            )
+        self.require_frame(len(mono), sample_rate)
         decoder = decoder or self.decoder()
         if self.bundle.streams:
             stream = Stream(self.bundle, self.session, decoder, sample_rate)
@@ -266,6 +262,20 @@ class Engine:
         hypotheses = decoder.finish()
         best = hypotheses[0] if hypotheses else Hypothesis("", [], 0.0)
         yield Result(best.text, best.words, len(mono) / rate, True, hypotheses[1:])
+
+    def require_frame(self, samples: int, sample_rate: int) -> None:
+        """Refuse a recording in which nothing could be heard.
+
+        Raises:
+            AudioError: so many samples are empty, or shorter than a frame.
+        """
+        rate, window = self.bundle.sample_rate, self.bundle.manifest["window"]
+        seconds = samples / max(sample_rate, 1)
+        if round(seconds * rate) < window:
+            raise AudioError(
+                f"The recording lasts {seconds:.3f} s, less than one frame of {window / rate:.3f} s: there is nothing "
+                "to transcribe."
+            )
 
     def transcribe_file(self, path: str | os.PathLike[str], decoder: Decoder | None = None) -> Result:
         """Transcribe a recording from a file.

@@ -136,6 +136,7 @@ def _transcribed(engine: Any, sound: Sound, decoder: Any, decode: dict[str, Any]
         return engine.transcribe(samples, rate, decoder)
     from heyjetson.commands.live import LiveText
 
+    engine.require_frame(len(samples), rate)
     stream = engine.stream(rate, **decode)
     size = max(round(CHUNK * rate), 1)
     with LiveText() as live:

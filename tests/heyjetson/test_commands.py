@@ -107,6 +107,15 @@ def test_a_stream_writes_what_the_whole_writes(streaming_bundle, speech, capsys)
         assert said(capsys, "transcribe", streaming_bundle, speech / name, "--stream") == whole
 
 
+@pytest.mark.parametrize("how", [[], ["--stream"]])
+def test_less_than_a_frame_is_refused_whole_and_streamed(streaming_bundle, tmp_path, capsys, how):
+    soundfile.write(tmp_path / "short.wav", np.zeros(100), 16000)
+    assert main(["transcribe", str(streaming_bundle), str(tmp_path / "short.wav"), *how]) == 1
+    said_of_it = capsys.readouterr()
+    assert "short.wav" in said_of_it.err and "less than one frame" in said_of_it.err
+    assert not said_of_it.out
+
+
 def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
     samples, _ = soundfile.read(speech / "a.wav", dtype="int16")
     expected = said(capsys, "transcribe", streaming_bundle, speech / "a.wav").strip()
