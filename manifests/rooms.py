@@ -13,7 +13,8 @@ from manifests.lines import ManifestError
 
 SAMPLE_RATE = 16000
 LONGEST = 0.8  # seconds that are kept
-EARLY = 0.001  # seconds before the direct sound that belong to it
+ONSET = 0.1  # of the highest peak: there the direct sound begins (ISO 3382-1, 20 dB below it)
+EARLY = 0.001  # seconds before that belong to it
 INSTALL = "pip install pyroomacoustics"
 
 
@@ -37,16 +38,19 @@ def read_rooms(folder: str | Path) -> list[np.ndarray]:
 
 
 def from_direct(response: np.ndarray) -> np.ndarray:
-    """A response that begins with its direct sound, which is scaled to 1: nothing is delayed, no level changes.
+    """A response that begins with its direct sound, its highest peak scaled to 1: nothing is delayed, no level changes.
+
+    The highest peak need not be the direct sound: reflections that arrive together may pass it.
 
     Raises:
         ManifestError: it is silent.
     """
-    peak = int(np.abs(response).argmax())
-    if not abs(float(response[peak])) > 0:
+    heights = np.abs(response)
+    peak = float(heights.max(initial=0.0))
+    if not peak > 0:
         raise ManifestError("An impulse response is silent: remove it from the folder of rooms.")
-    begin = max(peak - round(EARLY * SAMPLE_RATE), 0)
-    return (response[begin : begin + round(LONGEST * SAMPLE_RATE)] / abs(response[peak])).astype(np.float32)
+    begin = max(int((heights >= ONSET * peak).argmax()) - round(EARLY * SAMPLE_RATE), 0)
+    return (response[begin : begin + round(LONGEST * SAMPLE_RATE)] / peak).astype(np.float32)
 
 
 def drawn_rooms(count: int, seed: int) -> list[np.ndarray]:
