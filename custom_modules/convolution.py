@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -84,6 +85,12 @@ class ConvolutionLayer(nn.Module):
             length = (length - lost).clamp(min=0)
         return torch.div(length + self.stride - 1, self.stride, rounding_mode="floor")
 
+    def refine(self, stride: int, times: int) -> None:
+        """Another stride, and taps so many times as far apart; see `ConvolutionStack.refine`."""
+        self.stride, self.span = stride, self.span * times
+        self.padding = (self.padding[0] * times, self.padding[1] * times)
+        self.convolution.stride, self.convolution.dilation = (stride,), (self.convolution.dilation[0] * times,)
+
     def _convolve(self, x: Tensor, padded: Tensor, mask: Tensor) -> Tensor:
         """Input [B, T, D], input with its surroundings [B, D, T + span] and mask [B, T'] → [B, T', filters]."""
         y = self.activation(self.convolution(padded).transpose(1, 2))
@@ -123,6 +130,7 @@ class ConvolutionStack(FrameModule):
         kernels: frames each layer's filters span.
         strides: of each layer; their product is the subsampling factor.
         dilations: of each layer.
+        finer: times as many frames come out, of the same weights; see `refine`.
         options: of `ConvolutionLayer`, the same for all.
 
     Shapes: audio_signal [B, T, D], length [B] → [B, T', filters], [B].
@@ -135,6 +143,7 @@ class ConvolutionStack(FrameModule):
         kernels: Sequence[int],
         strides: Sequence[int],
         dilations: Sequence[int],
+        finer: int = 1,
         **options,
     ):
         super().__init__()
@@ -152,6 +161,32 @@ class ConvolutionStack(FrameModule):
         self.subsampling_factor = 1
         for stride in strides:
             self.subsampling_factor *= stride
+        if finer != 1:
+            self.refine(finer)
+
+    def refine(self, times: int) -> None:
+        """Give so many times as many frames, in place, of the same weights.
+
+        Strides are undone from the last one, and what follows them is dilated by as much: every `times`-th frame is the
+        one that was given before, and those between are what would be given if the sound began that much later
+        (shift-and-stitch, Long et al., 2015).
+
+        Raises:
+            ValueError: the strides do not have this factor.
+        """
+        layers: list[ConvolutionLayer] = list(self.layers)  # type: ignore[arg-type]
+        before, left = [layer.stride for layer in layers], times
+        strides = list(before)
+        for i in reversed(range(len(layers))):
+            undone = math.gcd(before[i], left) if left > 1 else 1
+            strides[i], left = before[i] // undone, left // undone
+        if left != 1:
+            raise ValueError(f"finer must divide the product of encoder.convolution.strides, {before}; found {times}.")
+        dilated = 1
+        for i, layer in enumerate(layers):
+            layer.refine(strides[i], dilated)
+            dilated *= before[i] // strides[i]
+        self.subsampling_factor //= times
 
     @property
     def input_types(self):

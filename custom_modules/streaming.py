@@ -86,13 +86,30 @@ class HeyJetsonStreamingEncoder(SpectrogramEncoder, StreamingEncoder):
         self.lookahead = Lookahead(width, lookahead)
         self.attention = LeftContextAttention(width, **attention) if attention["left"] else None
         self.dense = TimeDistributedDense(width, **dense)
-        self.subsampling_factor = self.convolution.subsampling_factor
-        if self.stem is not None:
-            self.subsampling_factor *= self.stem.subsampling_factor
+        if convolution.get("finer", 1) != 1 and not self.convolutions_alone:
+            raise ValueError(
+                "encoder.convolution.finer needs convolutions alone: what remembers frames or attends to them was "
+                "trained on fewer of them. Set it to 1."
+            )
         self.chunk = chunk
         self.streaming_cfg: CacheAwareStreamingConfig | None = None
         self._feat_in = feat_in
         self._feat_out = self.dense.feat_out
+        self.setup_streaming_params()
+
+    @property
+    def subsampling_factor(self) -> int:
+        """Feature frames an output frame stands for."""
+        return self.convolution.subsampling_factor * (self.stem.subsampling_factor if self.stem else 1)
+
+    @property
+    def convolutions_alone(self) -> bool:
+        """Whether there is nothing that remembers frames, waits for them or attends to them."""
+        return not (len(self.recurrent.forwards) or self.lookahead.frames or self.attention)
+
+    def refine(self, times: int) -> None:
+        """Give so many times as many frames, of convolutions alone; see `ConvolutionStack.refine`."""
+        self.convolution.refine(times)
         self.setup_streaming_params()
 
     @property

@@ -44,16 +44,23 @@ class TriggerLoss(nn.Module):
         positive_weight: weight of a frame in which a word has just been said, over one in which it has not.
         negative_weight: further weight of a negative frame, at the end of the ramp: more means fewer false alarms.
         easy: frames whose error is below this contribute nothing, as in openWakeWord: what is known is not drilled.
+        pooled: how much of a positive frame's error is, at the end of training, that of the best frame after the same
+            word (max-pooling loss, Sun et al., 2016): where in the time after a word the score is high is then free.
 
     Shapes: logits, targets, weights [B, T, W] → scalar. A weight of 0 leaves a frame out.
     """
 
-    def __init__(self, positive_weight: float = 1.0, negative_weight: float = 1.0, easy: float = 0.001):
+    def __init__(
+        self, positive_weight: float = 1.0, negative_weight: float = 1.0, easy: float = 0.001, pooled: float = 0.0
+    ):
         super().__init__()
         self.positive_weight, self.negative_weight, self.easy = positive_weight, negative_weight, easy
+        self.pooled = pooled
         self.strength = 0.0  # of the ramp; the model raises it with the budget
 
     def forward(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        if share := self.strength * self.pooled:
+            logits = torch.lerp(logits, best_of_run(logits, targets > 0.5), share)
         errors = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         negative = 1.0 + self.strength * (self.negative_weight - 1.0)
         weights = weights * torch.where(targets > 0.5, self.positive_weight, negative)
@@ -63,6 +70,22 @@ class TriggerLoss(nn.Module):
             # By the positive frames: what the negatives weigh does not depend on how long the clips are.
             count = ((targets > 0.5) * weights).sum().clamp_min(1.0)
         return (errors * weights).sum() / count
+
+
+def best_of_run(logits: Tensor, chosen: Tensor) -> Tensor:
+    """The best logit of each run of chosen frames in all of its frames; others as they are.
+
+    Args:
+        logits: [B, T, W], of which the mean over the last three frames counts, as the detector takes it.
+        chosen: [B, T, W].
+    """
+    smoothed = functional.avg_pool1d(functional.pad(logits.mT, (2, 0), "replicate"), 3, stride=1).mT
+    begins = chosen & ~functional.pad(chosen, (0, 0, 1, 0))[:, :-1]
+    run = begins.cumsum(1)
+    lowest = torch.finfo(logits.dtype).min
+    best = logits.new_full((len(logits), int(run.max()) + 1, logits.shape[2]), lowest)
+    best = best.scatter_reduce(1, run, smoothed.masked_fill(~chosen, lowest), "amax")
+    return torch.where(chosen, best.gather(1, run), logits)
 
 
 class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
@@ -119,6 +142,17 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
         """The first output frame that has heard a sample."""
         heard = max(sample - self.preprocessor.window, 0)
         return -(-heard // (self.preprocessor.hop * self.subsampling_factor))
+
+    def refine(self, times: int) -> None:
+        """Give so many times as many scores, of the same weights, where the encoder can: of convolutions alone.
+
+        What one place of the frames in the sound makes of a word, another one makes a little more or less; their mean
+        depends less on where a recording begins, and takes fewer other things for the word.
+        """
+        if times > 1 and self.encoder.convolutions_alone:
+            self.encoder.refine(times)
+            with open_dict(self.cfg.encoder.convolution):
+                self.cfg.encoder.convolution.finer = times * self.cfg.encoder.convolution.get("finer", 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Loss of one batch of clips."""

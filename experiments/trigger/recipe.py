@@ -46,6 +46,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     sounds = read_sounds(cfg)
     set_up_process(cfg)
     model = make_model(TriggerModel, cfg)
+    factor = model.subsampling_factor
+    if model.encoder.convolutions_alone and factor % cfg.finer:
+        raise ConfigError(f"finer must divide the product of encoder.convolution.strides, {factor}, found {cfg.finer}.")
     parts = _Parts(cfg, model, sounds)
     logger = make_logger(cfg)
     callbacks: list[pl.Callback] = [
@@ -96,7 +99,7 @@ class _Parts:
         heard = {"snr": [cfg.validation.snr] * 2, "negatives": cfg.validation.negatives}
         spoken = Clips(sounds.validation, self._options(noise=1.0, **heard), cfg.seed + VALIDATION_SEED)
         # Speech all the time, and half of it in quiet: noise hides what would be taken for a word.
-        alone = {"positives": (0, 0), "speech": 1.0, "noise": 0.5}
+        alone = {"positives": (0, 0), "speech": 1.0, "speech_channel": 0.0, "noise": 0.5}
         self.silent = Clips(sounds.validation, self._options(**alone, **heard), cfg.seed + VALIDATION_SEED)
         many = max(cfg.validation.clips, 1)
         made = [spoken.clip(index) for index in range(many)]
@@ -126,6 +129,8 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(f"words names one word twice: {', '.join(words)}.")
     if not cfg.data.positives and cfg.data.spoken < 1:
         raise ConfigError("There are no takes of the words: give data.positives=DIR, or let data.spoken be above 0.")
+    if not (isinstance(cfg.finer, int) and cfg.finer >= 1):
+        raise ConfigError(f"finer must be a whole number, 1 at least, found {cfg.finer!r}.")
     if not 0 <= cfg.mining.share < 1:
         raise ConfigError(f"mining.share must be at least 0 and below 1, found {cfg.mining.share}.")
 
@@ -169,6 +174,7 @@ def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:
 @finishing
 def _finish(cfg: DictConfig, model: TriggerModel, trainer: pl.Trainer, parts: _Parts, sounds: Sounds) -> dict[str, Any]:
     def facts(metrics: dict[str, Any]) -> dict[str, Any]:
+        model.refine(cfg.finer)
         table, hours = _calibrate(cfg, model, parts)
         heard = round(hours, 3)
         metrics |= {"validation_hours": heard, "calibration": table, "sounds": sounds.counts}

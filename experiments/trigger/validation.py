@@ -12,13 +12,15 @@ from omegaconf import DictConfig
 
 from custom_modules.trigger import TriggerModel
 from experiments.trigger.dataset import FixedClips
-from experiments.trigger.evaluation.curve import Curve, mean_miss_rate, model_curves
+from experiments.trigger.evaluation.curve import Curve, Point, mean_miss_rate, model_curves
 from experiments.trigger.evaluation.events import Label
+from experiments.trigger.evaluation.tail import false_peaks, tail_threshold
 from manifests.trigger.clips import PEAK, loudness
 
 TONE = -65.0  # decibels of full scale, of a quiet room
 PAUSE = 4000  # samples after each recording that is read aloud
 RATES = (0.1, 0.5, 1.0, 2.0, 5.0)  # false alarms an hour that a bundle has thresholds for
+RAREST = 0.2  # false alarms in all that was heard, of which a threshold is taken from the tail of what there was
 
 
 def stream_of(scores: Sequence[np.ndarray], clips: FixedClips, model: TriggerModel) -> tuple[np.ndarray, list[Label]]:
@@ -88,20 +90,27 @@ def calibration(curves: dict[str, Curve], hours: float) -> dict[str, list[dict[s
 
     Args:
         curves: of every word.
-        hours: they stand on; of rates below one false alarm in them nothing is known.
+        hours: they stand on; of rates below a fifth of a false alarm in them nothing is said.
     """
-    least = 1 / hours
-    rates = [rate for rate in RATES if rate >= least] or [least]
     table: dict[str, list[dict[str, float]]] = {}
     for word, curve in curves.items():
+        peaks, entries = false_peaks(curve), []
+        for rate in RATES:
+            threshold = tail_threshold(peaks, hours, rate) if rate * hours >= RAREST else None
+            if threshold is not None:
+                entries.append(_entry(rate, curve.with_threshold(threshold)))
+            elif rate * hours >= 1:
+                entries.append(_entry(rate, curve.at(rate)))
         table[word] = []
-        for rate in rates:
-            point = curve.at(rate)
-            entry = {
-                "false_alarms_per_hour": round(rate, 5),
-                "threshold": round(min(point.threshold, 1.0), 5),
-                "miss_rate": round(point.miss_rate, 5),
-            }
-            if not table[word] or entry["threshold"] != table[word][-1]["threshold"]:  # more alarms, and no gain
+        for entry in entries or [_entry(1 / hours, curve.at(1 / hours))]:
+            if not table[word] or entry["threshold"] < table[word][-1]["threshold"]:  # else more alarms, and no gain
                 table[word].append(entry)
     return table
+
+
+def _entry(rate: float, point: Point) -> dict[str, float]:
+    return {
+        "false_alarms_per_hour": round(rate, 5),
+        "threshold": round(min(point.threshold, 1.0), 5),
+        "miss_rate": round(point.miss_rate, 5),
+    }

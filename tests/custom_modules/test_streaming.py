@@ -11,7 +11,14 @@ from custom_modules.streaming import HeyJetsonStreamingEncoder
 
 
 def build(
-    lookahead: int = 3, left: int = 5, cell: str = "gru", norm: str = "batch", strides=(2, 2, 1), stem=None, **recurrent
+    lookahead: int = 3,
+    left: int = 5,
+    cell: str = "gru",
+    norm: str = "batch",
+    strides=(2, 2, 1),
+    stem=None,
+    finer: int = 1,
+    **recurrent,
 ):
     torch.manual_seed(3)
     encoder = HeyJetsonStreamingEncoder(
@@ -23,6 +30,7 @@ def build(
             "dilations": [1, 1, 2],
             "norm": norm,
             "residual": True,
+            "finer": finer,
         },
         recurrent={"layers": 2, "hidden": 12, "cell": cell, "norm": norm, "residual": True, **recurrent},
         lookahead=lookahead,
@@ -38,8 +46,11 @@ def build(
     return encoder
 
 
+ALONE = {"lookahead": 0, "left": 0, "layers": 0}
+
 ENCODERS = {
     "gru": build(),
+    "convolutions alone, twice as many frames": build(**ALONE, finer=2),
     "lstm": build(cell="lstm", norm="layer"),
     "min_gru": build(cell="min_gru", norm="layer", norm_first=True),
     "no lookahead": build(lookahead=0),
@@ -79,6 +90,41 @@ def test_steps_give_what_the_whole_gives(name, frames, cuts, seed):
         pieces = streamed(encoder, features, cuts)
     assert pieces.shape == (int(lengths), 10)
     torch.testing.assert_close(pieces, whole[0].T, atol=1e-4, rtol=1e-4)
+
+
+@given(
+    strides=st.sampled_from([(2, 2, 1), (4, 1, 1), (1, 2, 3), (2, 3, 2)]),
+    times=st.integers(2, 6),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=20, deadline=None)
+def test_the_same_weights_give_more_frames_between_those_they_gave(strides, times, seed):
+    coarse = build(**ALONE, strides=strides)
+    factor = coarse.subsampling_factor
+    if factor % times:
+        with pytest.raises(ValueError, match="finer must divide"):
+            build(**ALONE, strides=strides, finer=times)
+        return
+    fine = build(**ALONE, strides=strides, finer=times)
+    fine.load_state_dict(coarse.state_dict())
+    assert fine.subsampling_factor * times == factor
+    sound = torch.randn(1, 8, 20 * factor, generator=torch.Generator().manual_seed(seed))
+
+    def heard(encoder, begin: int) -> torch.Tensor:
+        return encoder(audio_signal=sound[:, :, begin:], length=torch.tensor([sound.shape[2] - begin]))[0]
+
+    given_now, settled = heard(fine, 0), 16  # coarse frames after which the beginning is forgotten
+    assert torch.allclose(given_now[:, :, ::times], heard(coarse, 0), atol=1e-6)
+    for later in range(1, times):
+        between = heard(coarse, later * factor // times)
+        assert torch.allclose(given_now[:, :, later::times][:, :, settled:-1], between[:, :, settled:-1], atol=1e-6)
+
+
+def test_what_remembers_frames_has_as_many_as_it_was_trained_on():
+    assert not build(**{**ALONE, "lookahead": 1}).convolutions_alone and build(**ALONE).convolutions_alone
+    for more in ({"lookahead": 1}, {"left": 2}, {"layers": 1}):
+        with pytest.raises(ValueError, match="convolutions alone"):
+            build(**{**ALONE, **more}, finer=2)
 
 
 def test_a_step_without_sound_is_not_remembered_as_sound():

@@ -68,12 +68,13 @@ def test_the_bundle_hears_what_the_model_hears(run, tmp_path):
     bundle = Bundle(tmp_path / "wake")
     assert bundle.manifest["kind"] == "trigger" and bundle.labels == ["computer"]
     assert bundle.manifest["trigger"]["calibration"]["computer"][0]["threshold"] > 0
+    assert bundle.frame_seconds == pytest.approx(0.02) and bundle.manifest["chunk_frames"] == 8  # finer=2
     assert "computer" in (tmp_path / "wake" / "MODEL_CARD.md").read_text()
     samples = (0.1 * np.random.default_rng(0).standard_normal(16000 * 75)).astype(np.float32)
     whole, streamed = model.scores(samples), Trigger(bundle).scores(samples, 16000)
     assert whole.shape == streamed.shape
     # Whole recordings are heard in pieces of a minute, which begin anew ten seconds before.
-    np.testing.assert_allclose(whole[:1500], streamed[:1500], atol=1e-4)
+    np.testing.assert_allclose(whole[:3000], streamed[:3000], atol=1e-4)
     np.testing.assert_allclose(whole, streamed, atol=5e-2)
     with pytest.raises(ConfigError, match="Add --config-name trigger"):
         restore_model(run / "model.nemo")
@@ -124,6 +125,7 @@ def test_frames_that_are_known_are_not_drilled():
         ("words=[a,a]", "twice"),
         ("data.spoken=0", "no takes"),
         ("mining.share=1.0", "mining.share"),
+        ("finer=0", "finer must be a whole number"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(compose_config, override, message):

@@ -96,6 +96,12 @@ class Point:
         return poisson_interval(self.false_alarms, self.hours)
 
 
+def point_of(threshold: float, judged: Judged, hours: float) -> Point:
+    """Counts of what became of the events at a threshold."""
+    mistaken = int(np.sum(judged.mistaken >= 0))
+    return Point(threshold, len(judged.hits), judged.words, len(judged.false_times), mistaken, hours)
+
+
 @dataclass(frozen=True)
 class Curve:
     """All operating points of a word.
@@ -119,6 +125,10 @@ class Curve:
         """
         allowed = itertools.takewhile(lambda point: point.false_alarms_per_hour <= target + 1e-9, reversed(self.points))
         return max(allowed, key=lambda point: (point.hits, -point.false_alarms))
+
+    def with_threshold(self, threshold: float) -> Point:
+        """What becomes of the words at any threshold."""
+        return point_of(threshold, self.judged(threshold), self.points[0].hours)
 
     def interpolated(self, target: float) -> float:
         """Miss rate at `target` false alarms per hour on straight lines between the points, as the public benchmark
@@ -160,9 +170,7 @@ def curve(
 
     points = []
     for threshold in [*sorted(set(map(float, thresholds)) - {NEVER}), NEVER]:
-        found = judged(threshold)
-        mistaken = int(np.sum(found.mistaken >= 0))
-        points.append(Point(threshold, len(found.hits), found.words, len(found.false_times), mistaken, hours))
+        points.append(point_of(threshold, judged(threshold), hours))
     return Curve(word, points, judged)
 
 
