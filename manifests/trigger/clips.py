@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
@@ -40,6 +41,8 @@ class ClipOptions:
         snr: words over noise, decibels.
         speech_snr: words over the background speech below them, decibels.
         speech: share of the clips with background speech; without, there is noise alone.
+        speech_channel: share of those in which the speech is faster or slower and goes through a room and equipment, as
+            the words do: else these would give the words away.
         turns: share of those in which the speech is as loud as the words and falls silent for them, as people who take
             turns do; in the others it goes on below the words.
         turn_level: the speech between words over the words, decibels.
@@ -67,6 +70,7 @@ class ClipOptions:
     snr: tuple[float, float] = (3.0, 30.0)
     speech_snr: tuple[float, float] = (5.0, 25.0)
     speech: float = 0.7
+    speech_channel: float = 0.75
     turns: float = 0.5
     turn_level: tuple[float, float] = (-10.0, 3.0)
     noise: float = 0.9
@@ -86,7 +90,18 @@ class ClipOptions:
                 object.__setattr__(self, one.name, value)  # from YAML ranges come as lists
                 if len(value) != 2 or not value[0] <= value[1]:
                     raise ManifestError(f"{one.name} must be two numbers, the lower first, found {list(value)}.")
-        for name in ("empty", "speech", "turns", "noise", "real_noise", "digital", "rooms", "band", "drawn_out"):
+        for name in (
+            "empty",
+            "speech",
+            "speech_channel",
+            "turns",
+            "noise",
+            "real_noise",
+            "digital",
+            "rooms",
+            "band",
+            "drawn_out",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ManifestError(f"{name} is a share of the clips, 0 to 1, found {getattr(self, name)}.")
         if not self.seconds >= 1:
@@ -200,7 +215,7 @@ class Clips:
                 samples[at : at + heard] += sound[:heard]
                 placed.append((word is None, Placed(word or take.name, at + start, at + end)))
         placed.sort(key=lambda one: one[1].start)
-        self._add_speech(samples, [one for _, one in placed], level, rng)
+        self._add_speech(samples, [one for _, one in placed], level, response, rng)
         self._add_noise(samples, level, rng)
         peak = float(max(samples.max(), -samples.min()))
         if peak > PEAK:
@@ -244,11 +259,18 @@ class Clips:
         # The phase of the colour is zero: half of it comes before the sound, for which all is made late and cut later.
         return np.roll(fft.irfft(fft.rfft(response, padded) * gain, padded).astype(np.float32), DELAY)
 
-    def _add_speech(self, samples: np.ndarray, placed: list[Placed], level: float, rng: np.random.Generator) -> None:
+    def _add_speech(
+        self, samples: np.ndarray, placed: list[Placed], level: float, response: np.ndarray, rng: np.random.Generator
+    ) -> None:
         options = self.options
         if not len(self.pools.backgrounds) or rng.random() >= options.speech:
             return
-        speech = self._background(rng)
+        if rng.random() < options.speech_channel:
+            speed = _drawn_speed(rng, options.speed)
+            speech = _at_speed(self._background(rng, math.ceil(self.size * speed)), speed)
+            speech = _through(speech, response)[: self.size]
+        else:
+            speech = self._background(rng, self.size)
         loud = loudness(speech)
         if loud < QUIET:
             return
@@ -272,13 +294,13 @@ class Clips:
             np.minimum(gain[first:last], shape[offset : offset + last - first], out=gain[first:last])
         return gain
 
-    def _background(self, rng: np.random.Generator) -> np.ndarray:
-        """As much background as a clip is long [S]: a piece of a recording, or several that fade into one another."""
+    def _background(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """So much background [size]: a piece of a recording, or several that fade into one another."""
 
         def next_one() -> np.ndarray:
             return self.pools.backgrounds[int(np.searchsorted(self._cumulative, rng.random(), side="right"))]
 
-        return _joined(next_one, self.size, rng)
+        return _joined(next_one, size, rng)
 
     def _add_noise(self, samples: np.ndarray, level: float, rng: np.random.Generator) -> None:
         options, pools = self.options, self.pools
@@ -357,17 +379,30 @@ def _said(
     Returns:
         samples [S + K], how many of them are the take itself, the word's first sample, and the first after it.
     """
-    # In hundredths: between rates that are whole multiples of something, soxr needs a third of the time.
-    most = round(options.speed * 100)
     if options.drawn_out and rng.random() < options.drawn_out:
-        speed = int(rng.integers(slowest := round(SLOWEST * 100), max(100 - most, slowest + 1))) / 100
+        slowest = round(SLOWEST * 100)
+        speed = int(rng.integers(slowest, max(100 - round(options.speed * 100), slowest + 1))) / 100
     else:
-        speed = 1 + int(rng.integers(-most, most, endpoint=True)) / 100
-    samples = take.samples if speed == 1 else soxr.resample(take.samples, round(SAMPLE_RATE * speed), SAMPLE_RATE)
+        speed = _drawn_speed(rng, options.speed)
+    samples = _at_speed(take.samples, speed)
     length = len(samples)
     start, end = (min(round(edge / speed), length) for edge in (take.start, take.end))
-    padded = fft.next_fast_len(length + len(response), real=True)
-    heard = fft.irfft(fft.rfft(samples, padded) * fft.rfft(response, padded), padded)[DELAY:].astype(np.float32)
+    heard = _through(samples, response)
     wanted = level * 10 ** (rng.uniform(-options.level_spread, options.level_spread) / 20)
     heard *= np.float32(wanted / max(loudness(heard[start:end]), 1e-9))
     return heard, length, start, end
+
+
+def _drawn_speed(rng: np.random.Generator, most: float) -> float:
+    """In hundredths: between rates that are whole multiples of something, soxr needs a third of the time."""
+    return 1 + int(rng.integers(-round(most * 100), round(most * 100), endpoint=True)) / 100
+
+
+def _at_speed(samples: np.ndarray, speed: float) -> np.ndarray:
+    return samples if speed == 1 else soxr.resample(samples, round(SAMPLE_RATE * speed), SAMPLE_RATE)
+
+
+def _through(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Samples [S] through a response that is `DELAY` late [K] → [S + K - DELAY or more], not late."""
+    padded = fft.next_fast_len(len(samples) + len(response), real=True)
+    return fft.irfft(fft.rfft(samples, padded) * fft.rfft(response, padded), padded)[DELAY:].astype(np.float32)

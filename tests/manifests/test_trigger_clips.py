@@ -127,7 +127,7 @@ def test_speech_falls_silent_for_a_word_when_people_take_turns():
 def test_short_backgrounds_fill_a_clip_without_clicks():
     tone = (8000 * np.sin(np.arange(4000) * 0.05)).astype(np.int16)
     clips = Clips(pools(backgrounds=[tone]), replace(STILL, positives=(0, 0), speech=1.0, noise=0.0))
-    made = clips._background(np.random.default_rng(0))
+    made = clips._background(np.random.default_rng(0), clips.size)
     assert len(made) == 4 * RATE
     assert np.abs(np.diff(made)).max() < 2 * np.abs(np.diff(tone / 32768)).max()
     power = np.mean(made.reshape(-1, 1600) ** 2, axis=1)
@@ -141,15 +141,40 @@ def test_a_background_of_one_sample_or_of_silence_ends_too():
         assert np.isfinite(clip.samples).all()
 
 
+def test_speech_goes_through_what_the_words_go_through():
+    tone = (8000 * np.sin(np.arange(400_000) * 2 * np.pi * 0.1)).astype(np.int16)  # 1600 Hz
+    plain = replace(STILL, positives=(0, 0), speech=1.0, noise=0.0, speed=0.1, speech_channel=0.0)
+
+    def heard(**changes) -> list[np.ndarray]:
+        clips = Clips(pools(backgrounds=[tone]), replace(plain, **changes))
+        return [clips.clip(number).samples for number in range(12)]
+
+    def pitch(samples: np.ndarray) -> float:
+        return float(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))).argmax() * RATE / len(samples))
+
+    assert {round(pitch(one)) for one in heard()} == {1600}
+    pitches = [pitch(one) for one in heard(speech_channel=1.0)]
+    assert len(set(pitches)) > 5 and 1430 < min(pitches) < 1560 and 1640 < max(pitches) < 1770
+    # A telephone's band takes a low tone away, whoever makes it.
+    low = (8000 * np.sin(np.arange(400_000) * 2 * np.pi * 0.005)).astype(np.int16)  # 80 Hz
+    mixed = {"backgrounds": [(tone // 2 + low // 2).astype(np.int16)]}
+    shares = []
+    for channel in (0.0, 1.0):
+        narrow = replace(plain, speed=0.0, band=1.0, speech_channel=channel)
+        spectrum = np.abs(np.fft.rfft(Clips(pools(**mixed), narrow).clip(0).samples))
+        shares.append(spectrum[80 * 4] / spectrum[1600 * 4])
+    assert shares[0] == pytest.approx(1.0, abs=0.05) and shares[1] < 0.05
+
+
 def test_backgrounds_are_drawn_by_their_weights():
     low, high = np.full(100_000, 100, np.int16), np.full(100_000, 200, np.int16)
     made = Pools({"one": [sound()]}, (), Backgrounds([low, high], [1.0, 3.0], ["low", "high"]))
     clips = Clips(made, replace(STILL, seconds=1.0))
     rng = np.random.default_rng(0)
-    drawn = [clips._background(rng)[8000] > 150 / 32768 for _ in range(400)]
+    drawn = [clips._background(rng, clips.size)[8000] > 150 / 32768 for _ in range(400)]
     assert 0.68 < np.mean(drawn) < 0.82
     never = Clips(replace(made, weights=[1.0, 0.0]), replace(STILL, seconds=1.0))
-    assert not any(never._background(rng)[8000] > 150 / 32768 for _ in range(50))
+    assert not any(never._background(rng, clips.size)[8000] > 150 / 32768 for _ in range(50))
 
 
 def test_without_backgrounds_and_near_misses_there_is_noise():
