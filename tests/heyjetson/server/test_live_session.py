@@ -86,12 +86,17 @@ def test_another_decoder_waits_for_the_end_of_what_is_being_said():
     assert decoder.words()[0].text == "third"
 
 
-def test_a_stream_changes_its_rules_but_not_what_it_was_made_for(engine):
-    stream = engine.stream(RATE, rules=EndpointRules(silence=2.0))
+def test_a_stream_changes_its_rules(engine):
+    stream = engine.stream(RATE, rules=EndpointRules(silence=2.0, gate=10.0))
     stream.feed(np.concatenate([trigger_fake.say("ab"), trigger_fake.quiet(0.5)]))
-    stream.change_rules(EndpointRules(silence=0.4, onset=0.1))
+    stream.change_rules(EndpointRules(silence=0.2, onset=0.1))
     assert [result.text for result in stream.feed(trigger_fake.quiet(0.2))] == ["ab"]
-    assert stream.rules.onset == EndpointRules().onset
+    assert (stream.rules.onset, stream.rules.gate) == (0.1, 10.0)
+    longer = engine.stream(RATE, rules=EndpointRules(onset=0.0))
+    longer.change_rules(EndpointRules(silence=1.2, onset=1.0))
+    longer.feed(np.concatenate([trigger_fake.say("ab"), trigger_fake.quiet(1.3)]))
+    # As much of the past is kept as the new rules want.
+    assert longer._begun == pytest.approx(0.36 + 1.2 - 1.0, abs=0.08)
     with pytest.raises(StreamError, match="without endpoint rules"):
         engine.stream(RATE).change_rules(EndpointRules())
 
