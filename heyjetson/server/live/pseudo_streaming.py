@@ -9,7 +9,7 @@ import soxr
 
 from heyjetson.audio import to_mono
 from heyjetson.decoding.hypothesis import Decoder, Result
-from heyjetson.endpoint import EndpointRules, EnergyGate
+from heyjetson.endpoint import FOREVER, EndpointRules, EnergyGate
 from heyjetson.engine import Engine
 
 BLOCK = 0.02  # seconds that are loud or not
@@ -21,8 +21,9 @@ FIRST, GROWTH = 0.6, 0.4  # an utterance is read again when it is so many second
 class PseudoStream:
     """The verbs of `heyjetson.Stream` on a bundle of whole recordings.
 
-    An utterance begins and ends by loudness; one that reaches `longest` ends before its last word. Each of its seconds
-    is read a few times, since the readings lie further apart the longer it gets; memory is bounded by `longest`.
+    An utterance begins and ends by loudness, or where no silence ends it with its first sample and by `finish`; one
+    that reaches `longest` ends before its last word. Each of its seconds is read a few times, since the readings lie
+    further apart the longer it gets; memory is bounded by `longest`.
 
     Args:
         engine: whose model runs.
@@ -92,7 +93,7 @@ class PseudoStream:
             loud = self._gate.is_open(block)
             self._blocks.append(block)
             self._position += 1
-            self._spoken |= loud
+            self._spoken |= loud or self.rules.silence >= FOREVER
             self._quiet = 0 if loud else self._quiet + 1
             if not self._spoken:
                 self._blocks = self._blocks[-onset:]

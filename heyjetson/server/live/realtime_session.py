@@ -9,12 +9,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
-from heyjetson.endpoint import EndpointRules
+from heyjetson.endpoint import FOREVER, EndpointRules
 from heyjetson.errors import OptionError
 from heyjetson.server.live.options import PHRASE_CHARACTERS, PHRASES, RULES
 
 RATE = 24000  # hertz
-FOREVER = 1e6  # seconds: no rule ends an utterance that a client commits
 LOG_PROBS = "item.input_audio_transcription.logprobs"
 
 

@@ -17,6 +17,7 @@ from heyjetson.server.app import create_app
 from heyjetson.server.live.inbox import WAITING_BYTES, Ending, Inbox
 from heyjetson.server.live.options import ListenOptions, changed_rules, hot_words_of
 from heyjetson.server.live.pseudo_streaming import PseudoStream
+from heyjetson.server.live.realtime_session import Choices
 from heyjetson.server.live.session import ChangingDecoder, LiveSession
 from heyjetson.server.run import Server, bind, configuration
 from heyjetson.server.settings import Settings
@@ -24,6 +25,7 @@ from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.test_listen import pcm
 
 RATE = trigger_fake.RATE
+COMMITTED = {"audio": {"input": {"turn_detection": None}}}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,8 @@ class Whole:
         seconds = len(samples) / rate
         self.calls.append(seconds)
         loud = np.flatnonzero(np.abs(samples) > 0.1)
-        return Result(f"{len(loud)}", [Word("x", loud[0] / rate, loud[-1] / rate, 1.0)], seconds)
+        words = [Word("x", loud[0] / rate, loud[-1] / rate, 1.0)] if len(loud) else []
+        return Result(f"{len(loud)}", words, seconds)
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
@@ -152,6 +155,18 @@ def test_a_whole_utterance_is_no_longer_than_it_may_be(engine):
     assert len(stream.feed(loud)) == 2
     assert max(heard.calls) <= 2.1
     assert stream.finish().words[0].start == pytest.approx(4.0, abs=0.05)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.001])
+def test_where_no_silence_ends_it_an_utterance_is_all_that_is_heard(engine, level):
+    """As a client commits it: a word that does not stand out from what came before it is one, too."""
+    heard = Whole(engine)
+    stream = PseudoStream(heard, None, RATE, Choices().updated(COMMITTED).rules(False))
+    sound = np.concatenate([level * np.sin(np.arange(RATE // 5) * 0.1), np.zeros(RATE)])
+    for start in range(0, len(sound), 800):
+        assert stream.feed(sound[start : start + 800]) == []
+    stream.finish()
+    assert heard.calls[-1] == len(sound) / RATE
 
 
 class Reader:
