@@ -196,7 +196,7 @@ class Stream:
                 break
             count, rule = closing
             self.decoder.feed(log_probs[:count])
-            if rule == NOTHING_SAID and self._says_something():
+            if rule != TOO_LONG and self._goes_on():
                 log_probs = log_probs[count:]
                 continue
             result = self._close()
@@ -207,19 +207,29 @@ class Stream:
                 self._restart()
                 log_probs = log_probs[count:]
                 continue
-            # Never so far back that the last letter is heard again, or, where there is none, the same without an end.
-            onset = min(self._onset, (self._endpointer.quiet - (not self._endpointer.spoken)) * self._frame)
-            self._begin(onset + (self._lookahead + len(log_probs) - count) * self._frame)
+            self._begin(self._onset_after(result) + (self._lookahead + len(log_probs) - count) * self._frame)
             self._idle = True
             break
         return ended
 
-    def _says_something(self) -> bool:
-        """Whether the decoder heard a word of late in what no frame alone is sure of, as hot words bring it out."""
-        assert self._endpointer and self.rules
-        words = self.decoder.words()
+    def _onset_after(self, result: Result) -> int:
+        """Samples before the end of an utterance that the next one may begin: never so many that its last word is heard
+        again, or, where there is none, the same silence without an end."""
+        assert self._endpointer
+        onset = min(self._onset, (self._endpointer.quiet - (not self._endpointer.spoken)) * self._frame)
+        if not result.words:
+            return onset
         now = self._begun + self._endpointer.frames * self.frame_seconds
-        return bool(words) and now - words[-1].end < self.rules.silence
+        return min(onset, max(round((now - result.words[-1].end) * self.rate), 0))
+
+    def _goes_on(self) -> bool:
+        """Whether the decoder heard a word of late in what no frame alone is sure of, as hot words bring it out."""
+        ends = self._endpointer
+        assert ends
+        if ends.frames >= ends.longest or not (words := self.decoder.words()):
+            return False
+        silence = self._begun + ends.frames * self.frame_seconds - words[-1].end
+        return silence < (ends.silence - 0.5) * self.frame_seconds
 
     def _wake(self) -> None:
         """Compute again after the gate was closed; what was heard before is not heard again."""

@@ -242,3 +242,11 @@ def test_what_hot_words_bring_out_is_kept_where_no_frame_is_sure(letters):
     for seconds in (0.6, 0.7, 1.0, 2.4):
         stream = letters.stream(rules=EndpointRules(no_speech=seconds), hot_words={"ab": 6.0})
         assert heard(stream, clip) == [("ab", pytest.approx(0.5, abs=0.1))]
+
+
+@pytest.mark.parametrize("pause", [0.2, 0.3, 0.4])
+def test_a_word_that_no_frame_is_sure_of_is_written_once_behind_one_that_is_sure(letters, pause):
+    """The silence that ends an utterance begins behind the last word, not behind the last letter that is sure."""
+    parts = [trigger_fake.say("b "), trigger_fake.quiet(pause), 0.19 * trigger_fake.say("ab"), trigger_fake.quiet(2.0)]
+    stream = letters.stream(rules=EndpointRules(), hot_words={"ab": 6.0})
+    assert [text for text, _ in heard(stream, np.concatenate(parts))] == ["b ab"]
