@@ -15,6 +15,7 @@ from heyjetson.engine import Engine
 BLOCK = 0.02  # seconds that are loud or not
 OVER = 10.0  # decibels over the background that are speech
 QUIET = -50.0  # decibels of full scale: the background before it is known
+KEPT = 2.0  # seconds of the beginning that are kept though nothing stood out: what the background is, is not known
 FIRST, GROWTH = 0.6, 0.4  # an utterance is read again when it is so many seconds longer, and by so large a share
 
 
@@ -47,6 +48,7 @@ class PseudoStream:
         self._gate.background = QUIET
         self._rest = np.zeros(0, np.float32)
         self._fed = self._position = 0
+        self._unsure = True  # nothing has stood out yet
         self._begin([])
 
     def _begin(self, kept: list[np.ndarray]) -> None:
@@ -95,8 +97,10 @@ class PseudoStream:
             self._position += 1
             self._spoken |= loud or self.rules.silence >= FOREVER
             self._quiet = 0 if loud else self._quiet + 1
+            self._unsure &= not self._spoken
             if not self._spoken:
-                self._blocks = self._blocks[-onset:]
+                kept = round(min(KEPT, self.rules.longest / 2) / BLOCK) if self._unsure else 0
+                self._blocks = self._blocks[-max(onset, kept) :]
             elif self._quiet * BLOCK >= self.rules.silence:
                 ended.append(self._transcribed(final=True))
                 self._begin(self._blocks[-onset:] if self._quiet >= onset else [])
@@ -137,4 +141,5 @@ class PseudoStream:
             self._rest = np.concatenate(
                 [self._rest, self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)]
             )
+        self._spoken |= self._unsure
         return self._transcribed(final=True)

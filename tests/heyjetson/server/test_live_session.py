@@ -157,6 +157,21 @@ def test_a_whole_utterance_is_no_longer_than_it_may_be(engine):
     assert stream.finish().words[0].start == pytest.approx(4.0, abs=0.05)
 
 
+def test_a_quiet_word_is_heard_where_nothing_comes_before_it(engine):
+    """As clients send it that look for speech themselves, by a microphone that is far away: -53 dB of full scale."""
+    heard = Whole(engine)
+    stream = PseudoStream(heard, None, RATE, EndpointRules())
+    word = 0.003 * np.sin(np.arange(RATE // 2) * 0.1).astype(np.float32)
+    for _ in range(2):
+        assert stream.feed(word) == []
+        stream.finish()
+        assert heard.calls.pop() == len(word) / RATE
+        stream.reset()
+    for _ in range(100):
+        stream.feed(word)
+    assert len(stream._blocks) == 100  # two seconds
+
+
 @pytest.mark.parametrize("level", [0.5, 0.001])
 def test_where_no_silence_ends_it_an_utterance_is_all_that_is_heard(engine, level):
     """As a client commits it: a word that does not stand out from what came before it is one, too."""
