@@ -41,6 +41,7 @@ class EndpointRules:
             )
 
 
+FOREVER = 1e6  # seconds: no such silence ends an utterance, who feeds the stream does
 PATIENCE = 1.5  # times `longest` after which an utterance is closed within a word
 SPEECH_ENDED, NOTHING_SAID, TOO_LONG = "silence", "no_speech", "longest"
 

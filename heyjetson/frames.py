@@ -24,20 +24,23 @@ class FrameStream:
     Args:
         bundle: whose graph it is.
         session: has onnxruntime's `run(outputs, feed)`.
-        history: samples that are kept for `rewind`.
     """
 
-    def __init__(self, bundle: Bundle, session: Any, history: int = 0):
+    def __init__(self, bundle: Bundle, session: Any):
         manifest = bundle.manifest
         self.chunk: int = manifest["chunk_samples"]
         self.shift: int = manifest["shift_samples"]
         self.window: int = manifest["window"]
-        self.history = history
-        self._room = 2 * history + 4 * self.chunk  # samples, so that what is kept moves every few steps only
+        self.remember(0)
         self.flushes = -(-manifest["lookahead_frames"] // manifest["chunk_frames"])
         self.rate: int = manifest["sample_rate"]
         self.steps = make_steps(bundle, session)
         self.reset()
+
+    def remember(self, history: int) -> None:
+        """Keep so many samples from now on for `rewind`."""
+        self.history = history
+        self._room = 2 * history + 4 * self.chunk  # samples, so that what is kept moves every few steps only
 
     def reset(self, position: int = 0) -> None:
         """Forget everything; the next sample is number `position`."""

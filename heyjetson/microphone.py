@@ -7,7 +7,9 @@ import logging
 import queue
 import shutil
 import subprocess
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -21,6 +23,7 @@ CHUNK = 0.08  # seconds; half of it would wake a process that only listens twice
 WAITING = 250  # chunks that may wait before sound is lost: 20 s
 VANISHED = 2.0  # seconds without a chunk after which a microphone is gone
 RETRY = 1.0  # seconds between attempts to reach it again
+LINES = 8  # that a recorder says about lost sound, of which more came at once
 
 
 def from_pipe(
@@ -132,10 +135,11 @@ def _from_sounddevice(
 ) -> Iterator[np.ndarray]:
     """Chunks until the microphone is gone: PortAudio says nothing then, its callback just is not called any more."""
     chunks: queue.Queue[np.ndarray] = queue.Queue(WAITING)
-    lost = 0
+    lost, overflowed = 0, False
 
     def take(data: np.ndarray, frames: int, when: Any, status: Any) -> None:
-        nonlocal lost
+        nonlocal lost, overflowed
+        overflowed |= bool(status and status.input_overflow)
         try:
             chunks.put_nowait(data[:, 0].copy() if channels == 1 else data.copy())
         except queue.Full:
@@ -158,6 +162,9 @@ def _from_sounddevice(
             if lost:
                 LOG.warning(f"{lost * CHUNK:.1f} s of sound were lost: this device is too slow.")
                 lost = 0
+            if overflowed:
+                LOG.warning("sound was lost before it came here, how much is not known: this device is too slow.")
+                overflowed = False
             try:
                 chunk = chunks.get(timeout=VANISHED)
             except queue.Empty:
@@ -169,6 +176,8 @@ def from_recorder(
     rate: int, why: str, channels: int = 1, wanted: Callable[[], int] | None = None
 ) -> Iterator[np.ndarray]:
     """Chunks from `rec` or `arecord`, whichever is installed; see `from_pipe`.
+
+    What it says while it records, of lost sound mostly, is a line on standard error.
 
     Raises:
         AudioError: neither is, or it ends.
@@ -187,8 +196,27 @@ def from_recorder(
     with subprocess.Popen(commands[name], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             assert process.stdout and process.stderr
-            yield from from_pipe(process.stdout, rate, channels, wanted)  # type: ignore[arg-type]
-            reason = process.stderr.read().decode(errors="replace").strip().splitlines()
-            raise AudioError(f"{name} ended ({reason[-1] if reason else 'without a word'}): is a microphone connected?")
+            said: deque[str] = deque(maxlen=LINES)
+            # Read all the time: a recorder that nobody listens to stands still once the pipe is full.
+            reading = threading.Thread(target=_read_lines, args=(process.stderr, said), daemon=True)
+            reading.start()
+            begun, reason = False, "without a word"
+            for chunk in from_pipe(process.stdout, rate, channels, wanted):  # type: ignore[arg-type]
+                while said:
+                    reason = said.popleft()
+                    if begun:  # before, it names what it opens
+                        LOG.warning(f"{name}: {reason}")
+                begun = True
+                yield chunk
+            reading.join(VANISHED)
+            reason = said[-1] if said else reason
+            raise AudioError(f"{name} ended ({reason}): is a microphone connected?")
         finally:
             process.terminate()
+
+
+def _read_lines(pipe: BinaryIO, lines: deque[str]) -> None:
+    """Keep what a program says, as it says it; of too much the last."""
+    for raw in iter(lambda: pipe.readline(1 << 12), b""):
+        if line := raw.decode(errors="replace").strip():
+            lines.append(line)

@@ -10,7 +10,7 @@ import numpy as np
 from heyjetson.audio import to_mono
 from heyjetson.bundle import Bundle
 from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result, Word
-from heyjetson.endpoint import SPEECH_ENDED, TOO_LONG, Endpointer, EndpointRules, EnergyGate
+from heyjetson.endpoint import NOTHING_SAID, TOO_LONG, Endpointer, EndpointRules, EnergyGate
 from heyjetson.errors import AudioError, StreamError
 from heyjetson.frames import FrameStream
 from heyjetson.loudness import Loudness
@@ -44,10 +44,11 @@ class Stream:
         self.frame_seconds = bundle.frame_seconds
         self._frame = bundle.manifest["hop"] * bundle.manifest["subsampling_factor"]  # samples
         self._lookahead = bundle.manifest["lookahead_frames"]
-        self._onset = round(rules.onset * self.rate) if rules else 0
         # After an utterance the model begins anew in the past: what its last step saw beyond the end is heard again.
-        late = (bundle.manifest["chunk_frames"] + self._lookahead) * self._frame
-        self._frames = FrameStream(bundle, session, history=self._onset + late)
+        self._late = (bundle.manifest["chunk_frames"] + self._lookahead) * self._frame
+        self._onset = 0
+        self._frames = FrameStream(bundle, session)
+        self._remember()
         self._waiting = Waiting()
         self._sound = Loudness(self.rate, bundle.ahead)
         self._calibration = bundle.calibration
@@ -84,15 +85,21 @@ class Stream:
         return self._fed / self.input_rate
 
     def change_rules(self, rules: EndpointRules) -> None:
-        """End utterances by other rules from the next frame on; onset and gate stay as they were made.
+        """End utterances by other rules from the next frame on; the gate stays as it was made.
 
         Raises:
             StreamError: the stream was made without rules.
         """
         if self.rules is None or self._endpointer is None:
             raise StreamError("The stream was made without endpoint rules: make another one with them.")
-        self.rules = replace(rules, onset=self.rules.onset, gate=self.rules.gate)
+        self.rules = replace(rules, gate=self.rules.gate)
         self._endpointer.change(self.rules)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep as much of the past as an utterance may begin in."""
+        self._onset = round(self.rules.onset * self.rate) if self.rules else 0
+        self._frames.remember(self._onset + self._late)
 
     def feed(self, samples: np.ndarray) -> list[Result]:
         """Take the next samples, any number of them.
@@ -169,8 +176,7 @@ class Stream:
                     self._frames.skip()
                     self._sound.forget((self._frames.position - self._onset) / self.rate)
                     continue
-                self._begin(self._onset)
-                self._idle = False
+                self._wake()
             step = self._frames.begin_step()
             if step is not None:
                 ended += self._decode((yield step))
@@ -190,17 +196,46 @@ class Stream:
                 break
             count, rule = closing
             self.decoder.feed(log_probs[:count])
-            if rule in (SPEECH_ENDED, TOO_LONG):
-                ended.append(self._close())
+            if rule != TOO_LONG and self._goes_on():
+                log_probs = log_probs[count:]
+                continue
+            result = self._close()
+            if rule != NOTHING_SAID or result.text:
+                ended.append(result)
             if rule == TOO_LONG:  # in the middle of speech: the model goes on, only the text is cut
                 self._begun += self._endpointer.frames * self.frame_seconds
                 self._restart()
                 log_probs = log_probs[count:]
                 continue
-            self._begin(self._onset + (self._lookahead + len(log_probs) - count) * self._frame)
+            self._begin(self._onset_after(result) + (self._lookahead + len(log_probs) - count) * self._frame)
             self._idle = True
             break
         return ended
+
+    def _onset_after(self, result: Result) -> int:
+        """Samples before the end of an utterance that the next one may begin: never so many that its last word is heard
+        again, or, where there is none, the same silence without an end."""
+        assert self._endpointer
+        onset = min(self._onset, (self._endpointer.quiet - (not self._endpointer.spoken)) * self._frame)
+        if not result.words:
+            return onset
+        now = self._begun + self._endpointer.frames * self.frame_seconds
+        return min(onset, max(round((now - result.words[-1].end) * self.rate), 0))
+
+    def _goes_on(self) -> bool:
+        """Whether the decoder heard a word of late in what no frame alone is sure of, as hot words bring it out."""
+        ends = self._endpointer
+        assert ends
+        if ends.frames >= ends.longest or not (words := self.decoder.words()):
+            return False
+        silence = self._begun + ends.frames * self.frame_seconds - words[-1].end
+        return silence < (ends.silence - 0.5) * self.frame_seconds
+
+    def _wake(self) -> None:
+        """Compute again after the gate was closed; what was heard before is not heard again."""
+        passed = self._frames.position - round(self._begun * self.rate)
+        self._begin(min(self._onset, passed))
+        self._idle = False
 
     def _begin(self, back: int) -> None:
         """Begin an utterance `back` samples before the next step."""
@@ -244,6 +279,8 @@ class Stream:
         self._push_waiting()
         if self._resampler:
             self._push(np.zeros(0, np.float32), last=True)
+        if self._gate and self._idle:  # what is left was not looked at: a word may be in it
+            self._wake()
         self._finished = True
         self._said = None
         self._hear()

@@ -194,9 +194,7 @@ class Trigger:
             OptionError: a rule that cannot work.
         """
         stream = self.stream(sample_rate, rules=rules)
-        found = stream.feed(to_mono(samples))
-        found += stream.feed(np.zeros(round(TAIL * sample_rate), np.float32))
-        return found + stream.finish()
+        return stream.feed(to_mono(samples)) + stream.finish()
 
 
 class TriggerStream:
@@ -293,15 +291,15 @@ class TriggerStream:
         return self._detect(self._hear_now(samples))
 
     def finish(self) -> list[Detection]:
-        """End the stream: compute what is left. Only `reset` may follow.
+        """End the stream, as if silence followed: a word at its very end is detected, too. Only `reset` may follow.
 
         Returns:
-            the words that it raises.
+            the words that what is left raises.
 
         Raises:
             StreamError: it is finished already.
         """
-        return self._detect(self.finish_scores())
+        return self._detect(self.finish_scores(TAIL))
 
     def _detect(self, scores: list[np.ndarray]) -> list[Detection]:
         if not scores:
@@ -338,8 +336,12 @@ class TriggerStream:
             given += self._push(self._resampler.resample_chunk(piece) if self._resampler else piece)
         return given
 
-    def finish_scores(self) -> list[np.ndarray]:
-        """As `finish`, but gives the scores [T, W] of each step and raises nothing."""
+    def finish_scores(self, silence: float = 0.0) -> list[np.ndarray]:
+        """As `finish`, but gives the scores [T, W] of each step and raises nothing.
+
+        Args:
+            silence: seconds of it that follow.
+        """
         if self._finished:
             raise StreamError("The stream is finished already: call reset() before using it again.")
         given = [scores for piece in self._waiting.take() for scores in self._hear(to_mono(piece))]
@@ -347,6 +349,8 @@ class TriggerStream:
             nothing = np.zeros(0 if self._heard == 1 else (0, self._heard), np.float32)
             given += self._push(self._resampler.resample_chunk(nothing, last=True))
         self._finished = True
+        for frames in self._frames:
+            frames.push(np.zeros(round(silence * self.rate), np.float32))
         return given + _best([frames.finish() for frames in self._frames])
 
     def _separate(self, samples: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from heyjetson import AudioError, Bundle, EndpointRules, Engine, OptionError, StreamError
 from heyjetson.audio import read
 from heyjetson.endpoint import Endpointer, EnergyGate
+from tests.heyjetson import trigger_fake
 
 FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -179,3 +180,73 @@ def test_gate_and_rules_keep_time(engine):
     for result in results:
         assert [word.start for word in result.words] == sorted(word.start for word in result.words)
         assert all(word.end <= 11.0 for word in result.words)
+
+
+# Rules on tones that are letters: what is said is known.
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    return Engine(trigger_fake.make_speech(tmp_path_factory.mktemp("letters") / "tones"))
+
+
+@pytest.fixture(scope="module")
+def slow_letters(tmp_path_factory):
+    """A model whose steps are 80 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trigger_fake, "FRAMES", 8)
+        patch.setattr(trigger_fake, "SHIFT", 8 * trigger_fake.HOP)
+        patch.setattr(trigger_fake, "CHUNK", 7 * trigger_fake.HOP + trigger_fake.WINDOW)
+        return Engine(trigger_fake.make_speech(tmp_path_factory.mktemp("letters") / "slow"))
+
+
+def heard(stream, clip: np.ndarray) -> list[tuple[str, float]]:
+    """Texts of a clip and when their first words begin."""
+    results = [result for start in range(0, len(clip), 640) for result in stream.feed(clip[start : start + 640])]
+    results.append(stream.finish())
+    return [(result.text, result.words[0].start) for result in results if result.text]
+
+
+@pytest.mark.parametrize("gate", [None, 10.0])
+@pytest.mark.parametrize("silence", [0.8, 0.5, 0.25])
+def test_nothing_is_written_twice_where_sound_goes_on_behind_the_words(letters, silence, gate):
+    """Music, say, which opens the gate as soon as the utterance has ended."""
+    rules = EndpointRules(silence=silence, onset=min(0.3, silence), gate=gate)
+    music = 0.3 * np.sin(2 * np.pi * 5000 * np.arange(16000) / 16000).astype(np.float32)
+    parts = [trigger_fake.quiet(1.0), trigger_fake.say("ab"), music, trigger_fake.quiet(2.0)]
+    assert heard(letters.stream(rules=rules), np.concatenate(parts)) == [("ab", 0.96)]
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.32, 0.33, 1.0])
+def test_an_onset_as_long_as_the_silence_before_it_comes_to_an_end(letters, seconds):
+    rules = EndpointRules(silence=1.0, no_speech=seconds, onset=seconds)
+    clip = np.concatenate([trigger_fake.quiet(3.0), trigger_fake.say("ab"), trigger_fake.quiet(2.0)])
+    assert heard(letters.stream(rules=rules), clip) == [("ab", 2.96)]
+
+
+def test_a_word_in_what_is_left_behind_the_gate_has_its_time(slow_letters):
+    beep = 0.5 * np.sin(2 * np.pi * trigger_fake.LETTERS["a"] * np.arange(800) / 16000).astype(np.float32)
+    for samples in range(97280, 98560, 160):
+        clip = np.concatenate([trigger_fake.quiet(1.0), trigger_fake.say("ab"), trigger_fake.quiet(6.0)])[:samples]
+        stream = slow_letters.stream(rules=EndpointRules(silence=0.5, gate=10.0))
+        (first, _), *rest = heard(stream, np.concatenate([clip, beep]))
+        assert first == "ab"
+        assert all(text == "a" and abs(start - samples / 16000) < 0.1 for text, start in rest)
+
+
+def test_what_hot_words_bring_out_is_kept_where_no_frame_is_sure(letters):
+    """Letters that are a little less likely than none: they were shown, and must not be taken back in silence."""
+    faint = 0.19 * trigger_fake.say("ab")
+    clip = np.concatenate([trigger_fake.quiet(0.5), faint, trigger_fake.quiet(4.0)])
+    assert heard(letters.stream(rules=EndpointRules()), clip) == []
+    for seconds in (0.6, 0.7, 1.0, 2.4):
+        stream = letters.stream(rules=EndpointRules(no_speech=seconds), hot_words={"ab": 6.0})
+        assert heard(stream, clip) == [("ab", pytest.approx(0.5, abs=0.1))]
+
+
+@pytest.mark.parametrize("pause", [0.2, 0.3, 0.4])
+def test_a_word_that_no_frame_is_sure_of_is_written_once_behind_one_that_is_sure(letters, pause):
+    """The silence that ends an utterance begins behind the last word, not behind the last letter that is sure."""
+    parts = [trigger_fake.say("b "), trigger_fake.quiet(pause), 0.19 * trigger_fake.say("ab"), trigger_fake.quiet(2.0)]
+    stream = letters.stream(rules=EndpointRules(), hot_words={"ab": 6.0})
+    assert [text for text, _ in heard(stream, np.concatenate(parts))] == ["b ab"]

@@ -91,6 +91,20 @@ def test_any_chunking_gives_the_same_events(trigger, sizes, resets):
     assert stream.level == whole.level
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [RATE, 48000])
+def test_a_word_at_the_very_end_is_raised_by_a_stream_that_ends_too(trigger, rate, channels):
+    """The smoothed score goes on to climb a little behind the word's end."""
+    clip = np.concatenate([quiet(0.48, rate), tone("hey jetson", 0.1, rate, 0.55)])
+    (event,) = trigger.detect(clip, rate)
+    assert event.time > len(clip) / rate
+    sound = clip if channels == 1 else np.stack([clip] * 2, axis=1)
+    stream = trigger.stream(rate, channels)
+    assert stream.feed(sound) == []
+    assert stream.finish() == [event]
+    assert stream.seconds == len(clip) / rate
+
+
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 @pytest.mark.parametrize("size", [1, 441, 5000])
 def test_any_rate_in_any_chunking(trigger, rate, size):

@@ -213,6 +213,42 @@ def test_a_recorder_that_ends_is_started_again(tmp_path, monkeypatch, caplog):
         next(microphone.from_microphone(RATE))
 
 
+def test_a_recorder_that_says_much_does_not_stand_still(tmp_path, monkeypatch, caplog):
+    """`arecord` says a line each time that it loses sound, and never ends: more of them than a pipe holds."""
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    recorder = tmp_path / "arecord"
+    program = """
+import signal, sys
+signal.alarm(20)  # where it stands still
+for _ in range(200):
+    sys.stdout.buffer.write(bytes(2560))
+    sys.stdout.flush()
+    print("overrun!!! (at least 12 ms long)" * 40, file=sys.stderr, flush=True)
+"""
+    recorder.write_text(f"#!{sys.executable}{program}")
+    recorder.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    heard = 0
+    with pytest.raises(AudioError, match=r"arecord ended \(overrun"):
+        for chunk in microphone.from_recorder(RATE, "why"):
+            heard += len(chunk)
+    assert heard == 200 * 1280
+    assert all(message.startswith("arecord: overrun!!! ") for message in caplog.messages)
+
+
+def test_sound_that_is_lost_before_it_comes_is_told(fake_microphone, monkeypatch, caplog):
+    status = types.SimpleNamespace(input_overflow=True)
+    fake = fake_microphone(as_int16(quiet(0.2)))
+    opened = fake.InputStream
+
+    def stream(*arguments, callback, **more):
+        return opened(*arguments, callback=lambda data, size, when, _: callback(data, size, when, status), **more)
+
+    monkeypatch.setattr(fake, "InputStream", stream)
+    next(microphone.from_microphone(RATE))
+    assert caplog.messages == ["sound was lost before it came here, how much is not known: this device is too slow."]
+
+
 # listen.
 
 

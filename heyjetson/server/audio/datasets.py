@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from heyjetson.errors import AudioError, HeyJetsonError, SegmentError
 from heyjetson.server.audio.uploads import Clip
 from heyjetson.server.errors import RequestError
 
+NEAR, NEAR_SHARE = 0.1, 0.02  # seconds, and share of them, that a manifest may be wrong by without a word
 EXAMPLE = '{"audio_filepath": "a.wav", "duration": 1.5, "text": "hello"}'
 
 
@@ -29,7 +30,7 @@ class Utterance:
         index: its place in the data set, from 0.
         audio: the recording.
         offset: seconds into the recording at which the utterance begins; None where it is the whole recording.
-        seconds: that it lasts.
+        seconds: that it lasts, as the manifest has it.
         text: what is said.
         speaker: who says it, where the manifest knows.
     """
@@ -110,12 +111,15 @@ class Dataset:
 
 
 def _segment(utterance: Utterance) -> Sound:
-    try:
-        return read_sound(utterance.audio, offset=utterance.offset or 0.0, duration=utterance.seconds)
-    except SegmentError:
-        if utterance.offset is not None:
-            raise
-        return read_sound(utterance.audio)  # all of it, of which the manifest says too much
+    """A segment, or all of a recording: a duration alone cuts nothing, as in training."""
+    if utterance.offset is not None:
+        return read_sound(utterance.audio, offset=utterance.offset, duration=utterance.seconds)
+    sound = read_sound(utterance.audio)
+    seconds = sound.seconds + sound.missing
+    if abs(seconds - utterance.seconds) <= max(NEAR, NEAR_SHARE * seconds):
+        return sound
+    note = f"The manifest says {utterance.seconds:.2f} s, the recording lasts {seconds:.2f} s: all of it was read."
+    return replace(sound, notes=(*sound.notes, note))
 
 
 def _read(path: Path) -> Iterable[Utterance]:

@@ -9,20 +9,22 @@ import soxr
 
 from heyjetson.audio import to_mono
 from heyjetson.decoding.hypothesis import Decoder, Result
-from heyjetson.endpoint import EndpointRules, EnergyGate
+from heyjetson.endpoint import FOREVER, EndpointRules, EnergyGate
 from heyjetson.engine import Engine
 
 BLOCK = 0.02  # seconds that are loud or not
 OVER = 10.0  # decibels over the background that are speech
 QUIET = -50.0  # decibels of full scale: the background before it is known
+KEPT = 2.0  # seconds of the beginning that are kept though nothing stood out: what the background is, is not known
 FIRST, GROWTH = 0.6, 0.4  # an utterance is read again when it is so many seconds longer, and by so large a share
 
 
 class PseudoStream:
     """The verbs of `heyjetson.Stream` on a bundle of whole recordings.
 
-    An utterance begins and ends by loudness; one that reaches `longest` ends before its last word. Each of its seconds
-    is read a few times, since the readings lie further apart the longer it gets; memory is bounded by `longest`.
+    An utterance begins and ends by loudness, or where no silence ends it with its first sample and by `finish`; one
+    that reaches `longest` ends before its last word. Each of its seconds is read a few times, since the readings lie
+    further apart the longer it gets; memory is bounded by `longest`.
 
     Args:
         engine: whose model runs.
@@ -46,6 +48,7 @@ class PseudoStream:
         self._gate.background = QUIET
         self._rest = np.zeros(0, np.float32)
         self._fed = self._position = 0
+        self._unsure = True  # nothing has stood out yet
         self._begin([])
 
     def _begin(self, kept: list[np.ndarray]) -> None:
@@ -92,10 +95,12 @@ class PseudoStream:
             loud = self._gate.is_open(block)
             self._blocks.append(block)
             self._position += 1
-            self._spoken |= loud
+            self._spoken |= loud or self.rules.silence >= FOREVER
             self._quiet = 0 if loud else self._quiet + 1
+            self._unsure &= not self._spoken
             if not self._spoken:
-                self._blocks = self._blocks[-onset:]
+                kept = round(min(KEPT, self.rules.longest / 2) / BLOCK) if self._unsure else 0
+                self._blocks = self._blocks[-max(onset, kept) :]
             elif self._quiet * BLOCK >= self.rules.silence:
                 ended.append(self._transcribed(final=True))
                 self._begin(self._blocks[-onset:] if self._quiet >= onset else [])
@@ -136,4 +141,5 @@ class PseudoStream:
             self._rest = np.concatenate(
                 [self._rest, self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)]
             )
+        self._spoken |= self._unsure
         return self._transcribed(final=True)

@@ -9,12 +9,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
-from heyjetson.endpoint import EndpointRules
+from heyjetson.endpoint import FOREVER, EndpointRules
 from heyjetson.errors import OptionError
 from heyjetson.server.live.options import PHRASE_CHARACTERS, PHRASES, RULES
 
 RATE = 24000  # hertz
-FOREVER = 1e6  # seconds: no rule ends an utterance that a client commits
 LOG_PROBS = "item.input_audio_transcription.logprobs"
 
 
@@ -137,8 +136,10 @@ class Choices:
         if vad is None:
             longest = FOREVER if streams else RULES["longest"]
             return EndpointRules(silence=FOREVER, no_speech=FOREVER, longest=longest)
-        silence = vad.silence_duration_ms / 1000
-        return EndpointRules(silence, onset=min(vad.prefix_padding_ms / 1000, silence, EndpointRules().no_speech))
+        usual, silence = EndpointRules(), vad.silence_duration_ms / 1000
+        onset = min(vad.prefix_padding_ms / 1000, silence, usual.no_speech)
+        # Where nothing is said the model begins anew after so long, and hears the onset again: half of it at most.
+        return EndpointRules(silence, no_speech=max(usual.no_speech, 2 * onset), onset=onset)
 
     def effective(self, model: str, language: str) -> dict[str, Any]:
         """What holds, as a session of OpenAI's says it.

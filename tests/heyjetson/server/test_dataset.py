@@ -56,6 +56,17 @@ def here(folder, speech_folder, tmp_path_factory):
         yield f"{address}/v1/dataset"
 
 
+def test_a_duration_alone_cuts_nothing(folder):
+    """As in training and evaluation: a segment has an offset. What the manifest says wrongly is told."""
+    lasts = soundfile.info(folder / "one.wav").duration
+    lines = [record(audio_filepath="one.wav", duration=seconds) for seconds in (1.0, lasts - 0.004, 99.0)]
+    dataset = Dataset("whole", write(folder / "whole.txt", *lines))
+    wrong, right, long = (dataset.load(index) for index in range(3))
+    assert wrong.seconds == right.seconds == long.seconds == lasts
+    assert wrong.notes == (f"The manifest says 1.00 s, the recording lasts {lasts:.2f} s: all of it was read.",)
+    assert right.notes == () and long.notes != ()
+
+
 # -- manifests --------------------------------------------------------------------------------------------------------
 
 

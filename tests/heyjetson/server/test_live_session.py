@@ -17,6 +17,7 @@ from heyjetson.server.app import create_app
 from heyjetson.server.live.inbox import WAITING_BYTES, Ending, Inbox
 from heyjetson.server.live.options import ListenOptions, changed_rules, hot_words_of
 from heyjetson.server.live.pseudo_streaming import PseudoStream
+from heyjetson.server.live.realtime_session import Choices
 from heyjetson.server.live.session import ChangingDecoder, LiveSession
 from heyjetson.server.run import Server, bind, configuration
 from heyjetson.server.settings import Settings
@@ -24,6 +25,7 @@ from tests.heyjetson import trigger_fake
 from tests.heyjetson.server.test_listen import pcm
 
 RATE = trigger_fake.RATE
+COMMITTED = {"audio": {"input": {"turn_detection": None}}}
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +88,17 @@ def test_another_decoder_waits_for_the_end_of_what_is_being_said():
     assert decoder.words()[0].text == "third"
 
 
-def test_a_stream_changes_its_rules_but_not_what_it_was_made_for(engine):
-    stream = engine.stream(RATE, rules=EndpointRules(silence=2.0))
+def test_a_stream_changes_its_rules(engine):
+    stream = engine.stream(RATE, rules=EndpointRules(silence=2.0, gate=10.0))
     stream.feed(np.concatenate([trigger_fake.say("ab"), trigger_fake.quiet(0.5)]))
-    stream.change_rules(EndpointRules(silence=0.4, onset=0.1))
+    stream.change_rules(EndpointRules(silence=0.2, onset=0.1))
     assert [result.text for result in stream.feed(trigger_fake.quiet(0.2))] == ["ab"]
-    assert stream.rules.onset == EndpointRules().onset
+    assert (stream.rules.onset, stream.rules.gate) == (0.1, 10.0)
+    longer = engine.stream(RATE, rules=EndpointRules(onset=0.0))
+    longer.change_rules(EndpointRules(silence=1.2, onset=1.0))
+    longer.feed(np.concatenate([trigger_fake.say("ab"), trigger_fake.quiet(1.3)]))
+    # As much of the past is kept as the new rules want.
+    assert longer._begun == pytest.approx(0.36 + 1.2 - 1.0, abs=0.08)
     with pytest.raises(StreamError, match="without endpoint rules"):
         engine.stream(RATE).change_rules(EndpointRules())
 
@@ -117,7 +124,8 @@ class Whole:
         seconds = len(samples) / rate
         self.calls.append(seconds)
         loud = np.flatnonzero(np.abs(samples) > 0.1)
-        return Result(f"{len(loud)}", [Word("x", loud[0] / rate, loud[-1] / rate, 1.0)], seconds)
+        words = [Word("x", loud[0] / rate, loud[-1] / rate, 1.0)] if len(loud) else []
+        return Result(f"{len(loud)}", words, seconds)
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
@@ -147,6 +155,33 @@ def test_a_whole_utterance_is_no_longer_than_it_may_be(engine):
     assert len(stream.feed(loud)) == 2
     assert max(heard.calls) <= 2.1
     assert stream.finish().words[0].start == pytest.approx(4.0, abs=0.05)
+
+
+def test_a_quiet_word_is_heard_where_nothing_comes_before_it(engine):
+    """As clients send it that look for speech themselves, by a microphone that is far away: -53 dB of full scale."""
+    heard = Whole(engine)
+    stream = PseudoStream(heard, None, RATE, EndpointRules())
+    word = 0.003 * np.sin(np.arange(RATE // 2) * 0.1).astype(np.float32)
+    for _ in range(2):
+        assert stream.feed(word) == []
+        stream.finish()
+        assert heard.calls.pop() == len(word) / RATE
+        stream.reset()
+    for _ in range(100):
+        stream.feed(word)
+    assert len(stream._blocks) == 100  # two seconds
+
+
+@pytest.mark.parametrize("level", [0.5, 0.001])
+def test_where_no_silence_ends_it_an_utterance_is_all_that_is_heard(engine, level):
+    """As a client commits it: a word that does not stand out from what came before it is one, too."""
+    heard = Whole(engine)
+    stream = PseudoStream(heard, None, RATE, Choices().updated(COMMITTED).rules(False))
+    sound = np.concatenate([level * np.sin(np.arange(RATE // 5) * 0.1), np.zeros(RATE)])
+    for start in range(0, len(sound), 800):
+        assert stream.feed(sound[start : start + 800]) == []
+    stream.finish()
+    assert heard.calls[-1] == len(sound) / RATE
 
 
 class Reader:

@@ -120,6 +120,25 @@ def test_a_client_that_commits_gets_the_text_of_the_whole(site, speech_folder, s
     assert events[-1]["usage"] == {"type": "duration", "seconds": round(len(data) / 2 / RATE, 3)}
 
 
+def test_a_session_changes_while_it_hears(site):
+    turns = {"type": "server_vad", "silence_duration_ms": 200}
+    with session(site) as connection:
+        append(connection, sound(quiet(0.5), say("ab")))
+        connection.session.update(session={"type": "transcription", "audio": {"input": {"turn_detection": turns}}})
+        updated = until(connection, "session.updated", "error")[-1]
+        assert updated["session"]["audio"]["input"]["turn_detection"] == turns | {"prefix_padding_ms": 200}
+        append(connection, sound(quiet(0.4)))
+        assert until(connection, DONE)[-1]["transcript"] == "ab"
+
+
+def test_a_long_padding_does_not_hear_the_same_silence_again(site):
+    turns = {"type": "server_vad", "silence_duration_ms": 3000, "prefix_padding_ms": 10_000}
+    with session(site, audio={"input": {"turn_detection": turns}}) as connection:
+        assert connection.first.session.audio.input.turn_detection.prefix_padding_ms == 2400
+        append(connection, sound(quiet(6.0), say("ab"), quiet(4.0)))
+        assert until(connection, DONE)[-1]["transcript"] == "ab"
+
+
 def test_what_is_cleared_is_forgotten(site):
     with session(site, audio=WHOLE["audio"]) as connection:
         append(connection, sound(say("ab")))
