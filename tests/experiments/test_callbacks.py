@@ -90,3 +90,13 @@ def test_either_clock_ends_a_run(compose_config, monkeypatch, tmp_path):
         assert [(type(one), one._duration) for one in trainer.callbacks if isinstance(one, Timer)] == [(kind, 7.0)]
     with pytest.raises(ConfigError, match="clock must be one of wall, processor, found 'sun'"):
         fit.make_trainer(compose_config("clock=sun"), False, "val_wer", [])
+
+
+def test_a_validation_that_would_never_come_is_refused_before_the_run_begins():
+    def trainer(**given):
+        return pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, **given)
+
+    with pytest.raises(ConfigError, match="val_check_interval=5, and an epoch has 4 batches: none"):
+        fit.require_validations(trainer(val_check_interval=5), 4)
+    for given in ({"val_check_interval": 4}, {"val_check_interval": 5, "check_val_every_n_epoch": None}, {}):
+        fit.require_validations(trainer(**given), 4)
