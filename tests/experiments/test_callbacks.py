@@ -1,6 +1,7 @@
 """Of equally good weights the later are kept; a budget of processor time is one of this process alone."""
 
 import itertools
+import types
 
 import lightning.pytorch as pl
 import pytest
@@ -9,6 +10,7 @@ from lightning.pytorch.callbacks import Timer
 
 from experiments.errors import ConfigError
 from experiments.training import fit, progress_bar
+from experiments.training.history import RunHistory
 from experiments.training.progress_bar import BarWithErrors, LatestBest, ProcessorTimer
 
 
@@ -100,3 +102,24 @@ def test_a_validation_that_would_never_come_is_refused_before_the_run_begins():
         fit.require_validations(trainer(val_check_interval=5), 4)
     for given in ({"val_check_interval": 4}, {"val_check_interval": 5, "check_val_every_n_epoch": None}, {}):
         fit.require_validations(trainer(**given), 4)
+
+
+def test_the_seconds_of_a_run_go_on_from_its_checkpoint(tmp_path):
+    """Not from its last validation, which may lie far before, or behind."""
+    clock = itertools.count(0, 10).__next__  # ten seconds go by between two looks at it
+    trainer = types.SimpleNamespace(is_global_zero=True, sanity_checking=False, optimizers=[], callback_metrics={})
+    trainer.global_step, trainer.current_epoch = 10, 0
+    first = RunHistory(tmp_path, clock)
+    first.on_train_start(trainer, None)
+    states = [first.state_dict()]
+    first.on_validation_end(trainer, None)
+    states += [first.state_dict() for _ in range(3)]
+    assert [state["seconds"] for state in states] == [10, 30, 40, 50]
+    for state in states:
+        second = RunHistory(tmp_path, clock)
+        second.load_state_dict(state)
+        second.on_train_start(trainer, None)
+        assert second.seconds() == state["seconds"] + 10
+    earlier = RunHistory(tmp_path, clock)  # of a checkpoint that says nothing
+    earlier.on_train_start(trainer, None)
+    assert earlier.seconds() == 20 + 10
