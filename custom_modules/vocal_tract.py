@@ -89,7 +89,8 @@ def require_mel(frontend: Any, augmentation: Any) -> None:
     ):
         raise ValueError(
             f"Formants can be moved among bands of a mel scale alone, and {type(frontend).__name__} has none. Choose "
-            "frontend=log_mel, or set its warp to 0: augment.spectrogram.warp=0, of a trigger model.spec_augment.warp=0."
+            "frontend=log_mel, or set its warp to 0: augment.spectrogram.warp=0, of a trigger "
+            "model.spec_augment.warp=0."
         )
 
 

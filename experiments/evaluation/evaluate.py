@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.evaluation.report import Report, make_row
 from heyjetson import Bundle, Engine
@@ -18,6 +19,19 @@ LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from custom_modules.model import SpeechModel
+
+
+def channels_of(run: Mapping[str, Any], chosen: str | int | None = None) -> str:
+    """Which channel a model is given of recordings that have several: the chosen one, else as it was trained.
+
+    Args:
+        run: what the model keeps of its training; of earlier versions nothing of this, and then the mix is taken.
+        chosen: mix, first, second or the number of one; None for that of the training.
+
+    >>> channels_of({"channels": "second"}), channels_of({"channels": "second"}, "mix"), channels_of({})
+    ('second', 'mix', 'mix')
+    """
+    return str(chosen or run.get("channels") or "mix")
 
 
 def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, channels: str = "mix") -> Report:

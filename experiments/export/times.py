@@ -83,13 +83,14 @@ class Listener:
         return Errors(np.array(starts), np.array(ends))
 
 
-def calibrate(folder: Path, manifest: Path, seconds: float = 180.0) -> Calibration | None:
+def calibrate(folder: Path, manifest: Path, seconds: float = 180.0, channels: str = "mix") -> Calibration | None:
     """Measure a bundle.
 
     Args:
         folder: of the bundle, its own calibration plays no part.
         manifest: utterances it was not trained on.
         seconds: of sound that are heard for it, a dozen times.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
 
     Returns:
         the corrections; None where too few borders are known, or too little is understood, to say any.
@@ -97,7 +98,7 @@ def calibrate(folder: Path, manifest: Path, seconds: float = 180.0) -> Calibrati
     bundle = Bundle(folder)
     listener = Listener(Engine(bundle))
     longest = min(bundle.manifest["longest_seconds"], 60.0)
-    clips = make_clips(read_manifest(manifest), bundle.sample_rate, longest, seconds)
+    clips = make_clips(read_manifest(manifest), bundle.sample_rate, longest, seconds, channels=channels)
     raw = Calibration(0.0, 0.0, 0.0)
     halves = [listener.errors(half, raw) for half in (clips[::2], clips[1::2])]
     starts, ends = (np.concatenate([getattr(half, name) for half in halves]) for name in ("starts", "ends"))

@@ -356,6 +356,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     def facts(metrics: dict[str, Any]) -> dict[str, Any]:
         return {
             "longest": cfg.data.longest,
+            "channels": data.channels,
             "data": {name: file_hash(path) for name, path in data.named().items()},
             "init_from": origin(str(cfg.init_from)) if cfg.init_from else None,
         }
