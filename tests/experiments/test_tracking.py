@@ -294,6 +294,9 @@ def test_tensorboard_shows_predictions_and_plays_them(trained, tmp_path):
     assert len(texts) == 2
     assert b"| errors | reference | hypothesis |" in texts[0].tensor_proto.string_val[0]
     assert {"val_wer", "best/val_wer", "test/test/wer"} <= set(tags["scalars"])
+    steps = json.loads((tmp_path / "metrics.json").read_text())["steps"]
+    for name in ("best/val_wer", "test/test/wer"):
+        assert [scalar.step for scalar in events.Scalars(name)] == [steps]
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 96000])
