@@ -243,7 +243,9 @@ def test_the_command_writes_what_is_sure_and_what_is_not(talks, tmp_path, monkey
     assert [line.split("\t")[2] for line in track] == [*TEXTS[:3], "? go hole", TEXTS[4]]
     assert "1 files have no partner: c.txt" in said.out and "python -m manifests table" in said.out
     assert "Less than half" not in said.out
-    run(monkeypatch, capsys, *keys, "min_score=-20")
+    said = run(monkeypatch, capsys, *keys, "min_score=-20", "channels=first")
+    for command in ("check", "table"):  # who is on the other channel was not aligned
+        assert f"python -m manifests {command} {out / 'aligned.jsonl'} --channels first" in said.out
     assert len(read_manifest(out / "aligned.jsonl")) == 10 and not (out / "doubtful.jsonl").exists()
 
 
