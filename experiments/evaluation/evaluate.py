@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.errors import ConfigError
 from experiments.evaluation.report import Report, make_row
 from heyjetson import Bundle, Engine
 from manifests import read_manifest
@@ -32,6 +33,19 @@ def channels_of(run: Mapping[str, Any], chosen: str | int | None = None) -> str:
     ('second', 'mix', 'mix')
     """
     return str(chosen or run.get("channels") or "mix")
+
+
+def require_bundle(model: Path, scorer: str | None) -> None:
+    """Refuse a language model beside a `.nemo`, which would write what it writes without.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if scorer and not model.is_dir():
+        raise ConfigError(
+            f"scorer={scorer} takes part in a bundle's search alone, and {model} is none. Export it first: python "
+            f"export.py model={model} out=bundles/NAME."
+        )
 
 
 def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, channels: str = "mix") -> Report:
@@ -98,7 +112,7 @@ def evaluate_bundle(
         spent += time.perf_counter() - started
         rows.append(make_row(utterance, result.text))
     _say(notes)
-    return Report(str(manifest), str(folder), rows, spent)
+    return Report(str(manifest), str(folder), rows, spent, scorer=scorer)
 
 
 def _say(notes: Notes) -> None:
