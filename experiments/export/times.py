@@ -157,7 +157,7 @@ def _quiet(listener: Listener, clips: Sequence[Edges], timed: Calibration, measu
 
 
 def validation_manifest(nemo: Path, record: dict[str, Any]) -> Path | None:
-    """The manifest that a run chose its best weights by, where the run's folder names it and it is still the same.
+    """The manifest that a run chose its best weights by, where its folder has or names it and it is still the same.
 
     Args:
         nemo: the run's model.
@@ -169,10 +169,10 @@ def validation_manifest(nemo: Path, record: dict[str, Any]) -> Path | None:
     known = (record.get("data") or {}).get("validation")
     if known is None or not config.is_file():
         return None
-    path = OmegaConf.select(OmegaConf.load(config), "data.validation")
-    if path is None or not Path(path).is_file() or file_hash(path) != known:
-        return None
-    return Path(path)
+    named = OmegaConf.select(OmegaConf.load(config), "data.validation")
+    # What data.on_bad_sample=skip left of it lies beside the model.
+    places = [nemo.parent / "validation.checked.jsonl", *([Path(named)] if named else [])]
+    return next((path for path in places if path.is_file() and file_hash(path) == known), None)
 
 
 def chosen(where: str | None, nemo: Path, record: dict[str, Any]) -> Path | None:
