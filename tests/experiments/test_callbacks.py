@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Timer
 
+from custom_modules.optimisation import OptimisationMixin
 from experiments.errors import ConfigError
 from experiments.training import fit, progress_bar
 from experiments.training.history import RunHistory
@@ -123,3 +124,29 @@ def test_the_seconds_of_a_run_go_on_from_its_checkpoint(tmp_path):
     earlier = RunHistory(tmp_path, clock)  # of a checkpoint that says nothing
     earlier.on_train_start(trainer, None)
     assert earlier.seconds() == 20 + 10
+
+
+class Ramped(OptimisationMixin, pl.LightningModule):
+    """Has a part that grows over half of the budget, and a rate that stays."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.part, self.strengths = torch.nn.Linear(1, 1), torch.nn.Identity(), []
+        self.part.ramp, self.part.strength = 0.5, 1.0
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+    def training_step(self, batch, index):
+        self.strengths.append(self.part.strength)
+        return self.layer(batch).sum()
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_what_grows_with_the_budget_does_so_without_a_schedule(accumulated):
+    model, quiet = Ramped(), {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(
+        max_steps=4, accelerator="cpu", accumulate_grad_batches=accumulated, enable_checkpointing=False, **quiet
+    )
+    trainer.fit(model, torch.utils.data.DataLoader(torch.ones(4 * accumulated, 1)))
+    assert model.strengths == [strength for strength in (0.0, 0.5, 1.0, 1.0) for _ in range(accumulated)]
