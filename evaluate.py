@@ -23,20 +23,23 @@ def main(cfg: DictConfig) -> object:
 
         return evaluate(cfg)
     require_keys(cfg, "model", "manifest")
-    from experiments.evaluation.evaluate import evaluate_bundle, evaluate_nemo
+    from experiments.evaluation.evaluate import channels_of, evaluate_bundle, evaluate_nemo, require_bundle
     from experiments.evaluation.report import show_worst, summarise
-    from experiments.evaluation.training_overlap import heard_in_training
+    from experiments.evaluation.training_overlap import heard_in_training, run_of
     from experiments.tracking.artifacts import is_reference, local_model
 
     path, manifest = local_model(cfg.model), Path(cfg.manifest)
     beside = Path() if is_reference(cfg.model) else path.parent
+    require_bundle(path, cfg.scorer)
+    channels = channels_of(run_of(path), cfg.channels)
     if path.is_dir():
-        report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer, cfg.channels)
-        out = Path(cfg.out or beside / f"{path.name}-{manifest.stem}.json")
+        report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer, channels)
+        with_scorer = "-scorer" if cfg.scorer else ""
+        out = Path(cfg.out or beside / f"{path.name}-{manifest.stem}{with_scorer}.json")
     else:
         from experiments.pretrained.restore import restore_model
 
-        report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, cfg.channels)
+        report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, channels)
         out = Path(cfg.out or beside / f"evaluation-{manifest.stem}.json")
     report.heard = heard_in_training(path, manifest)
     report.write(out)

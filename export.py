@@ -28,9 +28,11 @@ def main(cfg: DictConfig) -> None:
     nemo, out = local_model(cfg.model), Path(cfg.out)
     model = restore_model(nemo, trigger=None)
 
+    from experiments.evaluation.evaluate import channels_of
     from experiments.export.bundle import ExportOptions, export_bundle
     from experiments.export.times import chosen, sentence
 
+    run = model.cfg.get("run") or {}
     options = ExportOptions(
         precision=cfg.precision,
         target=cfg.target,
@@ -40,7 +42,8 @@ def main(cfg: DictConfig) -> None:
         manifest=Path(cfg.manifest) if cfg.manifest else None,
         max_wer_increase=cfg.max_wer_increase,
         check=Path(cfg.check) if cfg.check else None,
-        calibration=chosen(cfg.calibration, nemo, model.cfg.get("run") or {}),
+        calibration=chosen(cfg.calibration, nemo, run),
+        channels=channels_of(run, cfg.channels),
         **cfg.parity,
     )
     if cfg.target == "sherpa":  # before the bundle, which takes its time

@@ -129,7 +129,8 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
         if batch_idx == 0:
             self._validation_batches = []
         self._validation_batches.append(list(zip(references, hypotheses, strict=True)))
-        metrics = {"val_loss": loss, "val_loss_sum": loss * len(references), "val_count": torch.tensor(len(references))}
+        weight = self._weight(label_length)
+        metrics = {"val_loss": loss, "val_loss_sum": loss * weight, "val_count": weight}
         for name, characters in (("wer", False), ("cer", True)):
             rate, count, *_ = word_error_rate_detail(hypotheses, references, use_cer=characters)
             metrics[f"val_{name}"] = torch.tensor(rate)
@@ -159,15 +160,18 @@ class SpeechModel(OptimisationMixin, EncDecCTCModel):
         batch = self.with_silence(batch)
         step = super().training_step(batch, batch_nb)
         if self.world_size > 1:
-            _, _, labels, label_length = batch
-            own = torch.full((), float(len(labels)), device=labels.device)
-            if self.cfg.ctc_reduction == "mean_volume":
-                own = label_length.sum().float()
+            own = self._weight(batch[3])
             together = torch.stack([own, own * step["loss"].detach()])
             torch.distributed.all_reduce(together)
             step["log"]["train_loss"] = together[1] / together[0]
             step["loss"] = step["loss"] * own * self.world_size / together[0]
         return step
+
+    def _weight(self, label_length: Tensor) -> Tensor:
+        """What the loss of a batch was divided by, utterances or labels: means of several batches are weighed by it."""
+        if self.cfg.get("ctc_reduction") == "mean_volume":
+            return label_length.sum().float()
+        return torch.full((), float(len(label_length)), device=label_length.device)
 
     def with_silence(self, batch: Any) -> Any:
         """A batch of training as it is heard: signals [B, S] and their lengths [B], labels [B, L] and theirs."""

@@ -25,6 +25,7 @@ class OptimisationMixin(Beside):
 
     _rates: dict[str, Any] = {"lr": 0.0}
     _by_matrix = False
+    _followed = 0.0  # of the budget, where nothing else remembers it
 
     def save_to(self, save_path: Any) -> None:
         """Write a `.nemo`, whole or not at all."""
@@ -61,12 +62,18 @@ class OptimisationMixin(Beside):
     def on_train_start(self) -> None:
         """Take the place in the budget before the first step as well, which may be the first of a larger budget."""
         super().on_train_start()
-        used = self.budget_used()
-        if self.trainer.lr_scheduler_configs:  # without a schedule nothing follows later either
-            self.follow_budget(used)
+        self._followed = used = self.budget_used()
+        self.follow_budget(used)
         for config in self.trainer.lr_scheduler_configs:
             if hasattr(config.scheduler, "follow"):
                 config.scheduler.follow(used)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int, *more: Any) -> Any:
+        """Follow the budget where no schedule of the rate does: optim.sched=null."""
+        if not self.trainer.lr_scheduler_configs and (used := self.budget_used()) != self._followed:
+            self._followed = used
+            self.follow_budget(used)
+        return super().on_train_batch_start(batch, batch_idx, *more)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Tell a schedule that asks for it how much of the steps or of the time is gone, then step as usual."""

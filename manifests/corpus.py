@@ -84,6 +84,11 @@ class CorpusOptions:
 
     def __post_init__(self) -> None:
         require_channels(self.channels)
+        if not (min(self.validation, self.test) >= 0 and self.validation + self.test < 1):
+            raise ManifestError(
+                f"The shares of validation and test must be at least 0 and add up to less than 1, found "
+                f"{self.validation:g} and {self.test:g}: 0.05 is a twentieth."
+            )
 
     @staticmethod
     def from_config(given: Mapping[str, Any]) -> CorpusOptions:
@@ -146,6 +151,17 @@ def share(key: str, seed: str = "") -> float:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") / 2**64
 
 
+def shares(utterances: Sequence[Utterance], seed: str = "") -> list[float]:
+    """`share` of each utterance by its path below the folder that all lie in: the same wherever a corpus is put."""
+    if not utterances:
+        return []
+    folder = os.path.commonpath([one.audio.parent for one in utterances])
+    parts = (one.text if one.offset is None else f"{one.offset}/{one.text}" for one in utterances)
+    return [
+        share(f"{os.path.relpath(one.audio, folder)}/{part}", seed) for one, part in zip(utterances, parts, strict=True)
+    ]
+
+
 def hold_out(
     recordings: list[Recording], options: CorpusOptions, first: Sequence[int] | None = None
 ) -> list[Recording]:
@@ -158,16 +174,8 @@ def hold_out(
         recordings: of one dataset.
         options: the shares; each gets one speaker or recording at least, as long as one is left to train on.
         first: for each recording the place of the first that is the same; found when None.
-
-    Raises:
-        ManifestError: the shares leave nothing to train on.
     """
     parts = {"validation": options.validation, "test": options.test}
-    if not (min(parts.values()) >= 0 and sum(parts.values()) < 1):
-        raise ManifestError(
-            f"The shares of validation and test must be at least 0 and add up to less than 1, found "
-            f"{options.validation:g} and {options.test:g}: 0.05 is a twentieth."
-        )
     present = {split for recording in recordings for split in recording.splits}
     trained = [recording for recording in recordings if "train" in recording.splits]
     by_speaker = len({recording.extra.get("speaker") for recording in trained} - {None, ""}) >= 10
@@ -213,9 +221,7 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         ManifestError: there is no recording, two have one name, none could be used, or `out` cannot be written to.
     """
     out = out.absolute()
-    distinct = _distinct(list(recordings))
-    first = twins(distinct)
-    found = hold_out(distinct, options, first)
+    found = _distinct(list(recordings))
     if not found:
         raise ManifestError("The dataset holds no recordings. Is this the right folder?")
     _refuse_clashes(found)
@@ -223,13 +229,16 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         _refuse_own_sources(found, out / "wavs")
     normaliser = Normaliser(options.text)
     out.mkdir(parents=True, exist_ok=True)
-    lines: dict[str, list[Utterance]] = {}
+    first = twins(found)
+    used: list[int] = []
+    utterances: list[Utterance] = []
     faults: list[str] = []
     kinds: Counter[str] = Counter()
     notes = Notes()
     groups = _by_audio(found)
     converted = threaded(lambda group: _sounds(group, out, options), groups, "converting", options.workers)
-    for recording, made in zip(chain.from_iterable(groups), chain.from_iterable(converted), strict=True):
+    for place, made in enumerate(chain.from_iterable(converted)):
+        recording = found[place]
         text, refused = normaliser(recording.text)
         if isinstance(made, _Fault):
             kinds[made.kind] += 1
@@ -243,22 +252,28 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
         else:
             notes.add(recording.shown(), made.notes)
             offset = recording.offset if options.in_place else None
-            utterance = Utterance(made.path, made.seconds, text, extra=recording.extra, offset=offset)
-            for split in recording.splits:
-                lines.setdefault(split, []).append(utterance)
+            utterances.append(Utterance(made.path, made.seconds, text, extra=recording.extra, offset=offset))
+            used.append(place)
     write_list(out / SKIPPED, faults)
     write_list(out / NOTED, notes.listed)
-    if not lines:
+    if not used:
         listed = "\n".join(f"  {fault}" for fault in faults[:SHOWN])
         raise ManifestError(f"None of {len(found)} recordings could be used; {out / SKIPPED} lists all:\n{listed}")
+    # Of what can be used: what cannot would leave a split with less than its share, or with nothing.
+    same = _renumbered([first[place] for place in used])
+    divided = hold_out([found[place] for place in used], options, same)
+    lines: dict[str, list[Utterance]] = {}
+    for recording, utterance in zip(divided, utterances, strict=True):
+        for split in recording.splits:
+            lines.setdefault(split, []).append(utterance)
     lines = dict(sorted(lines.items(), key=lambda item: (SPLITS.index(item[0]) if item[0] in SPLITS else len(SPLITS))))
     manifests = {split: out / f"{split}.jsonl" for split in lines}
-    for split, utterances in lines.items():
-        write_manifest(manifests[split], utterances)
-    counts = Counter({split: len(utterances) for split, utterances in lines.items()})
-    hours = {split: sum(one.duration for one in utterances) / 3600 for split, utterances in lines.items()}
+    for split, of_split in lines.items():
+        write_manifest(manifests[split], of_split)
+    counts = Counter({split: len(of_split) for split, of_split in lines.items()})
+    hours = {split: sum(one.duration for one in of_split) / 3600 for split, of_split in lines.items()}
     said = list(normaliser.report()), list(notes.lines())
-    return Summary(manifests, counts, hours, faults, kinds, *said, shared=_shared(found, first))
+    return Summary(manifests, counts, hours, faults, kinds, *said, shared=_shared(divided, same))
 
 
 @dataclass(frozen=True)
@@ -320,6 +335,16 @@ def _distinct(recordings: list[Recording]) -> list[Recording]:
         return replace(one, name=cut_name(one.name, one.offset, one.duration)) if often[one.name] > 1 else one
 
     return [distinct(recording) for recording in recordings]
+
+
+def _renumbered(groups: Sequence[int]) -> list[int]:
+    """For each place the first of its group.
+
+    >>> _renumbered([7, 3, 7])
+    [0, 1, 0]
+    """
+    first: dict[int, int] = {}
+    return [first.setdefault(group, place) for place, group in enumerate(groups)]
 
 
 def _shared(recordings: Sequence[Recording], first: Sequence[int]) -> list[str]:

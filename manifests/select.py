@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from manifests.corpus import share
+from manifests.corpus import share, shares
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.overlap import joined, twins
 
@@ -151,7 +151,8 @@ def sample(
     """
     if (count is None) == (hours is None):
         raise ManifestError("Give either --count or --hours.")
-    drawn = sorted(utterances, key=lambda utterance: share(f"{utterance.audio}/{utterance.text}", seed))
+    places = sorted(zip(shares(utterances, seed), range(len(utterances)), strict=True))
+    drawn = [utterances[index] for _, index in places]
     if count is not None:
         drawn = drawn[: max(count, 0)]
     else:

@@ -21,7 +21,7 @@ from heyjetson.errors import AudioError
 from manifests.check import Requirements, check, require
 from manifests.contents import full_contents
 from manifests.convert import length
-from manifests.corpus import share
+from manifests.corpus import shares
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.overlap import Set
 from manifests.progress import progress
@@ -106,7 +106,8 @@ def shard(
         raise ManifestError(f"{out} holds shards already. Delete it, or give another --out.")
     report = check(manifest, needs)
     require(report, on_bad_sample)
-    drawn = sorted(report.good, key=lambda utterance: share(f"{utterance.audio}/{utterance.text}", seed))
+    places = sorted(zip(shares(report.good, seed), range(len(report.good)), strict=True))
+    drawn = [report.good[index] for _, index in places]
     if not 1 <= shards <= len(drawn):
         raise ManifestError(f"{len(drawn)} utterances cannot fill {shards} shards; ask for 1 to {len(drawn)}.")
     partial = out.with_name(out.name + ".part")

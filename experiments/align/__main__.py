@@ -46,7 +46,7 @@ def main(cfg: DictConfig) -> None:
         print(f"text: {note}")
     if pairs.alone:
         print(f"{len(pairs.alone)} files have no partner: {', '.join(path.name for path in pairs.alone[:8])}")
-    next_steps(results, out, options.min_score)
+    next_steps(results, out, options.min_score, options.channels)
 
 
 if __name__ == "__main__":

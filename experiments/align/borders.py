@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 BLOCK = 0.01  # seconds of a level
 SMOOTHED = 3  # blocks; less than the shortest pause
@@ -39,10 +40,13 @@ class Spikes:
 
 def levels(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Level of each block of a recording [S], in dB, over `SMOOTHED` blocks each."""
-    size = round(BLOCK * sample_rate)
-    blocks = samples[: max(len(samples) // size, 1) * size]
-    blocks = blocks.reshape(-1, size) if len(blocks) % size == 0 else blocks[None]
-    power = np.einsum("bs,bs->b", blocks, blocks, dtype=np.float32) / size
+    size = BLOCK * sample_rate
+    count = max(int(len(samples) / size + 1e-6), 1)
+    places = sliding_window_view(samples, min(max(int(size + 1e-6), 1), len(samples)))
+    # At 22,050 Hz blocks begin at uneven samples: 220 to each would be a second too few in seven minutes.
+    even = abs(size - round(size)) < 1e-6
+    blocks = places[:: round(size)][:count] if even else places[(np.arange(count) * size + 1e-6).astype(int)]
+    power = np.einsum("bs,bs->b", blocks, blocks, dtype=np.float32) / blocks.shape[1]
     padded = np.pad(power.astype(np.float64), SMOOTHED // 2, mode="edge")
     return 10 * np.log10(np.convolve(padded, np.ones(SMOOTHED) / SMOOTHED, "valid") + 1e-12)
 

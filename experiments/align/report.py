@@ -61,13 +61,14 @@ def show(results: list[Result], out: Path, min_score: float, worst: int) -> None
         console.print(table)
 
 
-def next_steps(results: list[Result], out: Path, min_score: float) -> None:
+def next_steps(results: list[Result], out: Path, min_score: float, channels: str = "mix") -> None:
     """Print what to look at and what to do next.
 
     Args:
         results: of all recordings.
         out: folder that was written to.
         min_score: segments below it are doubtful.
+        channels: that were heard; see `heyjetson.audio.to_mono`.
     """
     sure = [one for result in results for one in result.aligned.segments if one.score >= min_score]
     placed = sum(len(result.transcript.utterances) for result in results)
@@ -83,6 +84,6 @@ def next_steps(results: list[Result], out: Path, min_score: float) -> None:
         )
     print(f"look     the label tracks in {from_here(out / LABELS)} open in Audacity beside the recording")
     if sure:
-        manifest = from_here(out / ALIGNED)
-        print(f"next     python -m manifests check {manifest}")
-        print(f"         python -m manifests table {manifest} --out data/NAME")
+        manifest, heard = from_here(out / ALIGNED), "" if channels == "mix" else f" --channels {channels}"
+        print(f"next     python -m manifests check {manifest}{heard}")
+        print(f"         python -m manifests table {manifest}{heard} --out data/NAME")

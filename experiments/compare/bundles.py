@@ -101,8 +101,9 @@ def load_bundle(folder: Path) -> Run:
     run.bundles = [figures]
     reports = [read_report(path) for path in sorted(folder.parent.glob(f"{folder.name}-*.json"))]
     # A name may begin with another's: a report also says what it is of.
-    own = [report for report in reports if report and Path(report[0]).name == folder.name]
-    run.results = with_reports({}, [report[1] for report in own])
+    own = [report[1] for report in reports if report and Path(report[0]).name == folder.name]
+    alone = [result for result in own if not result.scorer]
+    run.results = with_reports({}, alone or own)
     measured = manifest.get("measured", {}).get(figures.precision, {})
     if measured and not run.results:
         name = figures.test or Path(str(measured.get("manifest", "test"))).stem

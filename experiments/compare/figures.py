@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from experiments.compare.record import Run
+from experiments.compare.record import Result, Run
 from experiments.compare.statistics import Comparison
+from experiments.evaluation.report import Row
+
+Judged = tuple[Result, Sequence[Row]]  # a test set of a run, and its rows that are compared, where they are known
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class Figure:
 def figures(comparison: Comparison) -> list[Figure]:
     """All figures, in their order; speed and size are those of bundles where there are any, of the models otherwise."""
 
-    def total(name: str) -> Callable[[Run], float | None]:
-        return lambda run: _over_tests(run, comparison, name)
+    def over(tests: Callable[[list[Judged]], float | None]) -> Callable[[Run], float | None]:
+        return lambda run: tests(_judged(run, comparison))
 
     device = [
         Figure("RTF", "real-time factor of the bundle, measured on one core", speed, _4, 1),
@@ -41,12 +44,12 @@ def figures(comparison: Comparison) -> list[Figure]:
     ]
     trained = "real-time factor of the model, in batches, on the machine that trained it"
     host = [
-        Figure("RTF", trained, total("real_time_factor"), _4, 3),
+        Figure("RTF", trained, over(_real_time_factor), _4, 3),
         Figure(".nemo MB", "size of model.nemo", lambda run: _over(run.bytes, 1e6), _2, 5),
     ]
     return [
-        Figure("CER", "character error rate over all test sets", total("cer"), _percent, 4),
-        Figure("cosine", "cosine similarity of the word counts", total("cosine"), _3, 9),
+        Figure("CER", "character error rate over all shared test sets", over(_character_errors), _percent, 4),
+        Figure("cosine", "cosine similarity of the word counts", over(_cosine), _3, 9),
         Figure("best val", "least word error rate of a validation", best_validation, _percent, 3),
         Figure("last val", "word error rate of the last validation", lambda run: run.last("val_wer"), _percent, 8),
         Figure("loss", "CTC loss of the last validation", lambda run: run.last("val_loss"), _3, 7),
@@ -58,11 +61,37 @@ def figures(comparison: Comparison) -> list[Figure]:
     ]
 
 
-def _over_tests(run: Run, comparison: Comparison, name: str) -> float | None:
-    """A figure of the totals over the test sets of the comparison, each weighed by its words."""
-    results = [result for test in comparison.rates if (result := comparison.result(run, test))]
-    known = [(result.totals[name], max(result.size[1], 1)) for result in results if name in result.totals]
-    return sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
+def _judged(run: Run, comparison: Comparison) -> list[Judged]:
+    """The test sets that a run is judged by: those of all runs, as its word errors are, else all that it has."""
+    shared = comparison.shared
+    found = [(name, shared.result(run, name)) for name in shared.ranking or shared.names]
+    return [(result, shared.rows(run, name) or result.rows) for name, result in found if result]
+
+
+def _character_errors(tests: list[Judged]) -> float | None:
+    """Errors over characters; where these are not known, the rates weighed by words."""
+    rows = [row for _, known in tests for row in known]
+    if tests and all(known for _, known in tests):
+        return sum(row.character_errors for row in rows) / max(sum(row.characters for row in rows), 1)
+    return _weighed(tests, "cer", lambda result: result.size[1])
+
+
+def _cosine(tests: list[Judged]) -> float | None:
+    """The mean over utterances."""
+    rows = [row for _, known in tests for row in known]
+    if tests and all(known for _, known in tests):
+        return sum(row.cosine for row in rows) / len(rows)
+    return _weighed(tests, "cosine", lambda result: result.size[0])
+
+
+def _real_time_factor(tests: list[Judged]) -> float | None:
+    """Time over the length of the sound; where that is not known, weighed by words."""
+    return _weighed(tests, "real_time_factor", lambda result: result.totals.get("audio_seconds", result.size[1]))
+
+
+def _weighed(tests: list[Judged], name: str, weight: Callable[[Result], float]) -> float | None:
+    known = [(result.totals[name], max(weight(result), 1)) for result, _ in tests if name in result.totals]
+    return sum(value * share for value, share in known) / sum(share for _, share in known) if known else None
 
 
 def best_validation(run: Run) -> float | None:

@@ -22,11 +22,13 @@ class Result:
         name: of the test set.
         totals: `wer`, `cer`, `cosine`, `real_time_factor`, `utterances`, `words`: those that are known.
         rows: the utterances; none where only the totals are known.
+        scorer: language model that took part; None for none.
     """
 
     name: str
     totals: dict[str, float]
     rows: tuple[Row, ...] = ()
+    scorer: str | None = None
 
     @cached_property
     def by_key(self) -> dict[Key, Row]:

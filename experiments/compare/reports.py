@@ -31,7 +31,8 @@ def read_report(path: Path, name: str | None = None) -> tuple[str, Result] | Non
         model = str(record["model"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return model, Result(name or manifest.stem, known(record), tuple(_with_speakers(rows, manifest)))
+    scorer = str(record["scorer"]) if record.get("scorer") else None
+    return model, Result(name or manifest.stem, known(record), tuple(_with_speakers(rows, manifest)), scorer)
 
 
 def _with_speakers(rows: list[Row], manifest: Path) -> list[Row]:

@@ -76,6 +76,9 @@ def share(runs: list[Run], test: str | None = None, force: bool = False) -> Shar
     for name in list(shared.ranking):
         _settle(name, titled[name], runs, shared, force)
     for name in shared.names:
+        helped = [runs[index].name for index, result in titled[name].items() if result.scorer]
+        if 0 < len(helped) < len(titled[name]):
+            shared.notes.append(f"{name}: a language model took part in {', '.join(helped)}, and in no other.")
         if name not in shared.ranking:
             missing = len(tested) - len(titled[name])
             if missing:

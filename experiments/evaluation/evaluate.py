@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from experiments.errors import ConfigError
 from experiments.evaluation.report import Report, make_row
 from heyjetson import Bundle, Engine
 from manifests import read_manifest
@@ -18,6 +20,32 @@ LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from custom_modules.model import SpeechModel
+
+
+def channels_of(run: Mapping[str, Any], chosen: str | int | None = None) -> str:
+    """Which channel a model is given of recordings that have several: the chosen one, else as it was trained.
+
+    Args:
+        run: what the model keeps of its training; of earlier versions nothing of this, and then the mix is taken.
+        chosen: mix, first, second or the number of one; None for that of the training.
+
+    >>> channels_of({"channels": "second"}), channels_of({"channels": "second"}, "mix"), channels_of({})
+    ('second', 'mix', 'mix')
+    """
+    return str(chosen or run.get("channels") or "mix")
+
+
+def require_bundle(model: Path, scorer: str | None) -> None:
+    """Refuse a language model beside a `.nemo`, which would write what it writes without.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if scorer and not model.is_dir():
+        raise ConfigError(
+            f"scorer={scorer} takes part in a bundle's search alone, and {model} is none. Export it first: python "
+            f"export.py model={model} out=bundles/NAME."
+        )
 
 
 def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, channels: str = "mix") -> Report:
@@ -84,7 +112,7 @@ def evaluate_bundle(
         spent += time.perf_counter() - started
         rows.append(make_row(utterance, result.text))
     _say(notes)
-    return Report(str(manifest), str(folder), rows, spent)
+    return Report(str(manifest), str(folder), rows, spent, scorer=scorer)
 
 
 def _say(notes: Notes) -> None:

@@ -44,6 +44,7 @@ class Report:
         rows: in the manifest's order.
         seconds: time the model took, sound already in memory.
         heard: utterances that the model was trained on; None where that is not known.
+        scorer: language model that took part: a scorer file, `bundle` for the one in the bundle; None for none.
     """
 
     manifest: str
@@ -51,6 +52,7 @@ class Report:
     rows: list[Row]
     seconds: float
     heard: int | None = None
+    scorer: str | None = None
 
     def totals(self) -> dict[str, float]:
         """Pooled figures of the set, with the ends of the WER's 95 % interval."""
@@ -77,6 +79,7 @@ class Report:
         record: dict[str, Any] = {
             "manifest": self.manifest,
             "model": self.model,
+            "scorer": self.scorer,
             **self.totals(),
             "shared_with_training": self.heard,
         }

@@ -31,7 +31,7 @@ def heard_in_training(model: Path, manifest: Path) -> int | None:
     Returns:
         the count; None where the training set is not found.
     """
-    run = _run(model)
+    run = run_of(model)
     hashes = run.get("data") or {}
     if hashes.get("validation") == file_hash(manifest):
         LOG.info(f"Note: by {from_here(manifest)} the best weights were chosen; the figures flatter them.")
@@ -56,8 +56,12 @@ def heard_in_training(model: Path, manifest: Path) -> int | None:
     return len(shared.same)
 
 
-def _run(model: Path) -> dict[str, Any]:
-    """What a model keeps of its training."""
+def run_of(model: Path) -> dict[str, Any]:
+    """What a model keeps of its training.
+
+    Args:
+        model: a `.nemo` or a bundle.
+    """
     if model.is_dir():
         return dict(Bundle(model).manifest.get("training") or {})
     run = OmegaConf.select(read_nemo_config(model), "run")

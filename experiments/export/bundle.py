@@ -34,6 +34,7 @@ from experiments.export.times import calibrate
 from heyjetson import Bundle, calibration
 from heyjetson.bundle import MANIFEST, file_hash, trigger_rules, write_manifest
 from heyjetson.processor import processor
+from manifests.convert import require_channels
 from manifests.whole import whole_folder
 
 TARGETS = ("onnx", "tensorrt", "triton", "sherpa", "onnx-asr")
@@ -60,6 +61,7 @@ class ExportOptions:
         max_wer_increase: refuse a precision that loses more than this, absolute.
         check: recording that the bundle carries for `heyjetson doctor`; a synthetic voice when None.
         calibration: utterances to correct word times by, see `experiments.export.times`; None leaves them raw.
+        channels: of recordings of either manifest that have several; see `heyjetson.audio.to_mono`.
     """
 
     precision: str = "fp32"
@@ -74,6 +76,7 @@ class ExportOptions:
     max_wer_increase: float = 0.005
     check: Path | None = None
     calibration: Path | None = None
+    channels: str = "mix"
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -87,6 +90,7 @@ class ExportOptions:
             )
         if self.chunk_frames is not None and self.chunk_frames < 1:
             raise ConfigError(f"chunk_frames must be at least 1, found {self.chunk_frames}.")
+        require_channels(self.channels)
 
     @property
     def together(self) -> bool:
@@ -196,14 +200,14 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
         _require_parity(model, parity, lengths, options)
         if options.target == "tensorrt":
             graph = folder / record["graph"]
-            record |= for_tensorrt(Bundle(exact), graph, options.precision, options.manifest)
+            record |= for_tensorrt(Bundle(exact), graph, options.precision, options.manifest, options.channels)
         else:
             store(exact / record["graph"], folder / record["graph"], options.precision)
         write_manifest(folder, record)
         if options.precision != "fp32":
             parity = check_parity(model, Bundle(folder), lengths, options.batch_sizes)
         if options.calibration is not None and record["kind"] != "trigger":
-            found = calibrate(exact, options.calibration)
+            found = calibrate(exact, options.calibration, channels=options.channels)
             record |= {calibration.KEY: found.record()} if found else {}
             for place in (exact, folder):
                 write_manifest(place, record)
@@ -250,7 +254,7 @@ def _measure(exact: Path, folder: Path, options: ExportOptions) -> dict[str, dic
     measured = {}
     for precision, place in {"fp32": exact, options.precision: folder}.items():
         size = (place / Bundle(place).manifest["graph"]).stat().st_size
-        totals = evaluate_bundle(place, manifest).totals()
+        totals = evaluate_bundle(place, manifest, channels=options.channels).totals()
         measured[precision] = {
             **totals,
             "bytes": size,

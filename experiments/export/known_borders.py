@@ -63,7 +63,7 @@ def utterance_edges(samples: np.ndarray, rate: int) -> tuple[float, float, float
 
 
 def make_clips(
-    utterances: Sequence[Utterance], rate: int, longest: float, seconds: float, seed: int = 0
+    utterances: Sequence[Utterance], rate: int, longest: float, seconds: float, seed: int = 0, channels: str = "mix"
 ) -> list[Edges]:
     """Clips of known borders.
 
@@ -73,6 +73,7 @@ def make_clips(
         longest: seconds of a clip.
         seconds: of all clips.
         seed: of what is drawn.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
     """
     rng = np.random.default_rng(seed)
     clips: list[Edges] = []
@@ -84,7 +85,7 @@ def make_clips(
         utterance = utterances[number]
         if not utterance.text.split() or not 0.2 <= utterance.duration <= longest - BEFORE - BEHIND - 0.5:
             continue
-        samples = sound_of(utterance, rate)
+        samples = sound_of(utterance, rate, channels)
         edges = utterance_edges(samples, rate)
         if edges is None:
             continue

@@ -50,7 +50,7 @@ class Ranges:
         }
 
 
-def recordings(bundle: Bundle, manifest: Path | None) -> Iterator[np.ndarray]:
+def recordings(bundle: Bundle, manifest: Path | None, channels: str = "mix") -> Iterator[np.ndarray]:
     """Real sound [S] of a manifest at a bundle's rate, up to `SECONDS`; without one, noise of all levels, silence."""
     rate, left = bundle.sample_rate, SECONDS
     if manifest is None:
@@ -61,7 +61,7 @@ def recordings(bundle: Bundle, manifest: Path | None) -> Iterator[np.ndarray]:
     for utterance in read_manifest(manifest):
         if left <= 0:
             return
-        samples = sound_of(utterance, rate)
+        samples = sound_of(utterance, rate, channels)
         left -= len(samples) / rate
         yield samples
 

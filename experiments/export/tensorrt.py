@@ -20,7 +20,9 @@ LOG = logging.getLogger(__name__)
 TOLERANCE = 0.25  # of an output in half precision; whether texts differ is for a measurement to say
 
 
-def for_tensorrt(bundle: Bundle, out: Path, precision: str, manifest: Path | None = None) -> dict[str, Any]:
+def for_tensorrt(
+    bundle: Bundle, out: Path, precision: str, manifest: Path | None = None, channels: str = "mix"
+) -> dict[str, Any]:
     """Write a graph that TensorRT 10 and 11 read.
 
     Args:
@@ -29,6 +31,7 @@ def for_tensorrt(bundle: Bundle, out: Path, precision: str, manifest: Path | Non
         precision: fp32, or fp16 for a graph that computes in half precision, but for the front-end and what half
             precision cannot hold.
         manifest: of real sound, which says what that is; without one it is noise at several levels.
+        channels: of its recordings that have several; see `heyjetson.audio.to_mono`.
 
     Returns:
         what the manifest must say for the engine to be built right.
@@ -40,7 +43,7 @@ def for_tensorrt(bundle: Bundle, out: Path, precision: str, manifest: Path | Non
     require_tensorrt(out)
     if precision == "fp32":
         return {"tensorrt": {"keep_fp32": float_layers(out)}}
-    model, sounds = onnx.load(out), list(recordings(bundle, manifest))
+    model, sounds = onnx.load(out), list(recordings(bundle, manifest, channels))
     kept = single(model, float_layers(out))
     found = measure(model, bundle, sounds)
     more = sorted(to_keep(model, found.beyond()) - kept)

@@ -83,13 +83,14 @@ class Listener:
         return Errors(np.array(starts), np.array(ends))
 
 
-def calibrate(folder: Path, manifest: Path, seconds: float = 180.0) -> Calibration | None:
+def calibrate(folder: Path, manifest: Path, seconds: float = 180.0, channels: str = "mix") -> Calibration | None:
     """Measure a bundle.
 
     Args:
         folder: of the bundle, its own calibration plays no part.
         manifest: utterances it was not trained on.
         seconds: of sound that are heard for it, a dozen times.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
 
     Returns:
         the corrections; None where too few borders are known, or too little is understood, to say any.
@@ -97,7 +98,7 @@ def calibrate(folder: Path, manifest: Path, seconds: float = 180.0) -> Calibrati
     bundle = Bundle(folder)
     listener = Listener(Engine(bundle))
     longest = min(bundle.manifest["longest_seconds"], 60.0)
-    clips = make_clips(read_manifest(manifest), bundle.sample_rate, longest, seconds)
+    clips = make_clips(read_manifest(manifest), bundle.sample_rate, longest, seconds, channels=channels)
     raw = Calibration(0.0, 0.0, 0.0)
     halves = [listener.errors(half, raw) for half in (clips[::2], clips[1::2])]
     starts, ends = (np.concatenate([getattr(half, name) for half in halves]) for name in ("starts", "ends"))
@@ -156,7 +157,7 @@ def _quiet(listener: Listener, clips: Sequence[Edges], timed: Calibration, measu
 
 
 def validation_manifest(nemo: Path, record: dict[str, Any]) -> Path | None:
-    """The manifest that a run chose its best weights by, where the run's folder names it and it is still the same.
+    """The manifest that a run chose its best weights by, where its folder has or names it and it is still the same.
 
     Args:
         nemo: the run's model.
@@ -168,10 +169,10 @@ def validation_manifest(nemo: Path, record: dict[str, Any]) -> Path | None:
     known = (record.get("data") or {}).get("validation")
     if known is None or not config.is_file():
         return None
-    path = OmegaConf.select(OmegaConf.load(config), "data.validation")
-    if path is None or not Path(path).is_file() or file_hash(path) != known:
-        return None
-    return Path(path)
+    named = OmegaConf.select(OmegaConf.load(config), "data.validation")
+    # What data.on_bad_sample=skip left of it lies beside the model.
+    places = [nemo.parent / "validation.checked.jsonl", *([Path(named)] if named else [])]
+    return next((path for path in places if path.is_file() and file_hash(path) == known), None)
 
 
 def chosen(where: str | None, nemo: Path, record: dict[str, Any]) -> Path | None:

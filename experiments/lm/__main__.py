@@ -80,6 +80,7 @@ def _pack(given: argparse.Namespace) -> int:
 
 
 def _tune(given: argparse.Namespace) -> int:
+    from experiments.evaluation.evaluate import channels_of
     from experiments.lm.pack import pack, put_into_bundle
     from experiments.lm.tune import Output, emissions, tune
     from heyjetson import Bundle, Engine
@@ -88,11 +89,12 @@ def _tune(given: argparse.Namespace) -> int:
     bundle = Bundle(given.bundle)
     utterances = read_manifest(given.manifest)[: given.utterances]
     model = _opened(given, bundle.labels)
+    channels = channels_of(bundle.manifest.get("training") or {}, given.channels)
     output = Output(bundle.labels, bundle.blank_id, bundle.frame_seconds)
     with tempfile.TemporaryDirectory() as folder:
         scorer = Path(folder) / "scorer"
         pack(model, bundle.labels, scorer, 0.5, 0.0, given.beam)
-        spoken = emissions(Engine(bundle), utterances)
+        spoken = emissions(Engine(bundle), utterances, channels)
         tuned = tune(spoken, scorer, output, given.beam, given.trials)
     table = Table("decoding", "WER", "CER", title=f"{len(utterances)} utterances of {given.manifest}")
     for name, found in (("greedy", tuned.before), ("with the language model", tuned.after)):
@@ -164,6 +166,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("manifest", type=Path, help="not one that the language model was made from, nor the test set")
     _model_options(one)
     one.add_argument("--trials", type=int, default=60, help="weights to try (default 60)")
+    one.add_argument("--channels", metavar="mix|first|second|N",
+                     help="of recordings that have several (default: as the model was trained)")  # fmt: skip
     one.add_argument("--utterances", type=int, default=500, help="use the first ones only (default 500)")
     one.add_argument("--anyway", action="store_true", help="also where the word error rate is not lowered")
     return main

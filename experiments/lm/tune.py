@@ -62,13 +62,19 @@ class Recorder:
         return []
 
 
-def emissions(engine: Engine, utterances: Sequence[Utterance]) -> list[Emissions]:
-    """Run the acoustic model on all utterances."""
+def emissions(engine: Engine, utterances: Sequence[Utterance], channels: str = "mix") -> list[Emissions]:
+    """Run the acoustic model on all utterances.
+
+    Args:
+        engine: of the model.
+        utterances: of a manifest.
+        channels: of recordings that have several; see `heyjetson.audio.to_mono`.
+    """
     kept = []
     for utterance in progress(utterances, "running the acoustic model", len(utterances)):
         recorder = Recorder()
         rate = engine.bundle.sample_rate
-        sound = sound_of(utterance, rate)
+        sound = sound_of(utterance, rate, channels)
         with naming(utterance.audio):
             engine.transcribe(sound, rate, recorder)
         kept.append(Emissions(utterance.text, [np.concatenate(piece) for piece in recorder.pieces if piece]))

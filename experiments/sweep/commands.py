@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose
+from omegaconf import OmegaConf
 from wandb.sdk.launch.sweeps.utils import DEFAULT_SWEEP_COMMAND, create_sweep_command, create_sweep_command_args
 
 from experiments.cli.overrides import check_overrides, composing
@@ -19,6 +20,7 @@ from experiments.sweep.definition import Definition
 
 ARGS = ("args", "args_no_hyphens", "args_no_boolean_flags", "args_no_equals", "args_json")
 ARGS_HYDRA = ("args_append_hydra", "args_override_hydra")
+CORPUS = ("prepare", "folder", "shards", "train", "validation", "test")  # keys of `data` that say which one it is
 MACROS = ("env", "interpreter", "program", *ARGS, *ARGS_HYDRA)
 
 
@@ -98,7 +100,7 @@ def check_definition(definition: Definition) -> None:
 
 
 def prepare(definition: Definition) -> None:
-    """Make the corpus before the first trial, so that none counts its making among its minutes.
+    """Make each corpus before the first trial, so that none counts its making among its minutes.
 
     Raises:
         ManifestError: it cannot be made.
@@ -108,6 +110,12 @@ def prepare(definition: Definition) -> None:
         return
     from experiments.data.preparation import prepare_data
 
-    with composing():
-        config = compose("train", overrides(definition, corners(definition)[0]))
-    prepare_data(config)
+    made: list[Any] = []
+    for values in corners(definition):
+        with composing():
+            config = compose("train", overrides(definition, values))
+        data: Any = OmegaConf.to_container(config.data, resolve=True)
+        data = {key: data.get(key) for key in CORPUS}
+        if data not in made:
+            made.append(data)
+            prepare_data(config)

@@ -253,6 +253,17 @@ def wandb_origin(logger: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
+def log_end(logger: Any, figures: Mapping[str, float], step: int) -> None:
+    """Log figures of the end of a run.
+
+    Args:
+        logger: of the trainer.
+        figures: by name.
+        step: the last; TensorBoard would draw what has none at step 0. In W&B they belong to the run, not to a step.
+    """
+    logger.log_metrics(figures, None if isinstance(logger, RunLogger) else step)
+
+
 def log_results(logger: Any, folder: Path, name: str, metrics: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Log the figures of a finished run, and its model as an artifact.
 
@@ -269,7 +280,7 @@ def log_results(logger: Any, folder: Path, name: str, metrics: Mapping[str, Any]
     for key in ("validation_wer", "validation_cer", "validation_miss"):
         if metrics.get(key) is not None:
             flat |= {f"best/{key.replace('validation', 'val')}": metrics[key], "best/step": metrics["best_step"]}
-    logger.log_metrics(flat)
+    log_end(logger, flat, metrics["steps"])
     if isinstance(logger, RunLogger) and logger.content.artifacts:
         with logger.forgive("the model as an artifact"):
             facts = {**record, **metrics, "config_sha256": file_hash(folder / "config.yaml")}

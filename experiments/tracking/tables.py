@@ -112,14 +112,18 @@ class PredictionTable(Callback):
             return
         with self.forgive("the table of predictions"):
             log = self._tensorboard if isinstance(trainer.logger, TensorBoardLogger) else self._wandb
-            log(trainer.logger, self.written(model), model.preprocessor._sample_rate, trainer.global_step)
+            written = self.written(trainer.val_dataloaders.dataset.utterances, model.validation_texts)
+            log(trainer.logger, written, model.preprocessor._sample_rate, trainer.global_step)
 
-    def written(self, model: SpeechModel) -> list[tuple[Utterance, str]]:
-        """The utterances that this process validated, and what the model wrote for them."""
-        hypotheses = dict(reversed(model.validation_texts))
-        return [
-            (utterance, hypotheses[utterance.text]) for utterance in self.utterances if utterance.text in hypotheses
-        ]
+    def written(self, heard: Sequence[Utterance], texts: Sequence[tuple[str, str]]) -> list[tuple[Utterance, str]]:
+        """The table's utterances that were validated, and what the model wrote for them.
+
+        Args:
+            heard: utterances of the validation, in its order; bad ones of the manifest may be left out.
+            texts: references and hypotheses of the first of them, or of all.
+        """
+        hypotheses = {_sound(one): text for one, (_, text) in zip(heard, texts, strict=False)}
+        return [(one, hypotheses[_sound(one)]) for one in self.utterances if _sound(one) in hypotheses]
 
     def _wandb(self, logger: Any, written: list[tuple[Utterance, str]], rate: int, step: int) -> None:
         import wandb
@@ -155,6 +159,11 @@ class PredictionTable(Callback):
                     sound = torch.from_numpy(sound_of(utterance, rate, self.channels))[None]
                     writer.add_audio(f"predictions/{utterance.text}", sound, step, sample_rate=rate)
         writer.add_text("predictions", "\n".join(lines), step)
+
+
+def _sound(utterance: Utterance) -> tuple[Path, float | None]:
+    """What an utterance is known by: others may have its text. Manifests round offsets."""
+    return utterance.audio, None if utterance.offset is None else round(utterance.offset, 3)
 
 
 def compressed(samples: np.ndarray, sample_rate: int, path: Path) -> Path:

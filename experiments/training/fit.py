@@ -251,8 +251,13 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         trainer: from `make_trainer`.
         checkpoint: to continue from.
         data: of `Trainer.fit`: a datamodule, or loaders.
+
+    Raises:
+        ConfigError: no validation would come, or what ended the training, in a sentence.
     """
     folder = run_dir()
+    loader = data["datamodule"].train_dataloader() if "datamodule" in data else data["train_dataloaders"]
+    require_validations(trainer, heard(trainer, len(loader)))
     model.setup_optimization(model.cfg.optim)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     if is_rank_zero():
@@ -263,7 +268,6 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     if checkpoint:
         LOG.info(f"Continuing from {checkpoint.name}.")
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
-    loader = data["datamodule"].train_dataloader() if "datamodule" in data else data["train_dataloaders"]
     resumption.follow(loader)
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
@@ -303,6 +307,25 @@ def heard(trainer: pl.Trainer, batches: int) -> int:
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
+def require_validations(trainer: pl.Trainer, batches: int) -> None:
+    """Refuse a validation after more batches than an epoch has: Lightning does so once the run has begun.
+
+    Args:
+        trainer: that validates.
+        batches: of an epoch.
+
+    Raises:
+        ConfigError: there would be none.
+    """
+    interval = trainer.val_check_interval
+    if isinstance(interval, int) and interval > batches and trainer.check_val_every_n_epoch is not None:
+        raise ConfigError(
+            f"trainer.val_check_interval={interval}, and an epoch has {batches} batches: none would be followed by a "
+            "validation. Give fewer or a share of an epoch, such as 0.5, or count batches over all epochs with "
+            "trainer.check_val_every_n_epoch=null."
+        )
+
+
 def set_steps(model: Any, trainer: pl.Trainer, batches: int) -> None:
     """Tell a model's schedule how many steps there will be: NeMo would count the utterances of a loader of its own.
 
@@ -333,6 +356,7 @@ def finish(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data)
     def facts(metrics: dict[str, Any]) -> dict[str, Any]:
         return {
             "longest": cfg.data.longest,
+            "channels": data.channels,
             "data": {name: file_hash(path) for name, path in data.named().items()},
             "init_from": origin(str(cfg.init_from)) if cfg.init_from else None,
         }

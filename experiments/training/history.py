@@ -38,6 +38,14 @@ class RunHistory(Callback):
         """Of training until now."""
         return round(self.before + self.clock() - self.start, 2)
 
+    def state_dict(self) -> dict[str, float]:
+        """What a checkpoint keeps: validations, of which the curve tells, may lie far before it."""
+        return {"seconds": self.seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on from the seconds of a checkpoint; one of an earlier version has none, and the curve's are taken."""
+        self.before, self.start = state_dict["seconds"], self.clock()
+
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         """The clock starts with the first step; a run that goes on from before it diverged is none that did."""
         self.start = self.clock()

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 from experiments.data.preflight import run_dir
 from experiments.data.unreadable import Unreadable
 from experiments.errors import ConfigError
-from experiments.tracking.loggers import close, git_state, log_results, wandb_origin
+from experiments.tracking.loggers import close, git_state, log_end, log_results, wandb_origin
 from experiments.training.averaging import weights_of
 from experiments.training.checkpoints import damage, read_checkpoint
 from experiments.training.diverged import DivergedError
@@ -141,7 +141,7 @@ def so_far(model: Any, trainer: pl.Trainer) -> dict[str, Any]:
         return metrics
     metrics["diverged"] = error.record
     if trainer.logger:
-        trainer.logger.log_metrics({"diverged": error.step})
+        log_end(trainer.logger, {"diverged": error.step}, error.step)
     if best_weights(trainer) is None:
         write_metrics(run_dir(), metrics)
         end(trainer, None)

@@ -24,7 +24,8 @@ from experiments.training import ranks
 LOG = logging.getLogger(__name__)
 
 LOCK = "run.lock"
-OWN = {LOCK, ".hydra"}  # what is there before a run has done anything
+OWN = {LOCK, ".hydra", "wandb-id"}  # what is there before a run has done anything
+CHECKED = ".checked.jsonl"  # ends the name of a manifest that the preflight has filtered
 TRACES = ("checkpoints", "history.jsonl", "config.yaml")  # of a run that began
 ENDS = ("metrics.json", "model.nemo")  # of one that ended
 PATIENCE = 60.0  # seconds that a job which was put back into the queue waits for the one before it to be gone
@@ -150,7 +151,14 @@ def release(folder: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Remove the folder of a run that was refused before it wrote anything, where this process made it."""
-    if folder.resolve() in _made and folder.is_dir() and {path.name for path in folder.iterdir()} <= OWN:
+    """Remove the folder of a run that was refused before it began, where this process made it."""
+    made = folder.resolve() in _made and folder.is_dir()
+    if made and all(_is_from_before(path) for path in folder.iterdir()):
         _made.discard(folder.resolve())
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_from_before(path: Path) -> bool:
+    """Whether something in a run's folder may be there before the run has begun; W&B's folder is, without a run."""
+    unused = path.name == "wandb" and not any(path.glob("*run-*"))
+    return unused or path.name in OWN or path.name.endswith(CHECKED)

@@ -79,8 +79,10 @@ ENGLISH = [
         "telephone numbers", rf"(?<=call |dial |ring )(\d{{3}}){_END}", lambda match: digits(match[1]), re.I,
         needs=r"[lgLG] \d{3}",
     ),
-    # Thousands parted by spaces; a sum, or a range?
-    refuse(NUMBERS, "figures", r"\d{1,9} 0\d{2,9}|\d{1,9}(?:\s?[ap]\.?m\.?| percent)?\s{1,3}-{1,3}\s{1,3}[$£€]?\d{1,9}"
+    # Thousands parted by spaces, or two numbers? A telephone number? A sum, or a range?
+    refuse(NUMBERS, "figures", r"\d{1,9} 0\d{2,9}"
+           r"|(?<![\w.,:/-])(?:\d{1,3}(?: \d{3})+(?!\d)|0\d{2,9} \d)"
+           r"|\d{1,9}(?:\s?[ap]\.?m\.?| percent)?\s{1,3}-{1,3}\s{1,3}[$£€]?\d{1,9}"
            r"|\d{1,9}\s?\*\s?\d"),
     rule("dates", rf"{_START}(\d{{4}})-(\d\d)-(\d\d){_END}", spoken.date, needs=r"\d-\d"),
     rule(

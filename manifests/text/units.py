@@ -92,7 +92,7 @@ RULES: list[Rule] = [
         needs=r"\d m ",
     ),
     rule("units", rf"(?<=\d)/({'|'.join(_PER)})(?![\w/])", lambda match: f" per {_PER[match[1]]}", needs="/"),
-    # Meters, minutes or a letter? Times, or by?
-    refuse(NUMBERS, "units", r"\d [bcdghklmnpstvwxy](?![\w']|\.m)"),
+    # Meters, minutes or a letter? Times, or by? Inches, or in?
+    refuse(NUMBERS, "units", r"\d [bcdghklmnpstvwxy](?![\w']|\.m)|\d\s+(?:feet|foot)\.?\s+\d{1,2}\s+in\b"),
 ]  # fmt: skip
 SPACED = re.compile(rf"\d\s(?:{_names(UNITS)}){_ENDS}")  # for languages that have no words for them here

@@ -18,6 +18,10 @@ def main(cfg: DictConfig) -> None:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     if cfg.seed < 0:
+        for name in os.environ.get("LEFT", "").split():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        (folder / "wandb").mkdir(exist_ok=True)
         raise ConfigError("It is refused.")
     if is_rank_zero():
         (folder / "history.jsonl").open("a").write(f"{cfg.seed}\n")

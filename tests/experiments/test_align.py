@@ -143,6 +143,18 @@ def test_without_a_pause_the_border_is_the_quietest_place():
     assert (begin, last) == pytest.approx((0.0, 1.0), abs=0.11)
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100])
+def test_borders_are_where_they_are_heard_after_minutes_at_any_rate(rate):
+    """A hundredth of a second is no whole number of samples at 22,050 Hz."""
+    spoken = [(begin, begin + 1.0) for begin in range(5, 295, 5)]
+    samples = np.full(300 * rate, 1e-4, np.float32)
+    for begin, end in spoken:
+        samples[round(begin * rate) : round(end * rate)] = 0.1
+    spikes = [Spikes(begin + 0.2, end - 0.2, 0.0, 300.0) for begin, end in spoken]
+    found = borders(spikes, samples, rate, 0.1)
+    assert np.abs(np.array(found) - [(begin - 0.1, end + 0.1) for begin, end in spoken]).max() < 0.03
+
+
 def test_a_score_is_the_mean_of_the_worst_window():
     values = np.random.default_rng(0).normal(size=40)
     assert worst_mean(values, 7) == pytest.approx(min(values[at : at + 7].mean() for at in range(34)))
@@ -231,7 +243,9 @@ def test_the_command_writes_what_is_sure_and_what_is_not(talks, tmp_path, monkey
     assert [line.split("\t")[2] for line in track] == [*TEXTS[:3], "? go hole", TEXTS[4]]
     assert "1 files have no partner: c.txt" in said.out and "python -m manifests table" in said.out
     assert "Less than half" not in said.out
-    run(monkeypatch, capsys, *keys, "min_score=-20")
+    said = run(monkeypatch, capsys, *keys, "min_score=-20", "channels=first")
+    for command in ("check", "table"):  # who is on the other channel was not aligned
+        assert f"python -m manifests {command} {out / 'aligned.jsonl'} --channels first" in said.out
     assert len(read_manifest(out / "aligned.jsonl")) == 10 and not (out / "doubtful.jsonl").exists()
 
 

@@ -1,14 +1,17 @@
 """Of equally good weights the later are kept; a budget of processor time is one of this process alone."""
 
 import itertools
+import types
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import Timer
 
+from custom_modules.optimisation import OptimisationMixin
 from experiments.errors import ConfigError
 from experiments.training import fit, progress_bar
+from experiments.training.history import RunHistory
 from experiments.training.progress_bar import BarWithErrors, LatestBest, ProcessorTimer
 
 
@@ -90,3 +93,60 @@ def test_either_clock_ends_a_run(compose_config, monkeypatch, tmp_path):
         assert [(type(one), one._duration) for one in trainer.callbacks if isinstance(one, Timer)] == [(kind, 7.0)]
     with pytest.raises(ConfigError, match="clock must be one of wall, processor, found 'sun'"):
         fit.make_trainer(compose_config("clock=sun"), False, "val_wer", [])
+
+
+def test_a_validation_that_would_never_come_is_refused_before_the_run_begins():
+    def trainer(**given):
+        return pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, **given)
+
+    with pytest.raises(ConfigError, match="val_check_interval=5, and an epoch has 4 batches: none"):
+        fit.require_validations(trainer(val_check_interval=5), 4)
+    for given in ({"val_check_interval": 4}, {"val_check_interval": 5, "check_val_every_n_epoch": None}, {}):
+        fit.require_validations(trainer(**given), 4)
+
+
+def test_the_seconds_of_a_run_go_on_from_its_checkpoint(tmp_path):
+    """Not from its last validation, which may lie far before, or behind."""
+    clock = itertools.count(0, 10).__next__  # ten seconds go by between two looks at it
+    trainer = types.SimpleNamespace(is_global_zero=True, sanity_checking=False, optimizers=[], callback_metrics={})
+    trainer.global_step, trainer.current_epoch = 10, 0
+    first = RunHistory(tmp_path, clock)
+    first.on_train_start(trainer, None)
+    states = [first.state_dict()]
+    first.on_validation_end(trainer, None)
+    states += [first.state_dict() for _ in range(3)]
+    assert [state["seconds"] for state in states] == [10, 30, 40, 50]
+    for state in states:
+        second = RunHistory(tmp_path, clock)
+        second.load_state_dict(state)
+        second.on_train_start(trainer, None)
+        assert second.seconds() == state["seconds"] + 10
+    earlier = RunHistory(tmp_path, clock)  # of a checkpoint that says nothing
+    earlier.on_train_start(trainer, None)
+    assert earlier.seconds() == 20 + 10
+
+
+class Ramped(OptimisationMixin, pl.LightningModule):
+    """Has a part that grows over half of the budget, and a rate that stays."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.part, self.strengths = torch.nn.Linear(1, 1), torch.nn.Identity(), []
+        self.part.ramp, self.part.strength = 0.5, 1.0
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+    def training_step(self, batch, index):
+        self.strengths.append(self.part.strength)
+        return self.layer(batch).sum()
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_what_grows_with_the_budget_does_so_without_a_schedule(accumulated):
+    model, quiet = Ramped(), {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(
+        max_steps=4, accelerator="cpu", accumulate_grad_batches=accumulated, enable_checkpointing=False, **quiet
+    )
+    trainer.fit(model, torch.utils.data.DataLoader(torch.ones(4 * accumulated, 1)))
+    assert model.strengths == [strength for strength in (0.0, 0.5, 1.0, 1.0) for _ in range(accumulated)]

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from experiments.compare.columns import columns
 from experiments.compare.command import main
+from experiments.compare.figures import figures
 from experiments.compare.keys import Differing, differing, short_keys
 from experiments.compare.record import Run
 from experiments.compare.runs import load
@@ -119,6 +120,21 @@ def test_other_utterances_are_refused_unless_forced(sets, tmp_path):
         rows = rows_of(tmp_path / name, "unseen")[:30]
         expected = wer_interval([row["word_errors"] for row in rows], [row["words"] for row in rows])
         assert forced.rates["unseen"][run] == expected
+
+
+def test_other_figures_are_of_what_the_words_are_counted_on(sets, tmp_path):
+    """Of the utterances in common and of the test sets of all runs, pooled over characters and utterances."""
+    make_run(tmp_path / "a", {**sets, "further": corpus(tmp_path / "sound", 40, 9, sound=0)}, 0.1, 1)
+    fewer = {"seen": sets["seen"], "unseen": sets["unseen"][:30] + corpus(tmp_path / "sound", 20, 7, sound=0)}
+    make_run(tmp_path / "b", fewer, 0.3, 2)
+    forced = compare(load([tmp_path], NOWHERE), force=True)
+    assert forced.shared.ranking == ["seen", "unseen"]
+    shown = {figure.title: figure for figure in figures(forced)}
+    for run in forced.runs:
+        rows = rows_of(tmp_path / run.name, "seen") + rows_of(tmp_path / run.name, "unseen")[:30]
+        cer = sum(row["character_errors"] for row in rows) / sum(row["characters"] for row in rows)
+        assert shown["CER"].value(run) == pytest.approx(cer)
+        assert shown["cosine"].value(run) == pytest.approx(np.mean([row["cosine"] for row in rows]))
 
 
 def test_the_same_names_of_other_data_are_not_the_same_set(sets, tmp_path):

@@ -12,6 +12,7 @@ from experiments.compare.bundles import load_bundle
 from experiments.compare.inputs import find, kind_of, short_names
 from experiments.compare.payload import operations
 from experiments.compare.runs import UNFINISHED, load, load_run
+from experiments.compare.statistics import compare
 from experiments.compare.wandb_runs import curve, power_recorded, read_offline, watt_hours
 from experiments.errors import ConfigError
 from heyjetson.metrics import word_errors
@@ -193,6 +194,19 @@ def test_a_bundle_is_a_row_of_its_own_with_its_reports(tests, tmp_path):
     (bundle / "manifest.json").write_text(json.dumps(manifest | {"measured": {}}))
     (bundle.parent / "x-test.json").unlink()
     assert "nothing measured" in load_bundle(bundle).note
+
+
+def test_a_language_model_is_said_where_others_have_none(tests, tmp_path):
+    runs = [make_run(tmp_path / "runs" / name, tests, 0.2) for name in "ab"]
+    bundle = make_bundle(tmp_path / "bundles" / "x", runs[0], "seen")
+    report = json.loads((runs[0] / "test_seen.json").read_text()) | {"model": "bundles/x"}
+    (bundle.parent / "x-seen-scorer.json").write_text(json.dumps(report | {"scorer": "bundle", "wer": 0.0}))
+    assert load_bundle(bundle).results["seen"].scorer == "bundle"
+    (note,) = [note for note in compare(load([bundle, runs[1]], tmp_path)).notes if "language model" in note]
+    assert note == "seen: a language model took part in bundles/x, and in no other."
+    (bundle.parent / "x-seen.json").write_text(json.dumps(report))
+    assert load_bundle(bundle).results["seen"].scorer is None
+    assert not any("language model" in note for note in compare(load([bundle, runs[1]], tmp_path)).notes)
 
 
 def test_an_offline_run_is_read_by_wandb_itself(offline):

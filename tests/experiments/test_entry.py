@@ -168,6 +168,10 @@ def test_help_shows_examples(script):
         (("export.py",), "Give model=… out=… as well"),
         (("export.py", "model=none.nemo", "out=x"), "There is no file none.nemo"),
         (("evaluate.py", "model=README.md", "manifest=x"), "not a .nemo file"),
+        (
+            ("evaluate.py", "model=README.md", "manifest=x", "scorer=a"),
+            "scorer=a takes part in a bundle's search",
+        ),
         (("train.py", "trainer.max_time=40"), "trainer.max_time=40 is no time. It is written DAYS:HOURS"),
         (("train.py", "--config-name", "trigger", "trainer.max_time=1h"), "trainer.max_time=1h is no time"),
         (("train.py", "data=manifests"), "Give data.train=FILE.jsonl data.validation=FILE.jsonl"),

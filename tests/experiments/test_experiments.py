@@ -7,7 +7,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from tests.conftest import ROOT, SMALL, narrow
+from tests.conftest import ROOT, SMALL, drawn_model, narrow
 
 EXPERIMENTS = ROOT / "conf" / "experiment"
 NAMES = sorted(str(path.relative_to(EXPERIMENTS).with_suffix("")) for path in EXPERIMENTS.rglob("*.yaml"))
@@ -106,6 +106,20 @@ def test_validation_pools_words(small_model, corpus):
     assert float(pooled["val_wer"]) == pytest.approx(totals["wer"], abs=1e-5)
     assert float(pooled["val_cer"]) == pytest.approx(totals["cer"], abs=0.02)
     assert len(small_model.validation_texts) == 4
+
+
+@pytest.mark.parametrize("reduction", ["mean_batch", "mean_volume"])
+def test_the_loss_of_a_validation_does_not_depend_on_its_batches(compose_config, corpus, reduction):
+    model = drawn_model(compose_config("encoder=hey_jetson_small", *SMALL, f"model.ctc_reduction={reduction}"), seed=0)
+    loader = {"manifest_filepath": str(corpus / "validation.jsonl"), "sample_rate": 16000, "shuffle": False}
+    losses = []
+    for size in (1, 3, 4):
+        config = OmegaConf.create(loader | {"batch_size": size, "labels": model.labels})
+        model.setup_validation_data(config)
+        with torch.no_grad():
+            outputs = [model.validation_pass(batch, index) for index, batch in enumerate(model._validation_dl)]
+        losses.append(float(model.multi_validation_epoch_end(outputs)["log"]["val_loss"]))
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)
 
 
 @pytest.mark.parametrize("override", ["trainer.precision=17-mixed", "trainer.devices=0", "logger.mode=sometimes"])

@@ -119,3 +119,13 @@ def test_the_validation_of_the_run_is_taken_while_it_is_the_same(tmp_path):
     assert times.chosen("auto", nemo, record) is None
     with pytest.raises(ConfigError, match="is no manifest"):
         times.chosen(str(tmp_path / "none.jsonl"), nemo, record)
+
+
+def test_what_was_left_of_a_validation_with_bad_lines_is_taken(tmp_path):
+    """data.on_bad_sample=skip: the weights were chosen by what lies in the run's folder."""
+    (tmp_path / "validation.jsonl").write_text("all of it\n")
+    (tmp_path / "config.yaml").write_text(f"data: {{validation: {tmp_path / 'validation.jsonl'}}}\n")
+    kept = tmp_path / "validation.checked.jsonl"
+    kept.write_text("what is good\n")
+    record = {"data": {"validation": file_hash(kept)}}
+    assert times.chosen("auto", tmp_path / "model.nemo", record) == kept

@@ -90,6 +90,15 @@ def test_a_run_that_is_refused_leaves_no_folder(tmp_path):
     assert (mine / "notes").is_dir()  # what was there before stays
 
 
+def test_what_is_prepared_for_a_run_goes_with_it_and_what_has_begun_stays(tmp_path):
+    Run(tmp_path, f"runs={tmp_path}/new", "seed=-1", LEFT="wandb-id train.checked.jsonl").end()
+    assert list((tmp_path / "new").glob("*/*")) == []
+    for number, name in enumerate(("wandb/offline-run-1/run-1.wandb", "checkpoints/stopped.ckpt", "history.jsonl")):
+        runs = tmp_path / f"begun{number}"
+        Run(tmp_path, f"runs={runs}", "seed=-1", LEFT=f"wandb-id {name}").end()
+        assert len(list(runs.glob(f"*/*/{name}"))) == 1
+
+
 def test_names_that_are_taken_get_a_number(tmp_path):
     wanted = tmp_path / "runs" / "2026-01-31_12-00-00"
     assert [new_folder(wanted).name[19:] for _ in range(3)] == ["", "-2", "-3"]

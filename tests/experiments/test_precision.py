@@ -1,18 +1,24 @@
 """Smaller bundles say what they lost, and are refused when it is too much; each target gets a graph it can read."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
+import soundfile
 
 from experiments.errors import ConfigError
 from experiments.export.bundle import ExportOptions, export_bundle
+from experiments.export.known_borders import make_clips
 from experiments.export.parity import check_parity
 from experiments.export.precision import store
+from experiments.export.ranges import recordings
+from experiments.lm.tune import emissions
 from heyjetson import Bundle, Engine
 from heyjetson.cli import main
 from heyjetson.processor import Processor, processor
+from manifests import read_manifest, write_manifest
 
 QUICK = {"seconds": [0.5, 1.3], "batch_sizes": [2]}
 
@@ -61,6 +67,42 @@ def test_in_8_bits_a_recording_has_no_neighbours(small_model, nemo_file, tmp_pat
     alone, frames = engine.log_probs(faint[None])
     together, _ = engine.log_probs(np.stack([loud, faint, loud]))
     np.testing.assert_allclose(together[1, : frames[0]], alone[0, : frames[0]], atol=1e-4)
+
+
+def test_what_an_export_hears_is_the_channel_that_is_asked_for(small_model, nemo_file, bundle, corpus, tmp_path):
+    """A telephone call has somebody else on the other channel."""
+    rng, lines = np.random.default_rng(0), read_manifest(corpus / "validation.jsonl")
+    called = [replace(one, audio=tmp_path / f"{one.line}.wav") for one in lines]
+    for one, call in zip(lines, called, strict=True):
+        heard, rate = soundfile.read(one.audio, dtype="float32")
+        both = np.stack([0.1 * rng.standard_normal(len(heard)), heard], axis=1)
+        soundfile.write(call.audio, both, rate, subtype="FLOAT")
+    write_manifest(tmp_path / "calls.jsonl", called)
+    alone, calls = corpus / "validation.jsonl", tmp_path / "calls.jsonl"
+
+    def difference(sound) -> float:
+        pairs = zip(sound(alone, "mix"), sound(calls, "second"), strict=True)
+        return max(float(np.abs(one - other).max()) for one, other in pairs)
+
+    opened = Bundle(bundle)
+    assert difference(lambda manifest, channels: recordings(opened, manifest, channels)) < 1e-6
+    assert difference(
+        lambda manifest, channels: [
+            one.samples for one in make_clips(read_manifest(manifest), 16000, 20.0, 60.0, channels=channels)
+        ]
+    ) < 1e-4  # fmt: skip
+    assert difference(
+        lambda manifest, channels: [
+            one.pieces[0] for one in emissions(Engine(opened), read_manifest(manifest), channels)
+        ]
+    ) < 1e-3  # fmt: skip
+    told = []
+    for manifest, channels in ((alone, "mix"), (calls, "second"), (calls, "mix")):
+        options = ExportOptions(manifest=manifest, channels=channels, calibration=manifest, **QUICK)
+        export_bundle(small_model, nemo_file, tmp_path / channels, options)
+        told.append(Bundle(tmp_path / channels).manifest["measured"]["fp32"])
+    assert [told[0][key] for key in ("wer", "cer")] == [told[1][key] for key in ("wer", "cer")]
+    assert told[0]["cer"] != told[2]["cer"]
 
 
 def test_figures_of_each_precision_are_written(small_model, nemo_file, corpus, tmp_path, capsys):

@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, distribution_to_json, 
 from experiments.cli.overrides import check_overrides, composing
 from experiments.errors import ConfigError
 from experiments.sweep.claims import distributions, values_of
-from experiments.sweep.commands import check_definition, corners, expand, overrides
+from experiments.sweep.commands import check_definition, corners, expand, overrides, prepare
 from experiments.sweep.definition import load_definition
 from experiments.sweep.parameters import MAKERS, parse_parameters
 from experiments.sweep.session import trials_in_all
@@ -45,6 +45,14 @@ def wandb_sweeps():
 @pytest.fixture
 def in_root(monkeypatch):
     monkeypatch.chdir(ROOT)
+
+
+def test_each_corpus_is_made_before_the_first_trial(tmp_path, in_root, monkeypatch):
+    made = []
+    monkeypatch.setattr("experiments.data.preparation.prepare_data", lambda config: made.append(config.data.name))
+    parameters = {"data": {"values": ["synthetic", "digits"]}, "data.batch_size": {"values": [2, 4, 8, 16]}}
+    prepare(load_definition(written(tmp_path, parameters=parameters)))
+    assert made == ["synthetic", "digits"]
 
 
 def as_the_agent_does(tree: dict, values: dict) -> list[str]:

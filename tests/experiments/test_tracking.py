@@ -250,18 +250,36 @@ def test_a_recording_that_vanished_costs_its_sound_alone(corpus, tmp_path, capsy
     from manifests import read_manifest
 
     first, second, *_ = read_manifest(corpus / "validation.jsonl")
-    table = PredictionTable([replace(first, audio=tmp_path / "gone.wav"), second], rows=2)
+    first = replace(first, audio=tmp_path / "gone.wav")
+    table = PredictionTable([first, second], rows=2)
     model = types.SimpleNamespace(validation_texts=[(first.text, "a"), (second.text, second.text)])
     model.preprocessor = types.SimpleNamespace(_sample_rate=16000)
     logged = []
     logger = types.SimpleNamespace(log_row=lambda row, step: logged.append(row))
     trainer = types.SimpleNamespace(is_global_zero=True, sanity_checking=False, global_step=7, logger=logger)
+    trainer.val_dataloaders = types.SimpleNamespace(dataset=types.SimpleNamespace(utterances=[first, second]))
     table.on_validation_end(trainer, model)
     table.on_validation_end(trainer, model)
     rows = [dict(zip(PREDICTIONS, row, strict=True)) for row in logged[1]["predictions"].data]
     assert {row["reference"]: row["audio"] is None for row in rows} == {first.text: True, second.text: False}
     assert logged[0]["predictions"].data[1][0] is logged[1]["predictions"].data[1][0]  # encoded once
     assert capsys.readouterr().out.count("Logging failed") == 1
+
+
+def test_a_prediction_is_of_its_own_recording_where_others_have_its_text(corpus, tmp_path):
+    from dataclasses import replace
+
+    from experiments.tracking.tables import PredictionTable
+    from manifests import read_manifest, write_manifest
+
+    lines = [replace(one, text="yes", offset=one.line + 1 / 3) for one in read_manifest(corpus / "validation.jsonl")]
+    table = PredictionTable(lines, rows=len(lines))
+    write_manifest(tmp_path / "validation.checked.jsonl", lines[1:])  # as the preflight leaves a bad one out
+    heard = read_manifest(tmp_path / "validation.checked.jsonl")
+    written = table.written(heard, [("yes", str(one.audio)) for one in heard])
+    assert [one for one, _ in written] == lines[1:]
+    assert all(text == str(one.audio) for one, text in written)
+    assert len(table.written(heard, [("yes", "no")])) == 1  # trainer.limit_val_batches
 
 
 def test_tensorboard_shows_predictions_and_plays_them(trained, tmp_path):
@@ -276,6 +294,9 @@ def test_tensorboard_shows_predictions_and_plays_them(trained, tmp_path):
     assert len(texts) == 2
     assert b"| errors | reference | hypothesis |" in texts[0].tensor_proto.string_val[0]
     assert {"val_wer", "best/val_wer", "test/test/wer"} <= set(tags["scalars"])
+    steps = json.loads((tmp_path / "metrics.json").read_text())["steps"]
+    for name in ("best/val_wer", "test/test/wer"):
+        assert [scalar.step for scalar in events.Scalars(name)] == [steps]
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 96000])

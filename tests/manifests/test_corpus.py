@@ -384,7 +384,28 @@ def test_what_is_held_out_is_in_no_other_split():
 @pytest.mark.parametrize(("validation", "test"), [(5, 5), (0.5, 0.5), (-0.1, 0.1), (float("nan"), 0)])
 def test_shares_that_cannot_be(validation, test):
     with pytest.raises(ManifestError, match="add up to less than 1, found"):
-        hold_out(imagined(20), CorpusOptions(validation=validation, test=test))
+        CorpusOptions(validation=validation, test=test)
+
+
+def test_what_cannot_be_used_is_in_no_split(tmp_path):
+    """Else the one good recording of two may be all of validation, and there is nothing to train on."""
+    for bad in range(3):
+        recordings = made(tmp_path / "in", 3)
+        recordings[bad].audio.write_text("no sound")
+        out = tmp_path / f"out{bad}"
+        assert dict(build(recordings, out, CorpusOptions()).counts) == {"train": 1, "validation": 1}
+    for text, other in (("", "hello"), ("hello", "")):
+        recordings = [replace(one, text=text if n else other) for n, one in enumerate(made(tmp_path / "two", 2))]
+        out = tmp_path / f"out-{text}"
+        assert dict(build(recordings, out, CorpusOptions()).counts) == {"train": 1}
+
+
+def test_a_recording_whose_twin_cannot_be_used_is_alone(tmp_path):
+    recordings = made(tmp_path / "in", 4)
+    shutil.copy(recordings[0].audio, recordings[1].audio)
+    texts = ("", "zero", "two", "three")
+    recordings = [replace(one, text=text) for one, text in zip(recordings, texts, strict=True)]
+    assert build(recordings, tmp_path / "out", CorpusOptions()).shared == []
 
 
 def test_the_order_of_recordings_changes_no_split(tmp_path):

@@ -1,5 +1,6 @@
 """Selections are the same everywhere, lose nothing, and keep together what belongs together."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,17 @@ def test_samples_nest_and_keep_the_order(few, many, seed):
     small = [one.line for one in sample(utterances, count=few, seed=str(seed))]
     large = [one.line for one in sample(utterances, count=many, seed=str(seed))]
     assert len(small) == few and set(small) <= set(large) and small == sorted(small)
+
+
+def test_a_sample_is_the_same_wherever_the_corpus_lies():
+    there, here = (
+        [replace(one, audio=Path(folder, "wavs", one.audio.name)) for one in lines(200)]
+        for folder in ("/data/mine", "/home/ada/corpora/hers")
+    )
+    drawn = [[one.line for one in sample(utterances, count=20)] for utterances in (there, here)]
+    assert drawn[0] == drawn[1]
+    segments = [replace(one, audio=Path("/talk.flac"), text="yes", offset=float(one.line)) for one in lines(200)]
+    assert [one.line for one in sample(segments, count=20)] != list(range(1, 21))
 
 
 def test_a_sample_by_hours_is_no_longer_than_asked():

@@ -88,6 +88,8 @@ a 5 km run → a five kilometer run
 6 ft → six feet
 5in → five inches
 5 in a row → five in a row
+12 34, 1 2 3 and 10 20 30 → twelve thirty four one two three and ten twenty thirty
+in 2019 500 people came → in twenty nineteen five hundred people came
 2 hrs 30 min → two hours thirty minutes
 3 m² → three meters squared
 5/day → five per day
@@ -152,6 +154,7 @@ US$5 5$ 5€ $-5 3m 3·m 5·x·3 2x4s 1920x1080 4x4x4 5k 5g 10A 1a 1e5 0x1F 2b A
 5*3 2^3 ~5 5%% %5 the·%
 5/6/7 5km/x 3000rpm 5mhz and/5 and·/5 x⁵ ⁵ 1.5.5.5 €5/x
 Henry·VIII Ⅷ the·IV·drip XXI 5.5"·wide 5·1/2"·wide a·5½"·pipe 10·a.m.·-·11·a.m. 5·*·3
+12·345 1·234·567 5·100 3·200·m 1·500·metres 0800·123·456 07911·123456 0800·1111 6·ft·2·in 5·ft.·10·in.·tall 6·feet·2·in
 5_000 utt_001 n5x5n55x555 5'er #a 5\\6 5|6 $5$ 5°° 1//2 1/2/3 /5 5/
 """.split()  # with · for a space
 
