@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> object:
         return evaluate(cfg)
     require_keys(cfg, "model", "manifest")
     from experiments.evaluation.evaluate import channels_of, evaluate_bundle, evaluate_nemo, require_bundle
-    from experiments.evaluation.report import show_worst, summarise
+    from experiments.evaluation.report import place_of, show_worst, summarise
     from experiments.evaluation.training_overlap import heard_in_training, run_of
     from experiments.tracking.artifacts import is_reference, local_model
 
@@ -34,13 +34,12 @@ def main(cfg: DictConfig) -> object:
     channels = channels_of(run_of(path), cfg.channels)
     if path.is_dir():
         report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer, channels)
-        with_scorer = "-scorer" if cfg.scorer else ""
-        out = Path(cfg.out or beside / f"{path.name}-{manifest.stem}{with_scorer}.json")
+        out = Path(cfg.out or place_of(beside, path.name, manifest, "-scorer" if cfg.scorer else ""))
     else:
         from experiments.pretrained.restore import restore_model
 
         report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, channels)
-        out = Path(cfg.out or beside / f"evaluation-{manifest.stem}.json")
+        out = Path(cfg.out or place_of(beside, "evaluation", manifest))
     report.heard = heard_in_training(path, manifest)
     report.write(out)
     show_worst(report, cfg.worst)

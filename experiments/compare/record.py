@@ -23,12 +23,14 @@ class Result:
         totals: `wer`, `cer`, `cosine`, `real_time_factor`, `utterances`, `words`: those that are known.
         rows: the utterances; none where only the totals are known.
         scorer: language model that took part; None for none.
+        corpus: name of the folder that its manifest is in; empty where that is not known.
     """
 
     name: str
     totals: dict[str, float]
     rows: tuple[Row, ...] = ()
     scorer: str | None = None
+    corpus: str = ""
 
     @cached_property
     def by_key(self) -> dict[Key, Row]:

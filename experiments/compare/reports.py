@@ -32,7 +32,8 @@ def read_report(path: Path, name: str | None = None) -> tuple[str, Result] | Non
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     scorer = str(record["scorer"]) if record.get("scorer") else None
-    return model, Result(name or manifest.stem, known(record), tuple(_with_speakers(rows, manifest)), scorer)
+    rows = _with_speakers(rows, manifest)
+    return model, Result(name or manifest.stem, known(record), tuple(rows), scorer, manifest.resolve().parent.name)
 
 
 def _with_speakers(rows: list[Row], manifest: Path) -> list[Row]:
@@ -47,7 +48,8 @@ def _with_speakers(rows: list[Row], manifest: Path) -> list[Row]:
 
 
 def with_reports(results: dict[str, Result], reports: list[Result]) -> dict[str, Result]:
-    """Results with further reports, except of test sets that are there already.
+    """Results with further reports, except of test sets that are there already; others of the same name are known by
+    their folder as well.
 
     Args:
         results: by test set.
@@ -56,5 +58,6 @@ def with_reports(results: dict[str, Result], reports: list[Result]) -> dict[str,
     merged = dict(results)
     for report in reports:
         if not any(report.rows and report.same_set(other) for other in merged.values()):
-            merged.setdefault(report.name, report)
+            name = report.name if report.name not in merged else f"{report.corpus}/{report.name}"
+            merged.setdefault(name, replace(report, name=name))
     return merged

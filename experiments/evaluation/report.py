@@ -87,6 +87,25 @@ class Report:
         path.write_text(json.dumps(record, indent=1))
 
 
+def place_of(folder: Path, name: str, manifest: Path, ending: str = "") -> Path:
+    """Where the report on a manifest goes: the one on another manifest of the same name is not written over.
+
+    Args:
+        folder: that reports go to.
+        name: what the file's name begins with.
+        manifest: that is reported on.
+        ending: of the file's name.
+    """
+    place = folder / f"{name}-{manifest.stem}{ending}.json"
+    try:
+        other = Path(json.loads(place.read_text())["manifest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return place
+    if other.resolve() == manifest.resolve():
+        return place
+    return folder / f"{name}-{manifest.resolve().parent.name}-{manifest.stem}{ending}.json"
+
+
 def make_row(utterance: Utterance, hypothesis: str) -> Row:
     """Errors of one utterance."""
     words = word_errors(utterance.text, hypothesis)

@@ -15,6 +15,7 @@ from experiments.compare.runs import UNFINISHED, load, load_run
 from experiments.compare.statistics import compare
 from experiments.compare.wandb_runs import curve, power_recorded, read_offline, watt_hours
 from experiments.errors import ConfigError
+from experiments.evaluation.report import place_of
 from heyjetson.metrics import word_errors
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rows_of
 
@@ -112,6 +113,21 @@ def test_evaluations_beside_the_model_are_further_test_sets_unless_they_repeat_o
     fewer = report | {"manifest": "data/short.jsonl", "utterance_results": report["utterance_results"][:5]}
     (folder / "evaluation-short.json").write_text(json.dumps(fewer))
     assert set(load_run(folder).results) == {"seen", "short"}
+    (folder / "evaluation-other-seen.json").write_text(json.dumps(fewer | {"manifest": "data/other/seen.jsonl"}))
+    (folder / "evaluation-short.json").unlink()
+    assert set(load_run(folder).results) == {"seen", "other/seen"}
+
+
+def test_a_report_is_not_written_over_one_on_another_manifest_of_its_name(tmp_path):
+    manifests = [tmp_path / name / "test.jsonl" for name in ("one", "two")]
+    for manifest, name in zip(manifests, ("evaluation-test.json", "evaluation-two-test.json"), strict=True):
+        place = place_of(tmp_path, "evaluation", manifest)
+        assert place == tmp_path / name
+        place.write_text(json.dumps({"manifest": str(manifest)}))
+    assert place_of(tmp_path, "evaluation", manifests[0]) == tmp_path / "evaluation-test.json"
+    assert place_of(tmp_path, "evaluation", manifests[1]) == tmp_path / "evaluation-two-test.json"
+    (tmp_path / "evaluation-test.json").write_text("{")
+    assert place_of(tmp_path, "evaluation", manifests[1]) == tmp_path / "evaluation-test.json"
 
 
 def test_speakers_of_old_reports_come_from_the_manifest(tests, tmp_path):
