@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import time
 from pathlib import Path
@@ -66,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
     start = measure.start_up(Path(options.bundle), options.threads, options.provider)
     figures["seconds to import and load"] = round(start.loaded, 2)
     figures["seconds from nothing to the first result"] = round(start.first, 2)
-    figures["peak memory, MiB"] = round(start.peak)
+    if math.isfinite(start.peak):  # only Linux tells
+        figures["peak memory, MiB"] = round(start.peak)
     return _show(figures, options.json)
 
 

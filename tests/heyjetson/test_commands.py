@@ -257,6 +257,15 @@ def test_bench_measures(kind, request, capsys):
     assert ("milliseconds from the last sample to the final text" in figures) == (kind == "streaming_bundle")
 
 
+def test_bench_goes_on_where_a_system_does_not_tell_the_memory(bundle, capsys, monkeypatch):
+    from heyjetson import measure
+
+    start = measure.Start(loaded=0.5, first=0.6, peak=float("nan"), torch=False)
+    monkeypatch.setattr(measure, "start_up", lambda *given: start)
+    figures = json.loads(said(capsys, "bench", bundle, "--repeat", "1", "--json"))
+    assert figures["seconds to import and load"] == 0.5 and "peak memory, MiB" not in figures
+
+
 def test_doctor_and_info(bundle, streaming_bundle, tmp_path, capsys):
     assert "CPUExecutionProvider" in said(capsys, "doctor", bundle)
     assert "bundle" in said(capsys, "doctor", tmp_path, status=1)
