@@ -137,8 +137,9 @@ class Runner:
             claimed = claim(self.study, self.definition, self.count, self.folder)
             if claimed is None:
                 return True
-            self.running.append(Running(claimed, self._process(claimed)))
+            # Looked at before the trial runs, which may have written its first point by the next line.
             verb = "continues" if claimed.seconds or (claimed.folder / "history.jsonl").exists() else "starts"
+            self.running.append(Running(claimed, self._process(claimed)))
             values = " ".join(f"{name}={value}" for name, value in claimed.trial.user_attrs[OVERRIDES].items())
             self.console.print(f"{claimed.run} {verb}: {values}", markup=False)
         return True
