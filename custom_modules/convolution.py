@@ -178,7 +178,7 @@ class ConvolutionStack(FrameModule):
         before, left = [layer.stride for layer in layers], times
         strides = list(before)
         for i in reversed(range(len(layers))):
-            undone = math.gcd(before[i], left) if left > 1 else 1
+            undone = math.gcd(before[i], left)
             strides[i], left = before[i] // undone, left // undone
         if left != 1:
             raise ValueError(f"finer must divide the product of encoder.convolution.strides, {before}; found {times}.")

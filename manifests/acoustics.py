@@ -61,8 +61,12 @@ def room(rng: np.random.Generator, sample_rate: int, reverberation_time: float, 
     return tail.astype(np.float32)
 
 
+def convolved(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """A signal [S] through a response [K] → float32 [S + K or more], by Fourier transforms."""
+    padded = fft.next_fast_len(len(signal) + len(response), real=True)
+    return fft.irfft(fft.rfft(signal, padded) * fft.rfft(response, padded), padded).astype(np.float32)
+
+
 def add_room(signal: np.ndarray, impulse_response: np.ndarray) -> np.ndarray:
     """Hear a signal in a room; the length stays the same."""
-    padded = fft.next_fast_len(len(signal) + len(impulse_response), real=True)
-    heard = fft.irfft(fft.rfft(signal, padded) * fft.rfft(impulse_response, padded), padded)
-    return heard[: len(signal)].astype(np.float32)
+    return convolved(signal, impulse_response)[: len(signal)]

@@ -151,17 +151,6 @@ def share(key: str, seed: str = "") -> float:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") / 2**64
 
 
-def shares(utterances: Sequence[Utterance], seed: str = "") -> list[float]:
-    """`share` of each utterance by its path below the folder that all lie in: the same wherever a corpus is put."""
-    if not utterances:
-        return []
-    folder = os.path.commonpath([one.audio.parent for one in utterances])
-    parts = (one.text if one.offset is None else f"{one.offset}/{one.text}" for one in utterances)
-    return [
-        share(f"{os.path.relpath(one.audio, folder)}/{part}", seed) for one, part in zip(utterances, parts, strict=True)
-    ]
-
-
 def hold_out(
     recordings: list[Recording], options: CorpusOptions, first: Sequence[int] | None = None
 ) -> list[Recording]:

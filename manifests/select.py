@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from manifests.corpus import share, shares
+from manifests.corpus import share
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.overlap import joined, twins
 
@@ -151,8 +152,7 @@ def sample(
     """
     if (count is None) == (hours is None):
         raise ManifestError("Give either --count or --hours.")
-    places = sorted(zip(shares(utterances, seed), range(len(utterances)), strict=True))
-    drawn = [utterances[index] for _, index in places]
+    drawn = in_drawn_order(utterances, seed)
     if count is not None:
         drawn = drawn[: max(count, 0)]
     else:
@@ -165,3 +165,19 @@ def sample(
     if not drawn:
         raise ManifestError("The sample is empty: ask for more.")
     return sorted(drawn, key=lambda utterance: utterance.line)
+
+
+def in_drawn_order(utterances: Sequence[Utterance], seed: str = "") -> list[Utterance]:
+    """Utterances in an order by their paths below the folder that all lie in: the same wherever a corpus is put.
+
+    Args:
+        utterances: of a manifest.
+        seed: another one, another order.
+    """
+    folder = os.path.commonpath([one.audio.parent for one in utterances]) if utterances else ""
+
+    def place(one: Utterance) -> float:
+        part = one.text if one.offset is None else f"{one.offset}/{one.text}"
+        return share(f"{os.path.relpath(one.audio, folder)}/{part}", seed)
+
+    return sorted(utterances, key=place)

@@ -21,10 +21,10 @@ from heyjetson.errors import AudioError
 from manifests.check import Requirements, check, require
 from manifests.contents import full_contents
 from manifests.convert import length
-from manifests.corpus import shares
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.overlap import Set
 from manifests.progress import progress
+from manifests.select import in_drawn_order
 
 INDEX = "index.json"
 SHARDS = "shar"
@@ -106,8 +106,7 @@ def shard(
         raise ManifestError(f"{out} holds shards already. Delete it, or give another --out.")
     report = check(manifest, needs)
     require(report, on_bad_sample)
-    places = sorted(zip(shares(report.good, seed), range(len(report.good)), strict=True))
-    drawn = [report.good[index] for _, index in places]
+    drawn = in_drawn_order(report.good, seed)
     if not 1 <= shards <= len(drawn):
         raise ManifestError(f"{len(drawn)} utterances cannot fill {shards} shards; ask for 1 to {len(drawn)}.")
     partial = out.with_name(out.name + ".part")

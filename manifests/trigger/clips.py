@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from scipy import fft
 
-from manifests.acoustics import coloured_noise, room
+from manifests.acoustics import coloured_noise, convolved, room
 from manifests.lines import ManifestError
 from manifests.trigger.placement import place
 from manifests.trigger.sounds import SAMPLE_RATE, Backgrounds, Sound
@@ -21,6 +21,8 @@ NOISES = 12  # noises drawn once; a clip takes a piece of one, since drawing 10 
 DELAY = 128  # samples before the response to a sound, for what comes before it
 QUIET = 1e-4  # root mean square; what is quieter has no level to set
 PEAK = 0.99
+# Options that are a share of the clips or of the words.
+SHARES = ("empty", "speech", "speech_channel", "turns", "noise", "real_noise", "digital", "rooms", "band", "drawn_out")
 SLOWEST = 0.6  # speed of the slowest word that is drawn out
 
 
@@ -90,18 +92,7 @@ class ClipOptions:
                 object.__setattr__(self, one.name, value)  # from YAML ranges come as lists
                 if len(value) != 2 or not value[0] <= value[1]:
                     raise ManifestError(f"{one.name} must be two numbers, the lower first, found {list(value)}.")
-        for name in (
-            "empty",
-            "speech",
-            "speech_channel",
-            "turns",
-            "noise",
-            "real_noise",
-            "digital",
-            "rooms",
-            "band",
-            "drawn_out",
-        ):
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ManifestError(f"{name} is a share of the clips, 0 to 1, found {getattr(self, name)}.")
         if not self.seconds >= 1:
@@ -268,7 +259,7 @@ class Clips:
         if rng.random() < options.speech_channel:
             speed = _drawn_speed(rng, options.speed)
             speech = _at_speed(self._background(rng, math.ceil(self.size * speed)), speed)
-            speech = _through(speech, response)[: self.size]
+            speech = convolved(speech, response)[DELAY : DELAY + self.size]
         else:
             speech = self._background(rng, self.size)
         loud = loudness(speech)
@@ -387,7 +378,7 @@ def _said(
     samples = _at_speed(take.samples, speed)
     length = len(samples)
     start, end = (min(round(edge / speed), length) for edge in (take.start, take.end))
-    heard = _through(samples, response)
+    heard = convolved(samples, response)[DELAY:]
     wanted = level * 10 ** (rng.uniform(-options.level_spread, options.level_spread) / 20)
     heard *= np.float32(wanted / max(loudness(heard[start:end]), 1e-9))
     return heard, length, start, end
@@ -400,9 +391,3 @@ def _drawn_speed(rng: np.random.Generator, most: float) -> float:
 
 def _at_speed(samples: np.ndarray, speed: float) -> np.ndarray:
     return samples if speed == 1 else soxr.resample(samples, round(SAMPLE_RATE * speed), SAMPLE_RATE)
-
-
-def _through(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Samples [S] through a response that is `DELAY` late [K] → [S + K - DELAY or more], not late."""
-    padded = fft.next_fast_len(len(samples) + len(response), real=True)
-    return fft.irfft(fft.rfft(samples, padded) * fft.rfft(response, padded), padded)[DELAY:].astype(np.float32)
