@@ -31,8 +31,10 @@ WIDTH = 256  # of a row of the style
 _LETTERS = {
     "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "dʒ": "ʤ", "tʃ": "ʧ", "ɚ": "əɹ", "ɐ": "ə",
     "r": "ɹ", "g": "ɡ", "əl": "ᵊl", "ʔ": "t", "x": "k", "ɬ": "l", "aː": "ɑː", "a": "æ", "e": "ɛ", "eː": "A",
-    "oː": "O", "ʉ": "u", "ʉː": "uː", "ʍ": "w", "ɫ": "l", "ɵ": "ə", "ɘ": "ə",
+    "oː": "O", "ʌʉ": "W",
 }  # fmt: skip
+# Letters that it lacks, wherever they stand: espeak-ng's accents have diphthongs of their own.
+_LACKING = str.maketrans("ʉʍɫɵɘ", "uwləə")
 
 
 class Kokoro(Engine):
@@ -172,7 +174,7 @@ def as_kokoro(text: str, accent: str) -> str:
             stress = "".join(one for one in sound if one in "ˈˌ")
             # Marks that make a sound finer, such as dental, are unknown to it; nasal is not.
             bare = "".join(one for one in sound if one not in "ˈˌ" and (one == NASAL or not unicodedata.combining(one)))
-            letters.append(stress + (_LETTERS.get(bare) or _LETTERS.get(bare.rstrip("ː")) or bare))
+            letters.append(stress + (_LETTERS.get(bare) or _LETTERS.get(bare.rstrip("ː")) or bare).translate(_LACKING))
         words.append("".join(letters))
     return " ".join(words) + end
 
