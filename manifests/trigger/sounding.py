@@ -6,14 +6,19 @@ import functools
 import random
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from manifests.espeak import pronounce
 from manifests.lines import ManifestError
 from manifests.trigger.vocabulary import KEYWORDS, WORDS
 
 REFERENCE = "en-us"  # the accent that sounds are compared in
-DIFFERENT = 0.7  # least distance of a near-miss; one vowel for its neighbour is less, and is the word in some accent
+# A near-miss differs in more than this share of a word's sounds. Who learns to refuse "commuter" and "computir" refuses
+# "computer" as many people say it: benchmarks/RESULTS.md, Near-misses that are near.
+DIFFERENT = 1 / 3
+ROUNDING = 1e-6
+MISSING = 2.0  # sounds that a phrase without one of its words lacks at least: one is hidden by any noise
 # Sounds that accents take for one another cost a third to exchange.
 _ALIKE = ("əɐʌɚɜaæɑɔɒ", "iɪeɛ", "uʊoɔ", "tdɾ", "sz", "ʃʒ", "kɡ", "pb", "fv", "θð", "nŋ", "ɹrɚɜ", "lɫ")
 _ONSETS = "b c d f g h j k l m n p r s t v w y z ch sh st tr".split()
@@ -80,10 +85,10 @@ def check_speakable(word: str) -> None:
 
 
 def near_misses(words: Sequence[str], count: int, seed: int = 1) -> list[str]:
-    """Texts that sound like one of the words and are none of them.
+    """Texts that sound like one of the words and differ from all of them in more than a third of their sounds.
 
     A third are halves of the words and their sounds changed, a third are the nearest of a vocabulary, a third are other
-    keywords and anything.
+    keywords and anything. A phrase without one of its words may be nearer to it.
 
     Args:
         words: to detect, each a word or a phrase.
@@ -93,49 +98,52 @@ def near_misses(words: Sequence[str], count: int, seed: int = 1) -> list[str]:
     rng = random.Random(f"{seed}/near misses")
     targets = [phonemes(word) for word in words]
 
-    def allowed(text: str) -> bool:
+    def lacks(text: str) -> bool:
         said = phonemes(text)
-        return bool(said) and all(distance(target, said) >= DIFFERENT for target in targets)
+        return bool(said) and all(distance(target, said) >= MISSING for target in targets)
+
+    def differs(text: str) -> bool:
+        said = phonemes(text)
+        return bool(said) and all(distance(target, said) > DIFFERENT * len(target) + ROUNDING for target in targets)
 
     changed, alike = [], []
     for word, target in zip(words, targets, strict=True):
-        # A word that lacks one sound is the word itself when noise hides that sound.
-        parts = [half for half in dict.fromkeys(_parts(word)) if distance(target, phonemes(half)) >= 2]
-        variants = [_changed(word, rng) for _ in range(count)]
-        changed.append(parts + list(dict.fromkeys(variants)))
-        alike.append(_alike(word, target, rng))
+        variants = dict.fromkeys([*_halves(word), *(_changed(word, rng) for _ in range(count))])
+        changed.append(chain(filter(lacks, _shorter(word)), filter(differs, variants)))
+        alike.append(filter(differs, _alike(word, target, rng)))
     anything = [text for text in KEYWORDS if text not in words] + rng.sample(WORDS, len(WORDS))
-    return list(_in_turn([_in_turn(changed), _in_turn(alike), iter(anything)], count, allowed))
+    return list(islice(_in_turn([_in_turn(changed), _in_turn(alike), filter(differs, anything)]), count))
 
 
-def _in_turn(sources: Sequence[Iterator[str] | list[str]], count: int | None = None, allowed=None) -> Iterator[str]:
-    """Texts of several sources, one of each in turn, none twice, until all are empty or there are `count`."""
+def _in_turn(sources: Sequence[Iterable[str]]) -> Iterator[str]:
+    """Texts of several sources, one of each in turn, none twice, until all are empty."""
     given: set[str] = set()
     left = [iter(source) for source in sources]
     while left:
         for source in list(left):
-            for text in source:
-                if text not in given and (allowed is None or allowed(text)):
-                    given.add(text)
-                    yield text
-                    break
-            else:
+            text = next((one for one in source if one not in given), None)
+            if text is None:
                 left.remove(source)
-            if count is not None and len(given) >= count:
-                return
+            else:
+                given.add(text)
+                yield text
 
 
-def _parts(word: str) -> Iterator[str]:
-    """Halves of a phrase, and of a word from and up to its middle vowels."""
-    parts = word.split()
+def _shorter(phrase: str) -> Iterator[str]:
+    """A phrase without its first words, or without its last ones."""
+    parts = phrase.split()
     for cut in range(1, len(parts)):
         yield " ".join(parts[:cut])
         yield " ".join(parts[cut:])
-    for part in parts:
+
+
+def _halves(phrase: str) -> Iterator[str]:
+    """A phrase of which one word is only what comes from, or up to, one of its middle vowels."""
+    for part in phrase.split():
         for at in (found.start() for found in re.finditer(r"(?<=[aeiouy])[^aeiouy]|(?<=[^aeiouy])[aeiouy]", part)):
             for half in (part[:at], part[at:]):
                 if len(half) >= max(3, len(part) // 2) and half != part:
-                    yield word.replace(part, half, 1)
+                    yield phrase.replace(part, half, 1)
                     yield half
 
 
