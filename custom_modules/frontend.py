@@ -194,16 +194,30 @@ class Frontend(NeuralModule):
 
 
 class LogSpectrogram(Frontend):
-    """Logarithm of the power spectrum: 161 bins of 50 Hz for 20 ms windows at 16 kHz, as Hey, Jetson! used."""
+    """Logarithm of the power spectrum: 161 bins of 50 Hz for 20 ms windows at 16 kHz, as Hey, Jetson! used.
 
-    def __init__(self, sample_rate: int = 16000, window_size: float = 0.02, features: int | None = None, **options):
+    Args:
+        low: hertz below which bins are empty: a constant offset of the samples fills the first two.
+        options: of `Frontend`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        window_size: float = 0.02,
+        features: int | None = None,
+        low: float = 0.0,
+        **options,
+    ):
         bins = round(window_size * sample_rate) // 2 + 1
         if features not in (None, bins):
             raise ValueError(f"A {window_size} s window at {sample_rate} Hz has {bins} bins, not {features}.")
         super().__init__(bins, sample_rate, window_size, **options)
+        heard = torch.arange(bins) * (sample_rate / self.fourier.n_fft) >= low
+        self.register_buffer("heard", heard.float()[:, None], persistent=False)
 
     def raw_features(self, samples: Tensor) -> Tensor:
-        return torch.log(self.fourier(samples) + LOG_GUARD)
+        return torch.log(self.fourier(samples) * self.heard + LOG_GUARD)
 
 
 class LogMel(Frontend):

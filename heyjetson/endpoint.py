@@ -116,7 +116,8 @@ class EnergyGate:
 
     def is_open(self, samples: np.ndarray) -> bool:
         """Whether a piece [S] stands out; the first one never does, since nothing is known before."""
-        level = 10 * math.log10(float(np.dot(samples, samples)) / len(samples) + 1e-12)
+        power = float(np.dot(samples, samples)) / len(samples) - float(samples.mean()) ** 2  # an offset is no sound
+        level = 10 * math.log10(max(power, 0.0) + 1e-12)
         level = max(level, self.FLOOR)
         if self.background is None or level < self.background:
             self.background = level

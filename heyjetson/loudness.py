@@ -9,10 +9,11 @@ import numpy as np
 BLOCK = 0.01  # seconds
 SILENT = -120.0  # decibels of full scale, of what holds no sound at all
 FIRST = 256  # blocks that are kept room for at first
+SETTLES = 100  # blocks in which a converter's offset from zero is followed
 
 
 class Loudness:
-    """The level of each hundredth of a second of a recording, however its samples are cut.
+    """The level of each hundredth of a second of a recording, however its samples are cut, without a constant offset.
 
     Four bytes are kept for each, until `reset` or `forget`.
 
@@ -33,6 +34,7 @@ class Loudness:
         self._rest = np.zeros(0, np.float32)
         self._levels = np.empty(FIRST, np.float32)
         self._count = 0
+        self._offset, self._seen = 0.0, 0
 
     def forget(self, before: float) -> None:
         """Let go of what lies before some second, where that is much."""
@@ -55,11 +57,22 @@ class Loudness:
         if not count:
             return
         blocks = samples[: count * self.block].astype(np.float64).reshape(count, self.block)
-        levels = 10 * np.log10(np.square(blocks).mean(axis=1) + 10 ** (SILENT / 10))
+        means = blocks.mean(axis=1)
+        power = np.square(blocks).mean(axis=1) - means**2 + np.square(means - self._offsets(means))
+        levels = 10 * np.log10(np.maximum(power, 0.0) + 10 ** (SILENT / 10))
         while self._count + count > len(self._levels):
             self._levels = np.concatenate([self._levels, np.empty_like(self._levels)])
         self._levels[self._count : self._count + count] = levels
         self._count += count
+
+    def _offsets(self, means: np.ndarray) -> np.ndarray:
+        """What the samples lie around in each block: the mean of all at first, then of the last second or so."""
+        found = np.empty_like(means)
+        for block, mean in enumerate(means.tolist()):
+            self._seen = min(self._seen + 1, SETTLES)
+            self._offset += (mean - self._offset) / self._seen
+            found[block] = self._offset
+        return found
 
     def between(self, begin: float, end: float) -> tuple[float, np.ndarray]:
         """The whole blocks that lie in a stretch.

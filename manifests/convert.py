@@ -24,7 +24,7 @@ from manifests.notes import Notes
 from manifests.show import LONGEST_PATH, short
 
 SHORTEST = 0.001  # seconds; less is as good as nothing, and a manifest would say 0.0
-SILENCE = 1e-4  # peak; 16-bit sound that never leaves its lowest three steps holds no speech
+SILENCE = 1e-4  # swing; 16-bit sound that never leaves its lowest three steps holds no speech
 SILENT = "It is silent, and train.py refuses silent recordings. Record it again, or remove it."
 SLACK = 0.01  # seconds that a segment may end after its recording: times are rounded
 SEEKABLE = (".wav", ".flac")  # a segment of others is decoded from the beginning of the recording
@@ -246,9 +246,16 @@ def _finished(
     return None
 
 
+def swing(samples: np.ndarray) -> float:
+    """How far sound, [S] or [S, C], goes from its middle: its peak, without a constant offset."""
+    if not len(samples):
+        return 0.0
+    return float(np.max(samples.max(axis=0) - samples.min(axis=0))) / 2
+
+
 def is_silent(samples: np.ndarray) -> bool:
-    """Whether sound, floats of which full scale is 1, holds nothing that could be speech."""
-    return float(np.abs(samples).max(initial=0.0)) < SILENCE
+    """Whether sound, floats of which full scale is 1, holds nothing that could be speech; a constant is nothing."""
+    return swing(samples) < SILENCE
 
 
 def length(path: Path) -> Length:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heyjetson.audio import choose, is_clipped, open_sound
-from manifests.convert import SILENCE, naming
+from manifests.convert import SILENCE, naming, swing
 from manifests.distribution import Distribution
 from manifests.lines import ManifestError, Utterance
 from manifests.progress import threaded
@@ -126,6 +126,6 @@ def _listen(utterance: Utterance) -> _Clip | str:
     if not len(samples) or not np.isfinite(samples).all():
         audio = short(str(utterance.audio), LONGEST_PATH)
         return f"line {utterance.line}: {audio} holds no samples, or samples that are not numbers."
-    peak = float(np.abs(samples).max())
+    peak = swing(samples)
     snr = estimate_snr(choose(samples)[0], rate) if peak >= SILENCE else None
     return _Clip(rate, samples.shape[1], peak, snr, is_clipped(samples))

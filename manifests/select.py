@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from manifests.corpus import share
 from manifests.lines import ManifestError, Utterance, read_manifest
@@ -87,6 +89,17 @@ def merge(manifests: Iterable[Path]) -> tuple[list[Utterance], int]:
     return [utterance for utterance, _ in kept.values()], again
 
 
+def _is(found: Any, wanted: str) -> bool:
+    """Is a value of a line the one that was typed? As text, or as JSON writes it: 1.0 is 1, and true, and null."""
+    if str(found) == wanted:
+        return True
+    try:
+        value = json.loads(wanted)
+    except ValueError:
+        return False
+    return value == found and isinstance(value, bool) == isinstance(found, bool)
+
+
 @dataclass(frozen=True)
 class Condition:
     """What an utterance must be like.
@@ -96,7 +109,7 @@ class Condition:
         longest: seconds.
         text: regular expression that must be found in the transcript.
         without: regular expression that must not be.
-        where: values of other keys, for example {"speaker": "f1"}.
+        where: keys and their values, as text or as JSON has them, for example (("speaker", "f1"), ("noisy", "true")).
         invert: keep what does not satisfy all this.
     """
 
@@ -130,7 +143,7 @@ class Condition:
                 self.shortest <= utterance.duration <= self.longest
                 and (wanted is None or wanted.search(utterance.text) is not None)
                 and (unwanted is None or unwanted.search(utterance.text) is None)
-                and all(str(utterance.extra.get(key)) == value for key, value in self.where)
+                and all(_is(utterance.extra.get(key), value) for key, value in self.where)
             )
 
         return [utterance for utterance in utterances if satisfies(utterance) is not self.invert]

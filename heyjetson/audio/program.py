@@ -12,11 +12,22 @@ import numpy as np
 from heyjetson.audio.layout import Layout
 from heyjetson.audio.pyav import COUNTED, FORMATS, TOLERANCE, is_trimmed_twice, tolerance
 from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
+from heyjetson.audio.timeline import CLOCKS, LAG
 
 COMMAND = "-hide_banner -nostdin -nostats -v level+info -protocol_whitelist file,pipe"
-OUTPUT = "-map 0:a:0 -f au -c:a pcm_f32be -"
+# Beside the sound, the first frame and those before which its clock leaves something out: what they say is counted.
+CLOCK = (
+    "[0:a:0]asplit[sound][clock];"
+    f"[clock]aselect='isnan(prev_t)+gt(t-prev_t,{LAG}+samples_n/sample_rate)',ashowinfo,anullsink"
+)
+OUTPUT = "-map [sound] -f au -c:a pcm_f32be -"
 INPUT = re.compile(r"Input #0, (\S+), from")
-DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
+DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)(?:, start: (\d+\.\d+))?")
+TRACK = re.compile(r"^.*Stream #0:\d+(?!.*\(attached pic\)).*$", re.MULTILINE)
+MAPPING = "Stream mapping:"  # what follows is of the output
+TIME = re.compile(r"Parsed_ashowinfo.* pts_time:(-?[\d.]+)")
+CUT = re.compile("ended prematurely|partial file")
+PYAV = "What puts quiet there is PyAV: pip install 'heyjetson[formats]'."
 PLACE = re.compile(r"^(?:\[.*?\] ?)+")  # ffmpeg's own, with addresses
 
 
@@ -65,7 +76,10 @@ class ProgramReader:
             f"file:{os.path.abspath(path)}",
         ]
         self._child = subprocess.Popen(
-            [*command, *OUTPUT.split()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said
+            [*command, "-filter_complex", CLOCK, *OUTPUT.split()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
         )
         assert self._child.stdout
         self._out: IO[bytes] = self._child.stdout
@@ -112,10 +126,12 @@ class ProgramReader:
         status, text = self._child.wait(), self._text()
         kind, said = INPUT.search(text), DURATION.search(text)
         seconds = self._done / self.rate
+        alone = len(TRACK.findall(text.split(MAPPING)[0])) == 1  # what the container says is of the longest track
+        times = [float(time) for time in TIME.findall(text)]
         if self._layout.frames:
             self.missing = max(self._layout.frames - self._done, 0) / self.rate
-        elif kind and said and COUNTED & set(kind[1].split(",")):
-            promised = int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3])
+        elif kind and said and COUNTED & set(kind[1].split(",")) and alone and len(times) < 2:
+            promised = int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3]) - float(said[4] or 0)
             if promised - seconds > tolerance(kind[1], self.rate):
                 self.missing = promised - seconds
         errors = self._errors()
@@ -123,7 +139,13 @@ class ProgramReader:
             raise BrokenError(errors[0])
         if errors:
             self.notes.append(f"ffmpeg said of it: {errors[0]}.")
-        if status and not self.missing:
+        if kind and set(CLOCKS) & set(kind[1].split(",")) and (len(times) > 1 or max(times, default=0.0) > LAG):
+            place = next(time for time in times if time > LAG)
+            self.notes.append(
+                f"Its clock leaves out what lies before {place:.2f} s, as where a recording paused or begins later "
+                f"than its picture: words from there on are given too early. {PYAV}"
+            )
+        if (status or any(CUT.search(error) for error in errors)) and not self.missing:
             self.missing = TOLERANCE
 
     def close(self) -> None:

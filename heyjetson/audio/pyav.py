@@ -14,6 +14,7 @@ from heyjetson.audio.checksum import Checksum
 from heyjetson.audio.files import read_at
 from heyjetson.audio.layout import Layout
 from heyjetson.audio.readers import BrokenError, UnreadableError, decode_past
+from heyjetson.audio.timeline import Timeline
 
 # Nothing that opens other files or addresses, as playlists do.
 FORMATS = (
@@ -69,6 +70,9 @@ class PyavReader:
         if len(tracks) > 1:
             self.notes.append(f"It holds {len(tracks)} tracks of sound: the first was read.")
         self._stream = tracks[0]
+        self._start = max(getattr(self._container, "start_time", None) or 0, 0) / 1e6  # seconds, of the first track
+        self._clock = Timeline(self._container.format.name, self._start)
+        self._others_end = 0.0  # seconds at which other tracks end
         if trimmed_twice:
             self._stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
         if self._stream.codec_context.name.startswith("mp1"):  # see libsndfile.py: text
@@ -96,6 +100,14 @@ class PyavReader:
                     f"it goes on with {frame.sample_rate} Hz and {frame.layout.nb_channels} channels after "
                     f"{self._done / self.rate:.2f} s, not {self.rate} Hz and {self.channels}"
                 )
+            base = frame.time_base or Fraction(0)
+            time = None if frame.pts is None else float(frame.pts * base)
+            quiet = round(self._clock.before(time, self._done / self.rate) * self.rate)
+            while quiet:
+                block = np.zeros((min(quiet, self.rate), self.channels), np.float32)
+                self._done += len(block)
+                quiet -= len(block)
+                yield block
             values = frame.to_ndarray()
             values = values.T if frame.format.is_planar else values.reshape(-1, self.channels)
             if self._checksum is not None:
@@ -108,7 +120,8 @@ class PyavReader:
         """Decoded frames of the stream."""
         import av
 
-        packets = self._container.demux(self._stream)
+        alone = self._stream.duration is not None or len(self._container.streams) == 1
+        packets = self._container.demux(self._stream) if alone else self._container.demux()
         attempts = 0
         while attempts < ATTEMPTS:
             try:
@@ -119,6 +132,11 @@ class PyavReader:
                 return
             except self._errors:
                 attempts += 1
+                continue
+            if packet.stream.index != self._stream.index:
+                if packet.pts is not None:
+                    end = float((packet.pts + (packet.duration or 0)) * (packet.time_base or Fraction(0)))
+                    self._others_end = max(self._others_end, end)
                 continue
             try:
                 yield from packet.decode()
@@ -144,12 +162,14 @@ class PyavReader:
             self.missing = max(self._layout.frames - self._done, 0) / self.rate
         elif COUNTED & set(self._container.format.name.split(",")):
             if self._stream.duration is not None:
-                promised = float(self._stream.duration * (self._stream.time_base or Fraction(0)))
-            elif self._container.duration is not None:
-                promised = self._container.duration / 1e6
-            if promised - seconds > tolerance(self._container.format.name, self.rate):
-                self.missing = promised - seconds
+                promised = float(self._stream.duration * (self._stream.time_base or Fraction(0))) + self._clock.lead
+            elif self._container.duration is not None:  # of the longest track
+                promised = self._container.duration / 1e6 - self._start
+            there = max(seconds, self._others_end - self._start)
+            if promised - there > tolerance(self._container.format.name, self.rate):
+                self.missing = promised - there
         self.missing = max(self.missing, self._lost_seconds)
+        self.notes += self._clock.notes
         if self._lost and not self.missing:
             pieces = "A piece" if self._lost == 1 else f"{self._lost} pieces"
             self.notes.append(f"{pieces} of it could not be decoded and was left out, as where recordings are joined.")

@@ -86,6 +86,13 @@ def run(options: argparse.Namespace) -> int:
                 "folders one by one, or use --format json without --out."
             )
         options.out.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            beside = path != STDIN and Path(path).exists() and options.out.samefile(Path(path).parent)
+            if beside and _target(path, options).exists():
+                raise OptionError(
+                    f"{quoted(str(_target(path, options)))} lies beside its recording already, may be what people "
+                    "wrote of it, and would be overwritten. Give --out another folder, or move it away."
+                )
     elif options.format in ("srt", "vtt") and len(files) > 1:
         raise OptionError("Subtitles of several recordings need a folder: add --out DIR.")
     engine = open_engine(options)
@@ -111,8 +118,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             text = formats.subtitles(result, options.format)
         if options.out:
-            suffix = "txt" if options.format == "text" else options.format
-            (options.out / f"{_name(path)}.{suffix}").write_text(text + "\n", "utf-8")
+            _target(path, options).write_text(text + "\n", "utf-8")
         else:
             print(text, flush=True)
     return status(failed, cut, len(files), "transcribed")
@@ -127,6 +133,12 @@ def _tracked(files: list[str]) -> Iterator[str]:
 
 def _name(path: str) -> str:
     return "stdin" if path == STDIN else Path(path).stem
+
+
+def _target(path: str, options: argparse.Namespace) -> Path:
+    """Where --out writes what a recording says."""
+    suffix = "txt" if options.format == "text" else options.format
+    return options.out / f"{_name(path)}.{suffix}"
 
 
 def _transcribed(engine: Any, sound: Sound, decoder: Any, decode: dict[str, Any]) -> Any:

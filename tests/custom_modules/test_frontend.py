@@ -7,6 +7,7 @@ import scipy.fft
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from custom_modules.frontend import LOG_GUARD, MFCC, LearnedFilterbank, LogMel, LogSpectrogram
 
@@ -48,6 +49,16 @@ def test_logarithm_equals_torch_stft(training):
     expected = torch.stft(samples.double(), 320, 160, window=window, center=False, return_complex=True).abs() ** 2
     found = LogSpectrogram().train(training).raw_features(samples)
     torch.testing.assert_close(found.double(), torch.log(expected + LOG_GUARD), atol=1e-4, rtol=0)
+
+
+@WAYS
+@pytest.mark.parametrize("name", KINDS)
+def test_a_constant_offset_of_the_samples_is_not_heard(compose_config, name, training):
+    section = OmegaConf.to_container(compose_config(f"frontend={name}").frontend, resolve=True)
+    frontend = KINDS[name](**{key: value for key, value in section.items() if key != "_target_"}).train(training)
+    quiet = 0.003 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(frontend.raw_features(quiet + 0.03), frontend.raw_features(quiet), atol=0.02, rtol=0)
 
 
 def test_log_spectrogram_has_161_bins():

@@ -163,6 +163,16 @@ def test_levels_do_not_depend_on_the_cuts(cuts, begin, length):
     assert one[0] >= begin - 1e-6 and one[0] + len(one[1]) * 0.01 <= max(begin + length, one[0]) + 1e-6
 
 
+def test_an_offset_of_the_samples_is_no_sound():
+    samples = 0.1 * bursts((1.0, 1.5), seconds=3.0)
+    plain = heard(samples).between(0.0, 3.0)[1]
+    apart = heard(samples + np.float32(0.02)).between(0.0, 3.0)[1]
+    assert np.ptp(plain) > 30
+    np.testing.assert_allclose(apart[10:], plain[10:], atol=1.5)
+    later = heard(np.concatenate([np.zeros(10 * RATE, np.float32), samples + np.float32(0.02)]))  # switched on
+    np.testing.assert_allclose(later.between(11.0, 11.5)[1], plain[100:150], atol=3.0)
+
+
 def test_what_is_let_go_of_leaves_the_rest():
     samples = bursts((3.0, 3.5), seconds=8.0)
     sound, all_of_it = heard(samples), heard(samples)

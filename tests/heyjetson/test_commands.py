@@ -67,6 +67,17 @@ def test_results_never_overwrite_each_other(bundle, speech, capsys):
     assert not (speech / "out").exists()
 
 
+def test_what_people_wrote_beside_a_recording_is_not_written_over(bundle, speech, capsys):
+    folder, out = speech, speech / "out"
+    (folder / "a.txt").write_text("what a person wrote")
+    given = ["transcribe", str(bundle), str(folder / "a.wav"), str(folder / "no.wav"), "--out"]
+    assert main([*given, str(folder)]) == 1
+    assert "a.txt lies beside its recording already" in capsys.readouterr().err
+    assert (folder / "a.txt").read_text() == "what a person wrote"
+    assert main([*given, str(out)]) == main([*given, str(out)]) == 1  # for want of no.wav
+    assert (out / "a.txt").exists()
+
+
 @pytest.mark.parametrize("kind", ["bundle", "streaming_bundle"])
 def test_a_cut_file_is_heard_and_never_called_whole(kind, request, speech, capsys):
     folder = request.getfixturevalue(kind)

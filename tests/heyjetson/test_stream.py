@@ -167,6 +167,8 @@ def test_the_gate_opens_for_what_stands_out():
     quiet, loud = rng.standard_normal((2, 1600)) * [[0.001], [0.1]]
     assert [gate.is_open(x) for x in (quiet, quiet, loud, quiet, loud)] == [False, False, True, False, True]
     assert not EnergyGate(10.0, 0.1).is_open(np.zeros(1600))
+    gate = EnergyGate(10.0, 0.1)  # what a converter is off by is neither background nor sound
+    assert [gate.is_open(x + 0.2) for x in (quiet, quiet, loud, quiet, loud)] == [False, False, True, False, True]
 
 
 def test_gate_and_rules_keep_time(engine):

@@ -72,6 +72,11 @@ def test_strange_characters_are_listed(manifest):
         require(report, "maybe")
 
 
+def test_a_constant_is_silence(manifest):
+    assert dict(check(manifest((np.full(RATE, 0.3, np.float32), 1.0, "hello")), NEEDS).kinds) == {"silent files": 1}
+    assert not check(manifest((noise(1.0) + np.float32(0.3), 1.0, "hello")), NEEDS).kinds
+
+
 def test_samples_that_are_not_numbers(manifest):
     bad = noise(1.0)
     bad[5] = np.nan

@@ -85,6 +85,16 @@ def test_a_filter_and_its_inverse_are_everything(shortest, longest, text, withou
         assert not one.text.endswith("3") or without is None
 
 
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [("1", [1, 2, 3]), ("1.0", [1, 2]), ("true", [4]), ("True", [4]), ("null", [5, 7]), ("None", [5, 7]), ("a=b", [6])],
+)
+def test_a_value_is_compared_as_it_is_written(wanted, kept):
+    values = [{"key": value} for value in (1, 1.0, "1", True, None, "a=b")] + [{}]
+    utterances = [replace(one, extra=extra) for one, extra in zip(lines(7), values, strict=True)]
+    assert [one.line for one in Condition(where=(("key", wanted),)).keep(utterances)] == kept
+
+
 def test_a_pattern_that_is_none_is_said():
     with pytest.raises(ManifestError, match="not a regular expression"):
         Condition(text="(").keep(lines(2))
