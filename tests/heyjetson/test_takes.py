@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heyjetson.audio import is_clipped
-from heyjetson.wakeword.recordings import LONGEST, TakeError, TakeSplitter, faults, find_word, take, trim
+from heyjetson.wakeword.recordings import (
+    LONGEST,
+    TakeError,
+    TakeSplitter,
+    faults,
+    find_word,
+    take,
+    trim,
+    words_apart,
+)
 from manifests.acoustics import coloured_noise
 from manifests.convert import decode
 from manifests.espeak import speak
@@ -71,6 +80,18 @@ def test_a_pause_within_a_phrase_is_bridged():
     found = find_word(clip, RATE)
     assert abs(found[0] - RATE - start) <= 0.06 * RATE
     assert abs(found[1] - (RATE + len(first) + len(pause) + end)) <= 0.04 * RATE
+
+
+@pytest.mark.parametrize("snr", [20, 40])
+def test_words_that_stand_apart_are_counted_and_a_knock_is_none(snr):
+    clip, start, end = hidden("computer", "en-us+f2", snr, 3)
+    other, first, last = hidden("hey jetson", "en-us+f2", snr, 4)
+    words = words_apart(np.concatenate([clip, other]), RATE)
+    expected = [(start, end), (3 * RATE + first, 3 * RATE + last)]
+    assert np.abs(np.array(words) - expected).max() <= 0.06 * RATE
+    at = start - 12000 if start > 12000 else end + 12000
+    clip[at : at + 60] += np.float32(0.9)
+    assert words_apart(clip, RATE) == [find_word(clip, RATE)]
 
 
 def test_noise_that_begins_after_silence_is_no_part_of_the_word():
@@ -178,6 +199,7 @@ def test_real_takes_hold_a_word_of_a_usual_length():
         for path in sorted((WAKE_WORDS / word).iterdir())[:40]:
             sound = decode(path)
             found = take(sound.samples, sound.rate, LONGEST)
+            assert len(words_apart(sound.samples, sound.rate)) == 1
             lengths.append((found.end - found.start) / sound.rate)
     assert 0.55 < float(np.median(lengths)) < 0.85
     assert np.mean(np.array(lengths) > 1.3) < 0.03
