@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from heyjetson.audio.clipping import is_clipped
+from heyjetson.audio.rates import rate_fault
 from heyjetson.errors import AudioError
 
 HOP = 0.01  # seconds between frames, which are twice as long
@@ -63,7 +64,7 @@ def find_word(samples: np.ndarray, rate: int) -> tuple[int, int]:
 
     Args:
         samples: [S] float, full scale is 1.
-        rate: hertz, 4000 at least.
+        rate: hertz, `LOWEST_RATE` at least: without what lies above 2000 Hz the ends of words are lost.
 
     Returns:
         first sample of the word, and first sample after it.
@@ -94,6 +95,8 @@ def words_apart(samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
 
 def _found(samples: np.ndarray, rate: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     """The word, and what stands out about as much."""
+    if told := rate_fault(rate):
+        raise TakeError(f"The rate {told}")
     if len(samples) == 0 or float(np.abs(samples).max()) < SILENCE:
         raise TakeError("The recording is silent. Is the microphone switched on, and is it the right one?")
     power = _spectra(samples, rate)
@@ -203,8 +206,8 @@ def _examined(samples: np.ndarray, rate: int, longest: float) -> tuple[tuple[int
     nowhere = (0, 0)
     if samples.ndim != 1:
         return nowhere, [f"The samples must be [S], found shape {samples.shape}: mix the channels first."]
-    if rate < 4000:
-        return nowhere, [f"The sample rate must be 4000 hertz at least, found {rate}."]
+    if told := rate_fault(rate):
+        return nowhere, [f"The rate {told}"]
     if not np.isfinite(samples).all():
         return nowhere, ["The recording holds samples that are not numbers: the program that wrote it is broken."]
     seconds = len(samples) / rate
@@ -241,8 +244,8 @@ class TakeSplitter:
     """
 
     def __init__(self, rate: int, silence: float = 0.7, longest: float = LONGEST):
-        if rate < 4000:
-            raise TakeError(f"The sample rate must be 4000 hertz at least, found {rate}.")
+        if told := rate_fault(rate):
+            raise TakeError(f"The rate {told}")
         if not 2 * FRAME <= silence <= longest:
             raise TakeError(
                 f"The silence that ends a take must lie between {2 * FRAME} s and {longest:g} s: {silence}."

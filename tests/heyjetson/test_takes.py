@@ -147,7 +147,7 @@ def test_a_low_tone_at_half_scale_is_not_clipped():
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(-1, 1, width=32), max_size=4000), st.sampled_from([4000, 8000, 48000]))
+@given(st.lists(st.floats(-1, 1, width=32), max_size=4000), st.sampled_from([8000, 16000, 48000]))
 def test_any_samples_give_a_range_or_a_reason(samples, rate):
     samples = np.array(samples, np.float32)
     try:
@@ -184,6 +184,17 @@ def test_sound_that_never_pauses_is_cut_and_silence_is_not_kept():
     tone = 0.3 * np.sin(np.arange(9 * RATE) * 0.3)
     got = splitter.feed(tone)
     assert got and max(map(len, got)) <= 2 * RATE
+
+
+@pytest.mark.parametrize("rate", [0, 4000, 7999, 192001])
+def test_the_rates_are_those_of_live_sources(rate):
+    said = rf"The rate must be a whole number of hertz from 8000 to 192000, found {rate}\."
+    assert len(faults(np.zeros(2 * RATE, np.float32), rate)) == 1
+    for call in (take, find_word, words_apart):
+        with pytest.raises(TakeError, match=said):
+            call(np.zeros(2 * RATE, np.float32), rate)
+    with pytest.raises(TakeError, match=said):
+        TakeSplitter(rate)
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 100}, {"rate": RATE, "silence": 0.0}, {"rate": RATE, "silence": 20.0}])
