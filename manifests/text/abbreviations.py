@@ -29,8 +29,8 @@ _BEFORE_NAME = {"Sen": "senator", "Sens": "senators", "Rep": "representative", "
 _BEHIND_NAME = {"rd": "road", "ln": "lane", "sq": "square", "pl": "place", "ct": "court", "corp": "corporation"}
 # … and before one, these are no titles: Genesis, Revelation, a column.
 _BOOKS = {"gen", "col", "rev"}
-# Messers or messieurs, father or French, secretary or section; before a year, born, died, about.
-_SEVERAL, _SEVERAL_NAMED, _SEVERAL_DATED = {"messrs", "pfc"}, {"Fr", "Ste", "Sec"}, {"b", "c", "d"}
+# Of three letters one by one or not, father or French, secretary or section; before a year, born, died, about.
+_SEVERAL, _SEVERAL_NAMED, _SEVERAL_DATED = {"pfc"}, {"Fr", "Ste", "Sec"}, {"b", "c", "d"}
 # Without a point, where a name or a day follows …
 _BARE_TITLES = {
     "Lt Col": "lieutenant colonel", "Lt Gen": "lieutenant general", "Maj Gen": "major general",
@@ -192,10 +192,10 @@ def pointed(text: str) -> str:
 _CAPITAL = r"(?=\s+[^\W\d_])"
 BARE = re.compile(
     rf"\b(?=[A-Z])(?:({'|'.join(_BARE_TITLES)}){_CAPITAL}|({'|'.join(_BARE)})\b|(Sr)\b"
-    r"|(St)(?:(?=[\s-]+([\w'’]+))|(?![\w.'’]))|(Ft)(?=\s+([A-Z][a-z'’]+))|(Rd|Ave)\b|(Messrs|Pfc)\b)(?!\.)"
+    r"|(St)(?:(?=[\s-]+([\w'’]+))|(?![\w.'’]))|(Ft)(?=\s+([A-Z][a-z'’]+))|(Rd|Ave)\b|(Pfc)\b)(?!\.)"
 )
 # What is faster to look for, in a text with a space behind it.
-BARE_LETTERS = ("Messrs", *(f"{short} " for short in (*_BARE_TITLES, *_BARE, *"Sr St Ft Rd Ave Pfc".split())))
+BARE_LETTERS = tuple(f"{short} " for short in (*_BARE_TITLES, *_BARE, *"Sr St Ft Rd Ave Pfc".split()))
 
 
 def _bare(match: re.Match[str]) -> str:

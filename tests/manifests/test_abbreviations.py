@@ -46,13 +46,14 @@ Martin Luther King Jr was → martin luther king junior was
 Warner Bros. and General Motors Corp. made it → warner brothers and general motors corporation made it
 Cats vs dogs etc, and more → cats versus dogs et cetera and more
 cats vs dogs etc → cats versus dogs et cetera
+Messrs. Longman and Co. → messrs longman and company
 a Ph.D. student → a p h d student
 Ave Maria, the State, an Art → ave maria the state an art
 """
 
 PAIRS = [tuple(map(str.strip, line.split("→"))) for line in SAID.strip().splitlines()]
 SEVERAL = """
-Messrs. Smith and Jones|Fr. Brown|Sec. of State|Ste. Marie|Corp. Smith|born c. 1900
+Pfc. Smith|Fr. Brown|Sec. of State|Ste. Marie|Corp. Smith|born c. 1900
 from Oxford St. Mary walked|Jay ft. Rihanna|half a ft. of it|Elm Dr. is long|Ct. of Appeals|col. 5|Gen. 1:1
 """
 
