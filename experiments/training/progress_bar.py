@@ -85,7 +85,11 @@ def _time(trainer: pl.Trainer) -> str:
         if isinstance(callback, Timer):
             gone = callback.time_elapsed()
             left = callback.time_remaining()
-            return f"  {gone / 60:.1f} min" + (f" of {(gone + left) / 60:.1f}" if left is not None else "")
+            shown = f"  {gone / 60:.1f} min"
+            if left is None:
+                return shown
+            budget = f"{(gone + left) / 60:.1f}"  # which ends between two steps: the last one and what follows go on
+            return f"{shown} of {budget}" if left > 0 else f"{shown}, the budget of {budget} is spent"
     return ""
 
 

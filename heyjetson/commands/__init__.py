@@ -96,11 +96,10 @@ def _channels(text: str) -> str:
 
 def source_rate(text: str) -> int:
     """The hertz of a live source, of an option."""
-    from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
+    from heyjetson.audio.rates import rate_fault
 
     rate = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        told = f"must be a whole number of hertz from {LOWEST_RATE} to {HIGHEST_RATE}, found {text!r}."
+    if told := rate_fault(rate, text):
         raise argparse.ArgumentTypeError(told)
     return rate
 

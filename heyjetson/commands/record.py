@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             break
     if not kept:
         raise AudioError("No recording was kept. Is this the right microphone? `heyjetson doctor` lists them.")
-    print(f"{kept} recordings in {folder}")
+    print(f"{kept} recording{'s' * (kept != 1)} in {folder}")
     return 0
 
 
@@ -83,11 +84,18 @@ def _recordings(chunks: Iterator[np.ndarray], options: argparse.Namespace) -> It
 def _keep(recording: np.ndarray, folder: Path, label: str, number: int, options: argparse.Namespace) -> bool:
     """Write a recording if it can be used; whether it was."""
     from heyjetson.audio import resample
-    from heyjetson.wakeword.recordings import TakeError, take, trim
+    from heyjetson.wakeword.recordings import TakeError, take, trim, words_apart
 
     try:
         # One that fills all the time there is was cut off, not ended by a silence.
-        found = trim(take(recording, options.rate, options.longest - 0.02), MARGIN)
+        whole = take(recording, options.rate, options.longest - 0.02)
+        if len(words := words_apart(recording, options.rate)) > 1:
+            gap = min(after - end for (_, end), (after, _) in pairwise(words)) / options.rate
+            raise TakeError(
+                f"It holds {len(words)} words, {gap:.1f} s apart, of which only the strongest would be kept. Pause for "
+                f"{options.silence:g} s (--silence) between words, and not within one."
+            )
+        found = trim(whole, MARGIN)
     except TakeError as error:
         print(f"left out: {error}", flush=True)
         return False

@@ -13,15 +13,15 @@ for every character of every text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heyjetson.calibration import Calibration
 from heyjetson.clock import Clock
+from heyjetson.decoding.beam_options import BeamOptions
 from heyjetson.decoding.hypothesis import Hypothesis, Word
-from heyjetson.decoding.words import WordBuilder, require_frames
+from heyjetson.decoding.words import WordBuilder, pause_frames, require_frames
 from heyjetson.errors import DecoderError
 from heyjetson.loudness import Loudness
 
@@ -32,33 +32,6 @@ COMMIT_EVERY = 32  # frames
 BLANK, LABEL = 0, 1  # the two ways a text can end
 Beam = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # mass, path, peak, place
 Last = tuple[np.ndarray, np.ndarray, np.ndarray]  # peak, place, whether the path ends in the label
-
-
-@dataclass(frozen=True)
-class BeamOptions:
-    """Width of the search. Wider is slower and finds better texts, up to a point.
-
-    Args:
-        beam_size: texts kept after each frame.
-        beam_threshold: texts that are less likely than the best by more than this, in natural-log units, are dropped.
-        label_threshold: natural-log probability below which a character of a frame is not tried.
-        longest_open: frames after which the beginning of the likeliest text is settled at the latest.
-        alpha: weight of the language model; the scorer's own when None.
-        beta: added for each word; the scorer's own when None.
-    """
-
-    beam_size: int = 64
-    beam_threshold: float = 16.0
-    label_threshold: float = -9.0
-    longest_open: int = 250
-    alpha: float | None = None
-    beta: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.beam_size < 1 or self.longest_open < 1 or self.beam_threshold <= 0:
-            raise DecoderError("beam_size, longest_open and beam_threshold must be above 0.")
-        if self.alpha is not None and self.alpha < 0:
-            raise DecoderError(f"alpha must not be negative, found {self.alpha}.")
 
 
 class BeamDecoder:
@@ -118,6 +91,8 @@ class BeamDecoder:
     def _begin(self, offset: float, sound: Loudness | None) -> None:
         apart = " " in self.labels[:-1] and not self.guide.modelled
         self._built = WordBuilder(Clock(self.frame_seconds, offset, self.calibration, sound), apart)
+        # Frames that end a word for hot words, too; 0 where none do.
+        self._pause = pause_frames(self.frame_seconds) if apart and self.guide.boosted else 0
         self._frames = 0
         self._finished = False
 
@@ -154,16 +129,16 @@ class BeamDecoder:
         again = self._last[:, None] == labels  # the same character twice needs a blank between
         reach = np.where(again, self._mass[BLANK][:, None], mass[:, None]) + row[labels]
         reach_path = np.where(again, self._path[BLANK][:, None], path[:, None]) + row[labels]
-        self._join(row, labels, stay, reach, reach_path, old)
+        state, kept_bonus = self._join(row, labels, stay, reach, reach_path, old)
 
-        score = np.logaddexp(*stay[0]) + self._bonus + self.guide.potential(self._state)
+        score = np.logaddexp(*stay[0]) + kept_bonus + self.guide.potential(state)
         limit = score.max() - self.options.beam_threshold
         size = self.options.beam_size
         if len(score) >= size:
             limit = max(limit, np.partition(score, -size)[-size])
         # What cannot come into the beam even with the most that may be added needs no language model.
         origin, via = np.nonzero(reach + self._bonus[:, None] >= limit - self.guide.most)
-        gains, targets = self.guide.advance(self._state[origin], labels[via])
+        gains, targets = self._advance(origin, labels[via], *old)
         bonus = self._bonus[origin] + gains
         score = np.concatenate([score, reach[origin, via] + bonus + self.guide.potential(targets)])
         chosen = np.flatnonzero(score > score.max() - self.options.beam_threshold)
@@ -173,8 +148,8 @@ class BeamDecoder:
         kept = chosen[chosen < len(self._text)]
         taken = chosen[len(kept) :] - len(self._text)
         origin, via = origin[taken], via[taken]
-        self._state = np.concatenate([self._state[kept], targets[taken]])
-        self._bonus = np.concatenate([self._bonus[kept], bonus[taken]])
+        self._state = np.concatenate([state[kept], targets[taken]])
+        self._bonus = np.concatenate([kept_bonus[kept], bonus[taken]])
         nothing = np.full(len(taken), -np.inf)
         self._mass = np.concatenate([stay[0][:, kept], [nothing, reach[origin, via]]], axis=1)
         self._path = np.concatenate([stay[1][:, kept], [nothing, reach_path[origin, via]]], axis=1)
@@ -210,8 +185,11 @@ class BeamDecoder:
 
     def _join(
         self, row: np.ndarray, labels: np.ndarray, stay: Beam, reach: np.ndarray, reach_path: np.ndarray, old: Last
-    ) -> None:
-        """Where a text and one character more is in the beam already, add to it what comes from the shorter text."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where a text and one character more is in the beam already, add to it what comes from the shorter text.
+
+        Returns the states and the bonus of all texts: where pauses end words, the likeliest way says which words.
+        """
         mass, path, peak, place = stay
         order = np.argsort(self._text)
         source = order[np.searchsorted(self._text, self._before, sorter=order).clip(max=len(order) - 1)]
@@ -221,11 +199,32 @@ class BeamDecoder:
         origin, via = source[both], column[self._last[both]]
         mass[LABEL, both] = np.logaddexp(mass[LABEL, both], reach[origin, via])
         better = reach_path[origin, via] > path[LABEL, both]
+        likeliest = better & (reach_path[origin, via] > path[BLANK, both])
         for j, i, k in zip(both[better].tolist(), origin[better].tolist(), via[better].tolist(), strict=True):
             path[LABEL, j] = reach_path[i, k]
             peak[LABEL, j] = row[labels[k]]
             place[:, LABEL, j] = self._frames, self._frames + 1, self._speak(i, bool(self._last[i] == labels[k]), *old)
         reach[origin, via] = -np.inf
+        if not self._pause or not likeliest.any():
+            return self._state, self._bonus
+        state, bonus = self._state.copy(), self._bonus.copy()
+        origin, via, both = origin[likeliest], via[likeliest], both[likeliest]
+        gains, state[both] = self._advance(origin, labels[via], *old)
+        bonus[both] = self._bonus[origin] + gains
+        return state, bonus
+
+    def _advance(
+        self, origin: np.ndarray, labels: np.ndarray, _: np.ndarray, place: np.ndarray, from_label: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What characters add to entries and the states after them; behind a pause a space comes first."""
+        states, gains, last = self._state[origin], np.zeros(len(origin)), self._last[origin]
+        if self._pause:
+            way = np.where(from_label[origin] & (last != labels), LABEL, BLANK)
+            long = self._frames - place[1, way, origin] >= self._pause
+            paused = np.flatnonzero(long & (last != self.guide.space) & (labels != self.guide.space))
+            gains[paused], states[paused] = self.guide.advance(states[paused], np.full_like(paused, self.guide.space))
+        more, targets = self.guide.advance(states, labels)
+        return gains + more, targets
 
     def _lengthen(self, text: int, label: int) -> int:
         """The number of a text with one more character."""

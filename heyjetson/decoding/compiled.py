@@ -41,6 +41,7 @@ class CompiledBeamDecoder(BeamDecoder):
             if not self._core:
                 raise MemoryError("There is no memory for the beam search.")
             weakref.finalize(self, library.beam_free, self._core)
+            self.guide.view.pause = self._pause
             self._view = byref(self.guide.view)
             self._characters_at = POINTER(core.Character)()
         self._checked(self._library.beam_reset(self._core, self._view))

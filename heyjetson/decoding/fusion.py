@@ -28,6 +28,7 @@ class FusionGraph:
 
     Attributes:
         modelled: a language model says what a word is.
+        boosted: there are hot words.
         tables: of the automaton, shared with other streams.
         most: that one character can add to a score, with what it promises.
     """
@@ -42,7 +43,7 @@ class FusionGraph:
         alpha: float | None = None,
         beta: float | None = None,
     ):
-        self.modelled = scorer is not None
+        self.modelled, self.boosted = scorer is not None, bool(hot_words)
         self.automaton = shared(automaton.Automaton, labels, scorer, hot_words)
         self.tables: automaton.Tables = self.automaton.tables
         self.labels, self.space = self.automaton.labels, self.automaton.space

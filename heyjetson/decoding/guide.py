@@ -76,6 +76,7 @@ class Guide:
 
     Attributes:
         modelled: a language model says what a word is.
+        boosted: there are hot words.
         view: what the library reads, valid as long as this lives.
     """
 
@@ -87,7 +88,7 @@ class Guide:
         alpha: float | None = None,
         beta: float | None = None,
     ):
-        self.modelled = scorer is not None
+        self.modelled, self.boosted = scorer is not None, bool(hot_words)
         self.parts = shared(GuideParts, labels, scorer, hot_words)
         self.space = self.parts.space
         self.view = self.parts.view(len(labels))

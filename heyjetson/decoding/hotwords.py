@@ -58,7 +58,8 @@ def space_of(labels: Sequence[str]) -> int:
 class HotWords:
     """An automaton over characters that knows which phrases a text is in the middle of (Aho and Corasick, 1975).
 
-    A phrase counts with a space before and after it, so it is found as whole words. Its boost is added by the space
+    A phrase counts with a space before and after it, so it is found as whole words; a pause that ends a word counts as
+    one, in the likeliest way of saying a text. Its boost is added by the space
     that completes it; nothing is added to the words that follow. While it is being spelled its share of the boost
     stands in `lookahead_score`, which helps it through the search and is gone as soon as the text takes another way.
 

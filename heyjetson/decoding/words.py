@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,6 +17,15 @@ NO_NUMBERS = (
     "`heyjetson doctor BUNDLE` says which."
 )
 PAUSE = 0.6  # seconds without a letter; within words they are 0.4 at most, where they are joined 0.8 and more
+
+
+def pause_frames(frame_seconds: float) -> int:
+    """Frames without a letter that end a word.
+
+    >>> pause_frames(0.04), pause_frames(0.16)
+    (16, 4)
+    """
+    return next(frames for frames in itertools.count() if frames * frame_seconds > PAUSE)
 
 
 class WordBuilder:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from heyjetson.audio.clipping import is_clipped
+from heyjetson.audio.rates import rate_fault
 from heyjetson.errors import AudioError
 
 HOP = 0.01  # seconds between frames, which are twice as long
@@ -21,6 +22,7 @@ BRIDGE = 0.2  # seconds; a phrase pauses so long between two words
 CLOSURE = 0.13  # seconds; the mouth is closed so long before a plosive
 BANDS = (100, 300, 500, 800, 1200, 1700, 2300, 3100, 4200, 5600, 8000)  # hertz, edges of bands
 DEPTH = 25.0  # decibels below the loudest tenth of a second at which the word is over
+ANOTHER = 0.25  # of the word's strength; what is as strong and no click is another word
 LONG = 0.8  # seconds; what is longer may be noise with a word in it
 STANDS_OUT = 3.0  # decibels over the background
 FRAME = 0.02  # seconds that a splitter decides about at once
@@ -62,7 +64,7 @@ def find_word(samples: np.ndarray, rate: int) -> tuple[int, int]:
 
     Args:
         samples: [S] float, full scale is 1.
-        rate: hertz, 4000 at least.
+        rate: hertz, `LOWEST_RATE` at least: without what lies above 2000 Hz the ends of words are lost.
 
     Returns:
         first sample of the word, and first sample after it.
@@ -70,29 +72,61 @@ def find_word(samples: np.ndarray, rate: int) -> tuple[int, int]:
     Raises:
         TakeError: nothing is there, or nothing stands out from the background.
     """
+    return _found(samples, rate)[0]
+
+
+def words_apart(samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
+    """What stands out about as much as the word does: the word itself, and others where a recording holds several, or
+    one that is said with a pause within, of which `find_word` knows a part only. In the order they are said in.
+
+    Args:
+        samples: [S] float, full scale is 1.
+        rate: hertz.
+
+    Returns:
+        first sample of each, and first sample after it.
+
+    Raises:
+        TakeError: as `find_word` does.
+    """
+    word, others = _found(samples, rate)
+    return sorted([word, *others])
+
+
+def _found(samples: np.ndarray, rate: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """The word, and what stands out about as much."""
+    if told := rate_fault(rate):
+        raise TakeError(f"The rate {told}")
     if len(samples) == 0 or float(np.abs(samples).max()) < SILENCE:
         raise TakeError("The recording is silent. Is the microphone switched on, and is it the right one?")
     power = _spectra(samples, rate)
-    found = _strongest(power)
-    if found is None:
+    stretches = _standing_out(power)
+    if not stretches:
         raise TakeError(
             "No word stands out from the background. Speak closer to the microphone, or where it is quieter."
         )
-    start, end = found
-    while end - start > LONG / HOP and (within := _strongest(power[start:end])):
-        length = within[1] - within[0]
-        if not SHORTEST / HOP <= length <= 0.8 * (end - start):
+    (start, end), others = _ranked(stretches)
+    while end - start > LONG / HOP and (stretches := _standing_out(power[start:end])):
+        within, more = _ranked(stretches)
+        if not SHORTEST / HOP <= within[1] - within[0] <= 0.8 * (end - start):
             break  # it pauses as words do
+        others += [(start + first, start + last) for first, last in more]
         start, end = start + within[0], start + within[1]
     hop = round(HOP * rate)
-    return start * hop, min(end * hop, len(samples))
+    word, *others = [(first * hop, min(last * hop, len(samples))) for first, last in [(start, end), *others]]
+    return word, others
 
 
-def _strongest(power: np.ndarray) -> tuple[int, int] | None:
-    """The strongest connected stretch of frames, of [T, F]: its first frame, and the first after it.
+def _ranked(stretches: dict[tuple[int, int], float]) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """The strongest stretch, and others that may be words as well."""
+    best = max(stretches, key=stretches.__getitem__)
+    least = ANOTHER * stretches[best]
+    long = [one for one in stretches if one != best and one[1] - one[0] >= SHORTEST / HOP]
+    return best, [one for one in long if stretches[one] >= least]
 
-    None when nothing stands out from the background.
-    """
+
+def _standing_out(power: np.ndarray) -> dict[tuple[int, int], float]:
+    """Connected stretches of frames that stand out from the background, of [T, F], and their strength; see above."""
     total = power.sum(axis=1)
     # Zeros at either end are padding; as background they would make of all other sound a word.
     sounding = np.flatnonzero(total > 1e-9 * total.max())
@@ -107,10 +141,10 @@ def _strongest(power: np.ndarray) -> tuple[int, int] | None:
     floor = 10 * np.log10(background @ weights + 1e-9)
     peak = float(np.sort(excess)[loudest])
     if peak < floor + STANDS_OUT:
-        return None
+        return {}
     loud = excess > max(peak - DEPTH, min(floor - 3.0, peak - 8.0))
     amplitude = np.where(loud, 10 ** (excess / 20), 0)
-    return max(_stretches(loud), key=lambda stretch: float(amplitude[stretch[0] : stretch[1]].sum()))
+    return {stretch: float(amplitude[stretch[0] : stretch[1]].sum()) for stretch in _stretches(loud)}
 
 
 def _spectra(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -172,8 +206,8 @@ def _examined(samples: np.ndarray, rate: int, longest: float) -> tuple[tuple[int
     nowhere = (0, 0)
     if samples.ndim != 1:
         return nowhere, [f"The samples must be [S], found shape {samples.shape}: mix the channels first."]
-    if rate < 4000:
-        return nowhere, [f"The sample rate must be 4000 hertz at least, found {rate}."]
+    if told := rate_fault(rate):
+        return nowhere, [f"The rate {told}"]
     if not np.isfinite(samples).all():
         return nowhere, ["The recording holds samples that are not numbers: the program that wrote it is broken."]
     seconds = len(samples) / rate
@@ -210,8 +244,8 @@ class TakeSplitter:
     """
 
     def __init__(self, rate: int, silence: float = 0.7, longest: float = LONGEST):
-        if rate < 4000:
-            raise TakeError(f"The sample rate must be 4000 hertz at least, found {rate}.")
+        if told := rate_fault(rate):
+            raise TakeError(f"The rate {told}")
         if not 2 * FRAME <= silence <= longest:
             raise TakeError(
                 f"The silence that ends a take must lie between {2 * FRAME} s and {longest:g} s: {silence}."

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from num2words import CONVERTER_CLASSES
 
 from manifests.lines import ManifestError
-from manifests.text import calendar, numbers, roman, signs
+from manifests.text import abbreviations, calendar, numbers, roman, signs
 from manifests.text.markup import entities, markup
 from manifests.text.options import TextOptions
 from manifests.text.rules import (
@@ -29,8 +29,8 @@ from manifests.text.rules import (
 from manifests.text.unicode import accents, unicode_forms
 
 # Letters that are more than a word, and what of them is faster to look for.
-_CODED = re.compile("|".join((signs.BARE.pattern, roman.PATTERN.pattern, calendar.SHORT_DAY.pattern)))
-_CODES = (*signs.BARE_TITLES, *calendar.DAYS, "II", "IV", "VI", "IX", "XI", "XV", "XX", "War", "Chapter")
+_CODED = re.compile("|".join((abbreviations.BARE.pattern, roman.PATTERN.pattern, calendar.SHORT_DAY.pattern)))
+_CODES = (*abbreviations.BARE_LETTERS, *calendar.DAYS, "II", "IV", "VI", "IX", "XI", "XV", "XX", "War", "Chapter")
 _SHOWN = 60  # characters of an example
 _STRANGE = 20  # characters outside the labels that the report names
 
@@ -49,7 +49,8 @@ class Cleaned(NamedTuple):
 
 def _is_coded(text: str) -> bool:
     """Whether letters stand for more than a word: titles, roman numerals."""
-    return any(letters in text for letters in _CODES) and _CODED.search(text) is not None
+    spaced = f"{text} "
+    return any(letters in spaced for letters in _CODES) and _CODED.search(text) is not None
 
 
 def _changed(before: str, after: str) -> tuple[str, str]:
@@ -109,6 +110,10 @@ class Normaliser:
             (chosen.punctuation, signs.slashes()),
             (chosen.punctuation, Step("punctuation", [Rule("all", signs.punctuation)])),
             (True, Step("spaces", [Rule("spaces", lambda text: " ".join(text.split()))])),
+            (
+                chosen.abbreviations and chosen.language == "en",
+                Step("abbreviations", [abbreviations.LAST], abbreviations.LAST_TRIGGER),
+            ),
             (True, Step("words", [Rule("placeholders", signs.placeholders)])),
         ]
         self._steps = [step for wanted, step in steps if wanted]
@@ -125,6 +130,7 @@ class Normaliser:
         if (
             self._plain.fullmatch(lowered)
             and not signs.placeholder(lowered)
+            and not abbreviations.shortened(lowered)
             and not (lowered != text and _is_coded(text))
         ):
             if lowered != text:

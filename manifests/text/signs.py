@@ -1,35 +1,20 @@
-"""Abbreviations, signs that people say, and punctuation, which they do not."""
+"""Signs that people say, and punctuation, which they do not; the steps of abbreviations."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-from manifests.text import calendar
+from manifests.text import abbreviations as shorts
+from manifests.text import calendar, units
 from manifests.text.rules import MISSING, SHORT, SIGNS, NotUnderstoodError, Rule, Step, refuse, replace, rule
 
-_TITLES = {
-    "mr": "mister", "mrs": "misses", "ms": "miz", "dr": "doctor", "prof": "professor", "st": "saint", "jr": "junior",
-    "sr": "senior", "rev": "reverend", "hon": "honorable", "gen": "general", "col": "colonel", "capt": "captain",
-    "lt": "lieutenant", "sgt": "sergeant", "maj": "major", "gov": "governor", "pres": "president", "esq": "esquire",
-    "vs": "versus", "etc": "et cetera", "no": "number", "vol": "volume", "dept": "department", "co": "company",
-    "ltd": "limited", "inc": "incorporated", "mt": "mount", "ave": "avenue", "blvd": "boulevard", "p": "page",
-    "pp": "pages", "fig": "figure", "ch": "chapter", "approx": "approximately",
-}  # fmt: skip
-# As words these end many a sentence: they need a number after them.
-_BEFORE_NUMBER = {"no", "vol", "p", "pp", "fig", "ch"}
-# Without a point as well, where a name or a day follows.
-BARE_TITLES = {"Mr": "mister", "MR": "mister", "Mrs": "misses", "MRS": "misses", "Ms": "miz", "Dr": "doctor",
-         "Prof": "professor"}  # fmt: skip
 # For example, or e g? Capitals with points are a name's.
 _LATIN = r"\b(?:[eE]\.\s?g|[iI]\.\s?e)\b|\b(?:cf|viz)\."
 _SYMBOLS = {
     "&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "°": "degrees", "#": "number", "¢": "cents",
     "×": "times", "÷": "divided by", "²": "squared", "³": "cubed",
 }  # fmt: skip
-_ABBREVIATION = re.compile(
-    r"\b(" + "|".join(sorted(_TITLES, key=len, reverse=True)) + r")\.(?=\s*(\d)|[^\w\s]|\s+(\S)|\s*$)", re.I
-)
 # A sign that means what it says needs what it stands between or behind.
 _BEHIND_NUMBER = "%°¢²³"
 _SYMBOL = re.compile("[" + re.escape("".join(_SYMBOLS)) + "]")
@@ -39,15 +24,6 @@ _SAID = "§‰‱©\\^~|<>\ufffd"  # \ufffd is what a decoder puts where it coul
 _NOT_SAID = "®™℠"
 _PICTURES = 0x2190  # arrows, dingbats, emoji and what else is So from here on
 _ELISIONS = {"tis", "twas", "twill", "twere", "em", "cause", "til"}
-
-
-def _title(match: re.Match[str]) -> str:
-    short, number, following = match[1].lower(), match[2], match[3]
-    if short in _BEFORE_NUMBER and not number:
-        return match[0]
-    if short == "st" and not (following and following.isupper()):
-        return "street"
-    return _TITLES[short]
 
 
 def _symbol(match: re.Match[str]) -> str:
@@ -73,30 +49,22 @@ def _degrees(match: re.Match[str]) -> str:
     return f"{match[1] or ''} degree{scale}" if match[1] else f"degrees{scale}"
 
 
-_ENDINGS = tuple(_TITLES)
-BARE = re.compile(rf"\b({'|'.join(BARE_TITLES)})(?=\s+[^\W\d_])")
 # Tokenised as TED-LIUM's and the Penn Treebank's: it 's, don 't.
 _CONTRACTION = re.compile(r"(?<=[^\W\d_]) '(?=(?:s|t|re|ve|ll|d|m)(?![\w'])(?!\s*'))", re.I)
 
 
-def _titles(text: str) -> str:
-    # Most points end a sentence, and this is faster than to look for all of the titles.
-    if any(piece[-10:].lower().endswith(_ENDINGS) for piece in text.split(".")[:-1]):
-        return replace(_ABBREVIATION, _title, text)
-    return text
-
-
 def abbreviations() -> list[Step]:
     """English titles and common signs in words."""
-    points = [Rule("titles", _titles), rule("addresses", _DOMAIN, lambda match: " dot ", needs=r"\.\w")]
-    bare = [Rule("titles", lambda text: replace(BARE, lambda match: BARE_TITLES[match[1]], text))]
+    points = [Rule("titles", shorts.pointed), rule("addresses", _DOMAIN, lambda match: " dot ", needs=r"\.\w")]
+    bare = [Rule("titles", shorts.bare)]
     contractions = [Rule("contractions", lambda text: _CONTRACTION.sub("'", text))]
     signs = [
         rule("degrees", r"(?:(?<![\w.,/-])(1)\s?|(?<=\d)\s?|(?<=\d\s))°(?:\s?([CF])\b)?", _degrees, needs="°"),
         Rule("signs", lambda text: replace(_SYMBOL, _symbol, text)),
     ]
     return [
-        Step("abbreviations", bare, BARE),
+        Step("abbreviations", [units.BEHIND_WORDS], units.WORDED_TRIGGER),
+        Step("abbreviations", bare, shorts.BARE),
         Step("abbreviations", [refuse(SHORT, "latin", _LATIN)], re.compile(_LATIN)),
         Step("abbreviations", [Rule("days", calendar.days)], calendar.SHORT_DAY),
         Step("abbreviations", [Rule("months", calendar.months)], calendar.SHORT_MONTH),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -223,6 +224,31 @@ def _recordings(folder: Path, part: str | Sequence[str] | None) -> list[Path]:
     return chosen
 
 
+def spaced(text: str) -> str:
+    """The words of a transcript as people write them, in small letters with a space before and after each,
+    and without an 's behind them, before which they are said whole.
+
+    >>> spaced("“Hey, Jetson!” It's the computer’s.")
+    ' hey jetson it the computer '
+    """
+    words = re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower().replace("\u2019", "'"))
+    return " ".join(["", *(word.removesuffix("'s") for word in words), ""])
+
+
+def says(text: str, word: str) -> bool:
+    """Whether a word or a phrase is said in a text, by itself or with an s behind it: what is said then holds it whole.
+
+    >>> says("All computers are off.", "computer"), says("He computes.", "compute"), says("Good!", "go")
+    (True, True, False)
+
+    Args:
+        text: as people write it.
+        word: as it is listened for.
+    """
+    said = spaced(text)
+    return any(f"{spaced(word).rstrip()}{end} " in said for end in ("", "s"))
+
+
 Place = tuple[Path, float, float | None]  # a recording, and offset and duration of the segment that is meant
 
 
@@ -231,10 +257,9 @@ def _without(
 ) -> Iterator[Place]:
     """Utterances of a manifest in which none of the words is said."""
     for utterance in read_manifest(manifest):
-        said = f" {utterance.text.lower()} "
         if not _is_of(utterance.audio.name, part):
             continue
-        if word := next((word for word in words if f" {word.lower()} " in said), None):
+        if word := next((word for word in words if says(utterance.text, word)), None):
             faults.append(f"{manifest}:{utterance.line}: {word!r} is said in it. It cannot be a background.")
         else:
             yield (utterance.audio, *utterance.segment)

@@ -12,7 +12,7 @@ from custom_modules.optimisation import OptimisationMixin
 from experiments.errors import ConfigError
 from experiments.training import fit, progress_bar
 from experiments.training.history import RunHistory
-from experiments.training.progress_bar import BarWithErrors, LatestBest, ProcessorTimer
+from experiments.training.progress_bar import BarWithErrors, LatestBest, PlainProgress, ProcessorTimer
 
 
 class Scripted(pl.LightningModule):
@@ -83,6 +83,25 @@ def test_the_budget_of_processor_time_is_spent_by_the_process(tmp_path, monkeypa
     later = ProcessorTimer("00:00:00:03")
     later.load_state_dict(timer.state_dict())
     assert later.time_elapsed() == timer.time_elapsed()
+
+
+@pytest.mark.parametrize(
+    ("budget", "gone", "shown"),
+    [
+        ({"minutes": 2}, 30.0, "  0.5 min of 2.0"),
+        ({"seconds": 12}, 18.0, "  0.3 min, the budget of 0.2 is spent"),
+        (None, 18.0, "  0.3 min"),
+    ],
+)
+def test_a_line_behind_the_budget_says_that_it_is_spent(caplog, budget, gone, shown):
+    timer = ProcessorTimer(budget)
+    timer._offset = gone
+    trainer = types.SimpleNamespace(
+        callbacks=[timer], callback_metrics={"val_wer": torch.tensor(0.25)}, is_global_zero=True
+    )
+    with caplog.at_level("INFO"):
+        PlainProgress().on_validation_end(trainer, None)
+    assert caplog.messages == [f"  validation: WER 25.0%{shown}"]
 
 
 def test_either_clock_ends_a_run(compose_config, monkeypatch, tmp_path):

@@ -232,6 +232,9 @@ def test_backgrounds_that_say_the_word_are_left_out(sounds, tmp_path):
     manifest.write_text(f"{json.dumps(one)}\n{json.dumps(two)}\n")
     kept, _ = backgrounds([manifest], "all", ["alexa"])
     assert [recording.path.name for recording in kept] == ["t5.wav"]
+    manifest.write_text(f"{json.dumps(one | {'text': 'Hey, Alexa!'})}\n{json.dumps(two)}\n")  # as people write it
+    kept, _ = backgrounds([manifest], "all", ["hey alexa"])
+    assert [recording.path.name for recording in kept] == ["t5.wav"]
 
 
 def test_parts_are_told_apart_by_name(sounds, tmp_path):

@@ -158,14 +158,15 @@ def test_pieces_give_the_whole(make_scorer, unit):
 
 
 @settings(deadline=None, max_examples=8)
-@given(st.integers(0, 10**6))
-def test_settling_changes_nothing(seed):
+@given(st.integers(0, 10**6), st.sampled_from([0.04, 0.25]))
+def test_settling_changes_nothing(seed, frame_seconds):
     log_probs = outputs(70, seed)
     results = []
     for every in (1, 10, 10**9):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(heyjetson.decoding.beam, "COMMIT_EVERY", every)
-            decoder = make_decoder(LABELS, BLANK, 0.04, n_best=5, hot_words=HOT, options=BeamOptions(beam_size=16))
+            options = BeamOptions(beam_size=16)
+            decoder = make_decoder(LABELS, BLANK, frame_seconds, n_best=5, hot_words=HOT, options=options)
             decoder.feed(log_probs)
             results.append((decoder.words(), decoder.finish()))
     assert results[0] == results[1] == results[2]

@@ -31,10 +31,10 @@ needs_compiler = pytest.mark.skipif(build.compiler() is None, reason="there is n
 ROOT = Path(__file__).parents[2]
 
 
-def pair(scorer, hot_words, n_best, options, labels=LABELS, blank=BLANK):
+def pair(scorer, hot_words, n_best, options, labels=LABELS, blank=BLANK, frame_seconds=0.04):
     for kind, guide in ((BeamDecoder, FusionGraph), (CompiledBeamDecoder, Guide)):
         asked = guide(labels, scorer, hot_words, options.alpha, options.beta)
-        yield kind(labels, blank, 0.04, asked, options, n_best)
+        yield kind(labels, blank, frame_seconds, asked, options, n_best)
 
 
 def same(ours, theirs):
@@ -64,14 +64,29 @@ def same_words(ours, theirs):
     longest_open=st.sampled_from([1, 40, 250]),
     weights=st.sampled_from([(None, None), (0.0, 0.0), (2.0, -1.0), (0.3, 4.0)]),
     cuts=st.lists(st.integers(0, 200), max_size=6),
+    frame_seconds=st.sampled_from([0.04, 0.25]),  # the latter has many pauses
 )
 def test_both_find_the_same(
-    make_scorer, unit, seed, frames, sharpness, hot_words, n_best, size, threshold, longest_open, weights, cuts
+    make_scorer,
+    unit,
+    seed,
+    frames,
+    sharpness,
+    hot_words,
+    n_best,
+    size,
+    threshold,
+    longest_open,
+    weights,
+    cuts,
+    frame_seconds,
 ):
     options = BeamOptions(size, threshold, -9.0, longest_open, *weights)
     log_probs = outputs(frames, seed, sharpness=sharpness)
     log_probs[:: 7 + seed % 5, :BLANK] = -30.0  # frames in which only the blank is tried
-    plain, compiled = pair(make_scorer(unit, LABELS) if unit else None, hot_words, n_best, options)
+    plain, compiled = pair(
+        make_scorer(unit, LABELS) if unit else None, hot_words, n_best, options, frame_seconds=frame_seconds
+    )
     plain.feed(log_probs)
     for begin, end in pairwise([0, *sorted({cut for cut in cuts if 0 < cut < frames}), frames]):
         compiled.feed(log_probs[begin:end])

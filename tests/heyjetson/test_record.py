@@ -73,6 +73,22 @@ def test_what_is_wrong_is_said_for_each_take(monkeypatch, tmp_path, capsys):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("texts", [("computer", "computer"), ("hey", "jetson")])
+def test_of_two_words_none_is_lost_without_a_word(monkeypatch, tmp_path, capsys, texts):
+    quiet = np.zeros(2 * RATE, np.float32)
+    words = [soxr.resample(*speak(text, "en-us+f2"), RATE) for text in texts]
+    pause = np.zeros(int(0.35 * RATE), np.float32)  # longer than within a word, shorter than --silence
+    sound = np.concatenate([quiet, words[0], pause, words[1], quiet])
+    sound += 1e-3 * np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
+    sound = (sound.clip(-1, 1) * 32767).astype(np.int16)
+    assert recorded(monkeypatch, np.concatenate([sound, speech("computer")]), tmp_path, "--stdin") == 0
+    assert len(list(tmp_path.iterdir())) == 1
+    out = capsys.readouterr().out
+    assert "left out: It holds 2 words, 0.4 s apart" in out and "1 recording in" in out
+    assert recorded(monkeypatch, sound, tmp_path / "short", "--stdin", "--silence", 0.3) == 0
+    assert len(list((tmp_path / "short").iterdir())) == 2  # as it says
+
+
 def test_a_sound_that_never_ends_is_left_out(monkeypatch, tmp_path, capsys):
     tone = (9000 * np.sin(np.arange(5 * RATE) * 0.3)).astype(np.int16)
     with pytest.raises(AudioError, match="No recording was kept"):

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heyjetson.audio import is_clipped
-from heyjetson.wakeword.recordings import LONGEST, TakeError, TakeSplitter, faults, find_word, take, trim
+from heyjetson.wakeword.recordings import (
+    LONGEST,
+    TakeError,
+    TakeSplitter,
+    faults,
+    find_word,
+    take,
+    trim,
+    words_apart,
+)
 from manifests.acoustics import coloured_noise
 from manifests.convert import decode
 from manifests.espeak import speak
@@ -73,6 +82,18 @@ def test_a_pause_within_a_phrase_is_bridged():
     assert abs(found[1] - (RATE + len(first) + len(pause) + end)) <= 0.04 * RATE
 
 
+@pytest.mark.parametrize("snr", [20, 40])
+def test_words_that_stand_apart_are_counted_and_a_knock_is_none(snr):
+    clip, start, end = hidden("computer", "en-us+f2", snr, 3)
+    other, first, last = hidden("hey jetson", "en-us+f2", snr, 4)
+    words = words_apart(np.concatenate([clip, other]), RATE)
+    expected = [(start, end), (3 * RATE + first, 3 * RATE + last)]
+    assert np.abs(np.array(words) - expected).max() <= 0.06 * RATE
+    at = start - 12000 if start > 12000 else end + 12000
+    clip[at : at + 60] += np.float32(0.9)
+    assert words_apart(clip, RATE) == [find_word(clip, RATE)]
+
+
 def test_noise_that_begins_after_silence_is_no_part_of_the_word():
     clip, start, end = hidden("computer", "en-us+m3", 25, 5)
     clip = np.pad(clip, RATE) + 1e-5 * np.random.default_rng(0).standard_normal(5 * RATE).astype(np.float32)
@@ -126,7 +147,7 @@ def test_a_low_tone_at_half_scale_is_not_clipped():
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(-1, 1, width=32), max_size=4000), st.sampled_from([4000, 8000, 48000]))
+@given(st.lists(st.floats(-1, 1, width=32), max_size=4000), st.sampled_from([8000, 16000, 48000]))
 def test_any_samples_give_a_range_or_a_reason(samples, rate):
     samples = np.array(samples, np.float32)
     try:
@@ -165,6 +186,17 @@ def test_sound_that_never_pauses_is_cut_and_silence_is_not_kept():
     assert got and max(map(len, got)) <= 2 * RATE
 
 
+@pytest.mark.parametrize("rate", [0, 4000, 7999, 192001])
+def test_the_rates_are_those_of_live_sources(rate):
+    said = rf"The rate must be a whole number of hertz from 8000 to 192000, found {rate}\."
+    assert len(faults(np.zeros(2 * RATE, np.float32), rate)) == 1
+    for call in (take, find_word, words_apart):
+        with pytest.raises(TakeError, match=said):
+            call(np.zeros(2 * RATE, np.float32), rate)
+    with pytest.raises(TakeError, match=said):
+        TakeSplitter(rate)
+
+
 @pytest.mark.parametrize("wrong", [{"rate": 100}, {"rate": RATE, "silence": 0.0}, {"rate": RATE, "silence": 20.0}])
 def test_a_splitter_that_cannot_work_is_refused(wrong):
     with pytest.raises(TakeError, match="must"):
@@ -178,6 +210,7 @@ def test_real_takes_hold_a_word_of_a_usual_length():
         for path in sorted((WAKE_WORDS / word).iterdir())[:40]:
             sound = decode(path)
             found = take(sound.samples, sound.rate, LONGEST)
+            assert len(words_apart(sound.samples, sound.rate)) == 1
             lengths.append((found.end - found.start) / sound.rate)
     assert 0.55 < float(np.median(lengths)) < 0.85
     assert np.mean(np.array(lengths) > 1.3) < 0.03

@@ -13,6 +13,7 @@ from manifests import ManifestError
 from manifests.check import Requirements, fix
 from manifests.text import LABELS, Normaliser, TextOptions, options_from, unicode_forms
 from manifests.text.normaliser import Cleaned
+from manifests.text.rules import SHORT
 
 SPOKEN = {
     # money
@@ -311,7 +312,8 @@ def test_spaces_are_spaces(words, between, before, after):
     )
 )
 def test_english_sentences_fit(text):
-    assert Normaliser()(text).refused is None
+    refused = Normaliser()(text).refused
+    assert refused is None or refused.kind == SHORT
 
 
 @pytest.mark.parametrize("options", [*OPTIONS, TextOptions(labels="ABC ab"), TextOptions(labels="ab'", case=False)])

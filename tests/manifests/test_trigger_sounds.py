@@ -135,6 +135,11 @@ def test_a_background_with_the_word_is_refused_where_a_transcript_says_so(tmp_pa
     assert [os.path.basename(name) for name in made.names] == ["0.wav", "2.wav"]
     assert len(made.faults) == 2 and "speech.jsonl:2: 'hey jetson' is said in it" in made.faults[0]
     (tmp_path / "speech.jsonl").write_text(lines[1])
+    written = ["Hey, Jetson!", "“Computer,” she said", "the computer's fan", "my-computer", "Computers", "hey, Jets on"]
+    again = [json.dumps(json.loads(lines[0]) | {"text": text}) for text in written]
+    (tmp_path / "written.jsonl").write_text("\n".join(again))
+    made = read_backgrounds([tmp_path / "written.jsonl"], without=["Hey Jetson", "computer"])
+    assert len(made.faults) == 5 and len(made.names) == 1  # as people write it; whoever says computers says it whole
     with pytest.raises(ManifestError, match="can be used"):
         read_backgrounds([tmp_path / "speech.jsonl"], without=["hey jetson"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from heyjetson.wakeword.recordings import take
 from manifests import read_manifest
 from manifests.acoustics import coloured_noise
 from manifests.convert import files
-from manifests.trigger.sounds import folder_of, part_of
+from manifests.trigger.sounds import folder_of, part_of, says
 
 RATE = 16000
 PARTS = ("train", "validation", "test", "all")
@@ -140,7 +139,7 @@ def backgrounds(folders: Sequence[Path], part: str, without: Sequence[str] = ())
     kept, left_out = [], []
     for folder in folders:
         for path, text, offset, seconds in _places(folder, part):
-            if said := [word for word in without if _says(text, word)]:
+            if said := [word for word in without if says(text, word)]:
                 left_out.append(f"{path}: its transcript has the word {said[0]}")
                 continue
             try:
@@ -178,10 +177,6 @@ def transcripts(place: Path) -> dict[str, str]:
             name, _, text = line.partition("|" if path.suffix == ".csv" else " ")
             texts[name] = text
     return texts
-
-
-def _says(text: str, word: str) -> bool:
-    return re.search(rf"\b{re.escape(word)}", text, re.IGNORECASE) is not None
 
 
 class Noise:

@@ -55,7 +55,7 @@ class Guide(ctypes.Structure):
     """What search.h calls Guide."""
 
     _fields_ = [
-        *((name, c_int32) for name in ("labels", "space", "lexicon", "hot", "hot_start", "unused")),
+        *((name, c_int32) for name in ("labels", "space", "lexicon", "hot", "hot_start", "pause")),
         *((name, c_double) for name in ("alpha", "beta", "most")),
         ("ngram", POINTER(Ngram)),
         ("words", Trie),

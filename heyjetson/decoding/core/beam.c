@@ -116,6 +116,13 @@ static int32_t speak(Beam *b, const Entry *e, int again) {
     return b->spoken++;
 }
 
+/* Whether so long a pause lies between the last character of an entry and one in this frame that a word ended. */
+static int paused(const Beam *b, const Guide *g, const Entry *e, int32_t label) {
+    if (!g->pause || e->last == g->space || label == g->space) return 0;
+    int way = e->path[LABEL] > e->path[BLANK] && e->last != label ? LABEL : BLANK;
+    return b->frames - e->place[way].end >= g->pause;
+}
+
 static void stay(const Guide *g, const double *row, int32_t frames, const Entry *e, Entry *after, double sum, double path) {
     double blank = row[g->labels], letter = row[e->last];
     int from_label = e->path[LABEL] > e->path[BLANK];
@@ -196,9 +203,18 @@ static int step(Beam *b, const Guide *g, const double *row) {
         double path = (again ? old[i].path[BLANK] : paths[i]) + row[label];
         after[j].mass[LABEL] = logaddexp(after[j].mass[LABEL], (again ? old[i].mass[BLANK] : sums[i]) + row[label]);
         if (path > after[j].path[LABEL]) {
+            int likeliest = path > after[j].path[BLANK];
             after[j].path[LABEL] = path;
             after[j].peak[LABEL] = row[label];
             after[j].place[LABEL] = (Place){b->frames, b->frames + 1, speak(b, &old[i], again)};
+            Spelling target; /* where pauses end words, the likeliest way says which words */
+            Context none;
+            double gain;
+            if (g->pause && likeliest &&
+                guide_add(g, &old[i].spelling, &old[i].context, label, paused(b, g, &old[i], label), &target, &none, &gain)) {
+                after[j].spelling = target;
+                after[j].bonus = old[i].bonus + gain;
+            }
         }
     }
     double limit = -INFINITY;
@@ -223,14 +239,14 @@ static int step(Beam *b, const Guide *g, const double *row) {
             if (reach == -INFINITY || !(reach + old[i].bonus >= limit - g->most)) continue;
             int32_t child = longer(b, old[i].text, label);
             if (child >= 0 && texts[child].where >= 0) continue;
-            double score;
+            double gain;
             Spelling target;
             if (reserve(&b->reached, (size_t)contexts + 1, sizeof(Context))) goto full;
             Context *reached = (Context *)b->reached.data + contexts;
-            int came = guide_follow(g, &old[i].spelling, &old[i].context, label, &target, reached, &score);
+            int came = guide_add(g, &old[i].spelling, &old[i].context, label, paused(b, g, &old[i], label), &target,
+                                 reached, &gain);
             if (!came) continue;
-            double bonus = old[i].bonus + ((g->hot ? g->boost[target.hot] : 0.0) +
-                                           (label == g->space ? g->beta : 0.0) + g->alpha * score);
+            double bonus = old[i].bonus + gain;
             double path = (again ? old[i].path[BLANK] : paths[i]) + row[label];
             double ranks = reach + bonus + guide_potential(g, &target);
             int32_t context = came == 2 ? contexts++ : -1;

@@ -72,6 +72,26 @@ int guide_follow(
     return 2;
 }
 
+static double gained(const Guide *g, const Spelling *to, int32_t label, double score) {
+    return (g->hot ? g->boost[to->hot] : 0.0) + (label == g->space ? g->beta : 0.0) + g->alpha * score;
+}
+
+/* What a character adds to the score of a text; behind a pause a space comes first. Returns what guide_follow does. */
+int guide_add(
+    const Guide *g, const Spelling *s, const Context *context, int32_t label, int paused, Spelling *to, Context *after,
+    double *gain) {
+    Spelling spaced;
+    double score, before = 0.0;
+    if (paused) { /* where no language model is asked, so that there is no context to keep */
+        if (!guide_follow(g, s, context, g->space, &spaced, after, &score)) return 0;
+        before = gained(g, &spaced, g->space, score);
+        s = &spaced;
+    }
+    int came = guide_follow(g, s, context, label, to, after, &score);
+    *gain = came ? before + gained(g, to, label, score) : -INFINITY;
+    return came;
+}
+
 /* What the end of the utterance adds; minus infinity within a word that is none. */
 double guide_finish(const Guide *g, const Spelling *s, const Context *context) {
     Context after = *context;

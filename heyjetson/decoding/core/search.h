@@ -45,7 +45,8 @@ typedef struct {
 
 /* What a text may go on with and what that brings. All of it belongs to numpy, and nothing of it is ever written. */
 typedef struct {
-    int32_t labels, space, lexicon, hot, hot_start, unused;
+    int32_t labels, space, lexicon, hot, hot_start;
+    int32_t pause; /* frames without a letter that end a word for hot words, 0 where none do */
     double alpha, beta, most;
     const Ngram *ngram;
     Trie words, extra;          /* extra: hot words that the language model does not know */
@@ -131,6 +132,9 @@ double guide_potential(const Guide *g, const Spelling *s);
 int guide_follow(
     const Guide *g, const Spelling *s, const Context *context, int32_t label, Spelling *to, Context *after,
     double *score);
+int guide_add(
+    const Guide *g, const Spelling *s, const Context *context, int32_t label, int paused, Spelling *to, Context *after,
+    double *gain);
 double guide_finish(const Guide *g, const Spelling *s, const Context *context);
 
 #endif

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from heyjetson.audio.rates import HIGHEST_RATE, LOWEST_RATE
+from heyjetson.audio.rates import rate_fault
 from heyjetson.decoding.hotwords import KEYWORD_BOOST, parse_hot_words, spelled
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
@@ -43,10 +43,8 @@ class ListenOptions:
         """
         given = query.get("rate", "16000")
         rate = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 0
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise OptionError(
-                f"The rate must be a whole number of hertz from {LOWEST_RATE} to {HIGHEST_RATE}, found {given[:40]!r}."
-            )
+        if told := rate_fault(rate, given[:40]):
+            raise OptionError(f"The rate {told}")
         rules = changed_rules(EndpointRules(), {name: query[name] for name in RULES if name in query})
         return cls(rate, rules, hot_words_of(query.get("hot_words")))
 
