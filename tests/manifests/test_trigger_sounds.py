@@ -127,11 +127,11 @@ def test_backgrounds_with_weights(tmp_path):
 
 def test_a_background_with_the_word_is_refused_where_a_transcript_says_so(tmp_path):
     lines = []
-    for number, text in enumerate(["turn on the light", "hey jetson stop", "the computers are on", "HEY JETSON"]):
+    for number, text in enumerate(["turn on the light", "hey jetson stop", "he computed", "HEY JETSON"]):
         soundfile.write(tmp_path / f"{number}.wav", recording(), RATE)
         lines.append(json.dumps({"audio_filepath": f"{number}.wav", "duration": 1.5, "text": text}))
     (tmp_path / "speech.jsonl").write_text("\n".join(lines))
-    made = read_backgrounds([tmp_path / "speech.jsonl"], without=["hey jetson", "computer"])
+    made = read_backgrounds([tmp_path / "speech.jsonl"], without=["hey jetson", "compute"])
     assert [os.path.basename(name) for name in made.names] == ["0.wav", "2.wav"]
     assert len(made.faults) == 2 and "speech.jsonl:2: 'hey jetson' is said in it" in made.faults[0]
     (tmp_path / "speech.jsonl").write_text(lines[1])
