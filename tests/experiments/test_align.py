@@ -167,8 +167,9 @@ def test_windows_hear_what_the_whole_hears(bundle, nemo_file, corpus):
     of_bundle, of_nemo = open_acoustic(bundle, 1), open_acoustic(nemo_file, 1)
     whole = replace(of_bundle, longest=100.0).log_probs(samples)
     assert whole.shape == of_bundle.run(samples).shape == (of_bundle.frames(len(samples)), 29)
-    assert np.abs(of_bundle.log_probs(samples) - whole).max() < 1e-3
-    assert np.abs(of_nemo.log_probs(samples) - whole).max() < 1e-3
+    # Of what lies before its context a window knows nothing; recurrences remember a little of it.
+    assert np.abs(of_bundle.log_probs(samples) - whole).max() < 5e-3
+    assert np.abs(of_nemo.log_probs(samples) - whole).max() < 5e-3
     for length in (400, 16000, 200_001):  # the last window is cut anywhere
         assert len(replace(of_bundle, longest=2.0).log_probs(samples[:length])) == of_bundle.frames(length)
     with pytest.raises(ConfigError, match="less than one frame"):
