@@ -39,6 +39,12 @@ def stream_of(scores: Sequence[np.ndarray], clips: FixedClips, model: TriggerMod
     return np.concatenate(list(scores)), labels
 
 
+def false_peaks_of(cfg: DictConfig, model: TriggerModel, clips: FixedClips) -> dict[str, list[float]]:
+    """The highest wrong scores of every word on what was validated last."""
+    scores, labels = stream_of(model.validation_scores, clips, model)
+    return false_peaks(scores, model.labels, model.frame_seconds, labels, **cfg.detector)
+
+
 def curves_of(cfg: DictConfig, model: TriggerModel, clips: FixedClips, points: int = 60) -> dict[str, Curve]:
     """Operating points of every word on the clips that were validated last."""
     scores, labels = stream_of(model.validation_scores, clips, model)
@@ -85,18 +91,21 @@ class MissRate(Callback):
         model.log("val_miss", mean_miss_rate(found, self.cfg.validation.false_alarms_per_hour))
 
 
-def calibration(curves: dict[str, Curve], hours: float) -> dict[str, list[dict[str, float]]]:
+def calibration(
+    curves: dict[str, Curve], peaks: dict[str, list[float]], hours: float
+) -> dict[str, list[dict[str, float]]]:
     """Thresholds of every word for some false-alarm rates, as the bundle keeps them.
 
     Args:
         curves: of every word.
+        peaks: of every word the highest wrong scores, descending.
         hours: they stand on; of rates below a fifth of a false alarm in them nothing is said.
     """
     table: dict[str, list[dict[str, float]]] = {}
     for word, curve in curves.items():
-        peaks, entries = false_peaks(curve), []
+        entries = []
         for rate in RATES:
-            threshold = tail_threshold(peaks, hours, rate) if rate * hours >= RAREST else None
+            threshold = tail_threshold(peaks[word], hours, rate) if rate * hours >= RAREST else None
             if threshold is not None:
                 entries.append(_entry(rate, curve.with_threshold(threshold)))
             elif rate * hours >= 1:

@@ -27,6 +27,11 @@ def stream(hours: float, said: int, wrong: list[float]) -> tuple[np.ndarray, lis
     return scores, labels
 
 
+def calibrated(scores: np.ndarray, labels: list[Label], hours: float) -> list[dict[str, float]]:
+    curves = model_curves(scores, ["go"], FRAME, labels, points=200)
+    return calibration(curves, false_peaks(scores, ["go"], FRAME, labels), hours)["go"]
+
+
 def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
     """Scores whose logits have an exponential tail above 0, one in a thousand above 6.9."""
     return np.sort(1 / (1 + np.exp(-rng.exponential(1.0, count))))[::-1]
@@ -50,7 +55,7 @@ def test_false_alarms_are_as_asked_for_and_vary_less_than_by_the_highest_alone()
 def test_thresholds_fall_as_more_alarms_are_allowed(seed, count, hours):
     wrong = [round(float(score), 4) for score in drawn(np.random.default_rng(seed), count)]
     scores, labels = stream(hours, 10, wrong)
-    table = calibration(model_curves(scores, ["go"], FRAME, labels, points=200), hours)["go"]
+    table = calibrated(scores, labels, hours)
     rates = [entry["false_alarms_per_hour"] for entry in table]
     thresholds = [entry["threshold"] for entry in table]
     assert rates == sorted(rates) and thresholds == sorted(thresholds, reverse=True)
@@ -65,15 +70,19 @@ def test_one_that_is_nearly_the_word_does_not_decide():
     found = {}
     for highest in (0.55, 0.97):
         scores, labels = stream(2.0, 10, [highest, *ordinary])
-        table = calibration(model_curves(scores, ["go"], FRAME, labels, points=200), 2.0)["go"]
+        table = calibrated(scores, labels, 2.0)
         found[highest] = next(entry for entry in table if entry["false_alarms_per_hour"] == RATES[1])
     assert found[0.97]["threshold"] < 0.9 and found[0.97]["miss_rate"] == 0
     assert found[0.55]["threshold"] < found[0.97]["threshold"]
 
 
 def test_peaks_are_false_alarms_one_by_one():
-    scores, labels = stream(1.0, 5, [0.8, 0.6, 0.6, 0.3])
-    curve = model_curves(scores, ["go"], FRAME, labels)["go"]
-    assert false_peaks(curve) == pytest.approx([0.8, 0.6, 0.6, 0.3], abs=0.1)
-    assert false_peaks(curve, 2) == pytest.approx([0.8, 0.6], abs=0.1)
-    assert tail_threshold(false_peaks(curve), 1.0, 0.5) is None  # too few
+    scores, labels = stream(1.0, 5, [0.8, 0.6, 0.6, 0.3, 0.019])
+    found = false_peaks(scores, ["go"], FRAME, labels)["go"]
+    assert found == pytest.approx([0.8, 0.6, 0.6, 0.3])  # neither the words nor what is nearly nothing
+    assert tail_threshold(found, 1.0, 0.5) is None  # too few
+    place = int(np.argmax(scores[:, 0] == 0.8))
+    scores[place + 20 : place + 26] = 0.7  # within the second after an event there is none
+    assert false_peaks(scores, ["go"], FRAME, labels)["go"] == pytest.approx([0.8, 0.6, 0.6, 0.3])
+    scores[place + 20 : place + 26], scores[place + 40 : place + 46] = 1e-4, 0.7
+    assert false_peaks(scores, ["go"], FRAME, labels)["go"] == pytest.approx([0.8, 0.7, 0.6, 0.6, 0.3])

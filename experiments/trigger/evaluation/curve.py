@@ -183,6 +183,26 @@ def smooth(scores: np.ndarray, frames: int) -> np.ndarray:
     return total / frames
 
 
+def apart(
+    smoothed: np.ndarray, word: str, labels: Sequence[Label], frame_seconds: float, tolerance: float
+) -> tuple[np.ndarray, list[float]]:
+    """Scores of a word [T] with zeros where it is said and `tolerance` seconds behind, and the best score of each."""
+    elsewhere, best = smoothed.copy(), []
+    for label in labels:
+        if label.word == word:
+            window = slice(int(label.start / frame_seconds), int((label.end + tolerance) / frame_seconds) + 1)
+            if len(inside := smoothed[window]):
+                best.append(float(inside.max()))
+                elsewhere[window] = 0
+    return elsewhere, best
+
+
+def summits(scores: np.ndarray) -> np.ndarray:
+    """Places of the scores [T] that are higher than those beside them."""
+    inner = scores[1:-1]
+    return np.flatnonzero((inner >= scores[:-2]) & (inner > scores[2:])) + 1
+
+
 def candidate_thresholds(
     smoothed: np.ndarray,
     word: str,
@@ -201,16 +221,8 @@ def candidate_thresholds(
         tolerance: seconds after a word that are its own.
         points: about so many thresholds are returned.
     """
-    elsewhere = smoothed.copy()
-    peaks = []
-    for label in labels:
-        if label.word == word:
-            window = slice(int(label.start / frame_seconds), int((label.end + tolerance) / frame_seconds) + 1)
-            if len(inside := smoothed[window]):
-                peaks.append(float(inside.max()))
-                elsewhere[window] = 0
-    inner = elsewhere[1:-1]
-    tops = inner[(inner >= elsewhere[:-2]) & (inner > elsewhere[2:])]
+    elsewhere, peaks = apart(smoothed, word, labels, frame_seconds, tolerance)
+    tops = elsewhere[summits(elsewhere)]
     tops = np.sort(tops[tops > 0])[::-1][: points // 2]
     heard = np.quantile(peaks, np.linspace(0, 1, points // 2)) if peaks else np.zeros(0)
     levels = np.unique(np.concatenate([[0.0], heard, tops, [1.0]]))

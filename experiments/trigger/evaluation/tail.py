@@ -7,28 +7,52 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.trigger.evaluation.curve import Curve
+from experiments.trigger.evaluation.curve import apart, smooth, summits
+from experiments.trigger.evaluation.events import Label
 
-MOST = 20  # false alarms that the tail is taken from
+AN_HOUR = 200.0  # false alarms that the tail is taken from: with fewer, more come than thresholds promise
+LOWEST = 0.02  # score of one of them: below, what scores higher is no more like the word
 FEWEST = 5  # with less there is no tail to speak of
 EDGE = 1e-6  # of scores, whose logits are finite
 
 
-def false_peaks(curve: Curve, most: int = MOST) -> list[float]:
-    """The highest thresholds at which there is one false alarm, two, and so on, descending.
+def false_peaks(
+    scores: np.ndarray,
+    words: Sequence[str],
+    frame_seconds: float,
+    labels: Sequence[Label],
+    *,
+    smoothing: float = 0.12,
+    debounce: float = 1.0,
+    tolerance: float = 1.0,
+    **_: float,
+) -> dict[str, list[float]]:
+    """The highest scores of each word where it is not said, `debounce` seconds apart, descending.
 
     Args:
-        curve: of a word.
-        most: of them.
+        scores: of a stream [T, W].
+        words: of the columns.
+        frame_seconds: of a row.
+        labels: words that were said.
+        smoothing: seconds the scores are averaged over.
+        debounce: seconds from one to the next.
+        tolerance: seconds after a word that are its own.
     """
-    peaks: list[float] = []
-    for point in reversed(curve.points):
-        if point.false_alarms < len(peaks):
-            break  # so low that events run into one another; what is below means nothing
-        peaks += [point.threshold] * (point.false_alarms - len(peaks))
-        if len(peaks) >= most:
-            return peaks[:most]
-    return peaks
+    most = max(round(AN_HOUR * len(scores) * frame_seconds / 3600), FEWEST + 1)
+    gap, frames = max(round(debounce / frame_seconds), 1), max(round(smoothing / frame_seconds), 1)
+    found = {}
+    for index, word in enumerate(words):
+        elsewhere, _best = apart(smooth(scores[:, index], frames), word, labels, frame_seconds, tolerance)
+        places = summits(elsewhere)
+        places = places[elsewhere[places] >= LOWEST]
+        peaks: list[float] = []
+        taken = np.zeros(len(elsewhere), bool)
+        for place in places[np.argsort(-elsewhere[places], kind="stable")].tolist():
+            if len(peaks) < most and not taken[max(place - gap + 1, 0) : place + gap].any():
+                taken[place] = True
+                peaks.append(float(elsewhere[place]))
+        found[word] = peaks
+    return found
 
 
 def tail_threshold(peaks: Sequence[float], hours: float, rate: float) -> float | None:
