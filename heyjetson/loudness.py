@@ -57,9 +57,8 @@ class Loudness:
         if not count:
             return
         blocks = samples[: count * self.block].astype(np.float64).reshape(count, self.block)
-        means = blocks.mean(axis=1)
-        power = np.square(blocks).mean(axis=1) - means**2 + np.square(means - self._offsets(means))
-        levels = 10 * np.log10(np.maximum(power, 0.0) + 10 ** (SILENT / 10))
+        around = self._offsets(blocks.mean(axis=1))
+        levels = 10 * np.log10(np.square(blocks - around[:, None]).mean(axis=1) + 10 ** (SILENT / 10))
         while self._count + count > len(self._levels):
             self._levels = np.concatenate([self._levels, np.empty_like(self._levels)])
         self._levels[self._count : self._count + count] = levels

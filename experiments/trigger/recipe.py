@@ -24,7 +24,7 @@ from experiments.training.outcome import finish_run, finishing
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
-from experiments.trigger.validation import MissRate, calibration, curves_of, false_peaks_of, read_aloud
+from experiments.trigger.validation import MissRate, calibration_of, read_aloud
 from manifests.progress import progress
 from manifests.trigger.clips import ClipOptions, Clips
 
@@ -206,8 +206,7 @@ def _calibrate(cfg: DictConfig, model: TriggerModel, parts: _Parts) -> tuple[dic
             samples = torch.from_numpy(np.stack([silent.clip(len(parts.validation) + n).samples for n in numbers]))
             model.validation_scores += list(model.probabilities(samples).numpy())
     hours = (seconds + count * cfg.clips.seconds) / 3600
-    curves, peaks = curves_of(cfg, model, parts.validation, points=200), false_peaks_of(cfg, model, parts.validation)
-    return calibration(curves, peaks, hours), hours
+    return calibration_of(cfg, model, parts.validation, hours), hours
 
 
 def _show(table: dict[str, list[dict[str, float]]], hours: float) -> None:

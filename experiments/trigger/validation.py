@@ -39,16 +39,10 @@ def stream_of(scores: Sequence[np.ndarray], clips: FixedClips, model: TriggerMod
     return np.concatenate(list(scores)), labels
 
 
-def false_peaks_of(cfg: DictConfig, model: TriggerModel, clips: FixedClips) -> dict[str, list[float]]:
-    """The highest wrong scores of every word on what was validated last."""
-    scores, labels = stream_of(model.validation_scores, clips, model)
-    return false_peaks(scores, model.labels, model.frame_seconds, labels, **cfg.detector)
-
-
-def curves_of(cfg: DictConfig, model: TriggerModel, clips: FixedClips, points: int = 60) -> dict[str, Curve]:
+def curves_of(cfg: DictConfig, model: TriggerModel, clips: FixedClips) -> dict[str, Curve]:
     """Operating points of every word on the clips that were validated last."""
     scores, labels = stream_of(model.validation_scores, clips, model)
-    return model_curves(scores, model.labels, model.frame_seconds, labels, **cfg.detector, points=points)
+    return model_curves(scores, model.labels, model.frame_seconds, labels, **cfg.detector, points=60)
 
 
 def read_aloud(recordings: Sequence[np.ndarray], level: tuple[float, float], seed: int) -> np.ndarray:
@@ -89,6 +83,15 @@ class MissRate(Callback):
             return
         found = curves_of(self.cfg, model, self.clips)
         model.log("val_miss", mean_miss_rate(found, self.cfg.validation.false_alarms_per_hour))
+
+
+def calibration_of(
+    cfg: DictConfig, model: TriggerModel, clips: FixedClips, hours: float
+) -> dict[str, list[dict[str, float]]]:
+    """`calibration` on the clips that were validated last, and on what was heard behind them."""
+    scores, labels = stream_of(model.validation_scores, clips, model)
+    stream = (scores, model.labels, model.frame_seconds, labels)
+    return calibration(model_curves(*stream, **cfg.detector, points=200), false_peaks(*stream, **cfg.detector), hours)
 
 
 def calibration(

@@ -98,14 +98,12 @@ def near_misses(words: Sequence[str], count: int, seed: int = 1) -> list[str]:
     rng = random.Random(f"{seed}/near misses")
     targets = [phonemes(word) for word in words]
 
-    def lacks(text: str) -> bool:
+    def far(least: Sequence[float], text: str) -> bool:
         said = phonemes(text)
-        return bool(said) and all(distance(target, said) >= MISSING for target in targets)
+        return bool(said) and all(distance(target, said) >= one for target, one in zip(targets, least, strict=True))
 
-    def differs(text: str) -> bool:
-        said = phonemes(text)
-        return bool(said) and all(distance(target, said) > DIFFERENT * len(target) + ROUNDING for target in targets)
-
+    lacks = functools.partial(far, [MISSING] * len(targets))
+    differs = functools.partial(far, [DIFFERENT * len(target) + ROUNDING for target in targets])
     changed, alike = [], []
     for word, target in zip(words, targets, strict=True):
         variants = dict.fromkeys([*_halves(word), *(_changed(word, rng) for _ in range(count))])

@@ -245,8 +245,8 @@ def says(text: str, word: str) -> bool:
         text: as people write it.
         word: as it is listened for.
     """
-    said = spaced(text)
-    return any(f"{spaced(word).rstrip()}{end} " in said for end in ("", "s"))
+    said, bare = spaced(text), spaced(word).rstrip()
+    return f"{bare} " in said or f"{bare}s " in said
 
 
 Place = tuple[Path, float, float | None]  # a recording, and offset and duration of the segment that is meant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -183,6 +183,15 @@ def smooth(scores: np.ndarray, frames: int) -> np.ndarray:
     return total / frames
 
 
+def smoothed_by_word(
+    scores: np.ndarray, words: Sequence[str], frame_seconds: float, smoothing: float
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Each word and its scores [T], averaged over so many seconds, of those of a stream [T, W]."""
+    frames = max(round(smoothing / frame_seconds), 1)
+    for index, word in enumerate(words):
+        yield word, smooth(scores[:, index], frames)
+
+
 def apart(
     smoothed: np.ndarray, word: str, labels: Sequence[Label], frame_seconds: float, tolerance: float
 ) -> tuple[np.ndarray, list[float]]:
@@ -260,10 +269,8 @@ def model_curves(
     """
     hours = len(scores) * frame_seconds / 3600
     by = judged_by or functools.partial(judge, tolerance=tolerance)
-    frames = max(round(smoothing / frame_seconds), 1)
     curves = {}
-    for index, word in enumerate(words):
-        smoothed = smooth(scores[:, index], frames)
+    for word, smoothed in smoothed_by_word(scores, words, frame_seconds, smoothing):
         thresholds = candidate_thresholds(smoothed, word, labels, frame_seconds, tolerance, points)
 
         def events_at(threshold: float, smoothed: np.ndarray = smoothed, word: str = word) -> np.ndarray:

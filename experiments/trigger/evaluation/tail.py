@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.trigger.evaluation.curve import apart, smooth, summits
+from experiments.trigger.evaluation.curve import apart, smoothed_by_word, summits
 from experiments.trigger.evaluation.events import Label
 
 AN_HOUR = 200.0  # false alarms that the tail is taken from: with fewer, more come than thresholds promise
@@ -25,7 +25,6 @@ def false_peaks(
     smoothing: float = 0.12,
     debounce: float = 1.0,
     tolerance: float = 1.0,
-    **_: float,
 ) -> dict[str, list[float]]:
     """The highest scores of each word where it is not said, `debounce` seconds apart, descending.
 
@@ -39,16 +38,18 @@ def false_peaks(
         tolerance: seconds after a word that are its own.
     """
     most = max(round(AN_HOUR * len(scores) * frame_seconds / 3600), FEWEST + 1)
-    gap, frames = max(round(debounce / frame_seconds), 1), max(round(smoothing / frame_seconds), 1)
+    gap = max(round(debounce / frame_seconds), 1)
     found = {}
-    for index, word in enumerate(words):
-        elsewhere, _best = apart(smooth(scores[:, index], frames), word, labels, frame_seconds, tolerance)
+    for word, smoothed in smoothed_by_word(scores, words, frame_seconds, smoothing):
+        elsewhere, _ = apart(smoothed, word, labels, frame_seconds, tolerance)
         places = summits(elsewhere)
         places = places[elsewhere[places] >= LOWEST]
         peaks: list[float] = []
         taken = np.zeros(len(elsewhere), bool)
         for place in places[np.argsort(-elsewhere[places], kind="stable")].tolist():
-            if len(peaks) < most and not taken[max(place - gap + 1, 0) : place + gap].any():
+            if len(peaks) == most:
+                break
+            if not taken[max(place - gap + 1, 0) : place + gap].any():
                 taken[place] = True
                 peaks.append(float(elsewhere[place]))
         found[word] = peaks
