@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from nemo.collections.asr.models import EncDecFrameClassificationModel
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 from torch.nn import functional
 
 from custom_modules.nemo_mel import require_streamable
 from custom_modules.optimisation import OptimisationMixin
+from custom_modules.verifier import SoundVerifier
 
+VERIFIER = "verifier"  # key of a checkpoint
 Batch = tuple[Tensor, Tensor, Tensor]  # samples [B, S], targets [B, T, W], weights [B, T, W]
 
 
@@ -94,12 +96,35 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
     Args:
         cfg: the `model` section of conf/trigger.yaml, resolved; `labels` are the words.
         trainer: Lightning's; None for use without training.
+
+    Attributes:
+        verifier: checks the scores by the sounds that were heard, where the model began as one that writes sounds. It
+            has no part in what is learnt.
     """
 
     def __init__(self, cfg: DictConfig, trainer: Any = None):
         super().__init__(cfg=cfg, trainer=trainer)
         require_streamable(self.preprocessor, self.encoder)
         self.validation_scores: list[np.ndarray] = []  # [T, W] each, in order
+        self.verifier = SoundVerifier(self.cfg.verifier) if self.cfg.get("verifier") else None
+
+    def verify_by(self, cfg: DictConfig) -> None:
+        """Have the scores checked by a `SoundVerifier` of this configuration; its weights are loaded later."""
+        with open_dict(self.cfg):
+            self.cfg.verifier = cfg
+        self.verifier = SoundVerifier(cfg)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With what the verifier is made of: the run's configuration does not say it."""
+        super().on_save_checkpoint(checkpoint)
+        if self.verifier is not None:
+            checkpoint[VERIFIER] = OmegaConf.to_container(self.cfg.verifier)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make room for the verifier's weights."""
+        super().on_load_checkpoint(checkpoint)
+        if self.verifier is None and VERIFIER in checkpoint:
+            self.verify_by(OmegaConf.create(checkpoint[VERIFIER]))
 
     def _setup_decoder(self) -> nn.Module:
         if self.cfg.decoder.get("feat_in") is None:
@@ -149,10 +174,13 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
         What one place of the frames in the sound makes of a word, another one makes a little more or less; their mean
         depends less on where a recording begins, and takes fewer other things for the word.
         """
-        if times > 1 and self.encoder.convolutions_alone:
-            self.encoder.refine(times)
-            with open_dict(self.cfg.encoder.convolution):
-                self.cfg.encoder.convolution.finer = times * self.cfg.encoder.convolution.get("finer", 1)
+        if times == 1 or not self.encoder.convolutions_alone:
+            return
+        for part, cfg in ((self, self.cfg), (self.verifier, self.cfg.get("verifier"))):
+            if part is not None:
+                part.encoder.refine(times)
+                with open_dict(cfg.encoder.convolution):
+                    cfg.encoder.convolution.finer = times * cfg.encoder.convolution.get("finer", 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Loss of one batch of clips."""
@@ -178,9 +206,27 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
         length = torch.full((len(samples),), samples.shape[1], device=samples.device)
         return self.forward(input_signal=samples, input_signal_length=length)
 
-    def probabilities(self, samples: Tensor) -> Tensor:
-        """Scores [B, T, W] in 0..1 of clips [B, S] of one length."""
+    def own_scores(self, samples: Tensor) -> Tensor:
+        """Scores [B, T, W] in 0..1 of clips [B, S] of one length, before they are checked."""
         return torch.sigmoid(self.logits(samples)).float()
+
+    def probabilities(self, samples: Tensor) -> Tensor:
+        """Scores [B, T, W] in 0..1 of clips [B, S] of one length, as a device gives them."""
+        scores = self.own_scores(samples)
+        if self.verifier is None:
+            return scores
+        length = torch.full((len(samples),), samples.shape[1], device=samples.device)
+        sounds = self.verifier(*self.preprocessor(input_signal=samples, length=length))
+        return torch.from_numpy(self.checked(torch.cat([scores, sounds], dim=2).cpu().numpy())).to(samples.device)
+
+    def checked(self, frames: np.ndarray) -> np.ndarray:
+        """Scores [B, T, W] of all that the graph gives for whole clips: scores, and log-probabilities of sounds where
+        there is a verifier, [B, T, W + P + 1]."""
+        if self.verifier is None:
+            return frames
+        checker = self.verifier.rules.checker(self.frame_seconds)
+        checker.reset((len(frames),))
+        return checker.feed(frames)
 
     def on_validation_epoch_end(self, sync_metrics: bool = False) -> None:
         """Nothing: NeMo would average accuracies."""

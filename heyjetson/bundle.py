@@ -14,6 +14,7 @@ from typing import Any
 
 from heyjetson import calibration
 from heyjetson.errors import BundleError
+from heyjetson.wakeword.verifier import Verifier
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -130,7 +131,19 @@ def _trigger_fault(manifest: dict[str, Any]) -> str | None:
                     f"trigger.calibration of {word!r} must give false_alarms_per_hour, a threshold above 0 and at most "
                     f"1, and a miss_rate, found {entry!r}"
                 )
+    try:
+        _verifier(manifest)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        return f"trigger.verifier: {error}"
     return None
+
+
+def _verifier(manifest: dict[str, Any]) -> Verifier | None:
+    """What checks a trigger's scores, its words in the order of these."""
+    if (given := manifest["trigger"].get("verifier")) is None:
+        return None
+    words = {word: given["words"][word] for word in manifest["labels"]}
+    return Verifier(given["labels"], words, given["weight"])
 
 
 def _stream_fault(manifest: dict[str, Any]) -> str | None:
@@ -255,6 +268,18 @@ class Bundle:
     def is_trigger(self) -> bool:
         """Whether it raises words instead of transcribing."""
         return self.manifest["kind"] == TRIGGER
+
+    @cached_property
+    def verifier(self) -> Verifier | None:
+        """Of a trigger, what checks its scores by the sounds that were heard; None where nothing does."""
+        return _verifier(self.manifest) if self.is_trigger else None
+
+    @property
+    def columns(self) -> int:
+        """Numbers in a frame of the graph."""
+        if self.is_trigger:
+            return len(self.labels) + (self.verifier.columns if self.verifier else 0)
+        return len(self.labels) + 1
 
     @property
     def output(self) -> str:

@@ -77,7 +77,7 @@ def frames_of(engine: Engine | Trigger, samples: np.ndarray) -> np.ndarray:
         samples: [S] int16 at the bundle's rate.
 
     Returns:
-        [T, V + 1], or [T, W] of a trigger.
+        [T, V + 1], or [T, W] or [T, W + P + 1] of a trigger.
 
     Raises:
         HeyJetsonError: the graph fails, or gives values that are not numbers.
@@ -88,7 +88,7 @@ def frames_of(engine: Engine | Trigger, samples: np.ndarray) -> np.ndarray:
         log_probs, counts = engine.log_probs(sound[None])  # type: ignore[union-attr]
         return log_probs[0, : counts[0]]
     stream = FrameStream(bundle, session)
-    given = [np.zeros((0, len(bundle.labels) + (not bundle.is_trigger)), np.float32)]
+    given = [np.zeros((0, bundle.columns), np.float32)]
     for piece in _pieces(sound):
         stream.push(piece)
         while (frames := stream.step()) is not None:

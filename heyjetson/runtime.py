@@ -104,8 +104,8 @@ def for_one(shape: Sequence[int | str | None]) -> list[int | str | None]:
 
 
 def _other_words(bundle: Bundle, value: Any) -> bool:
-    """Whether a graph's output has scores of another number of words than the bundle."""
-    return value.name == bundle.output and value.shape[-1] != len(bundle.labels)
+    """Whether a graph's output has scores of another number of words than the bundle, or of other sounds."""
+    return value.name == bundle.output and value.shape[-1] != bundle.columns
 
 
 def _tensorrt(bundle: Bundle, required: bool) -> Any:

@@ -26,6 +26,7 @@ from experiments.export.graphs import (
     stream_states,
     trace_clip,
     trace_stream,
+    width_of,
 )
 from experiments.export.parity import Parity, check_parity, rounding
 from experiments.export.precision import PRECISIONS, store
@@ -116,7 +117,7 @@ def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]
         "hop": model.preprocessor.hop,
         "subsampling_factor": model.subsampling_factor,
         "labels": model.labels,
-        **({"trigger": rules} if kind == "trigger" else {"blank_id": len(model.labels)}),
+        **({"trigger": rules | _verifier(model)} if kind == "trigger" else {"blank_id": len(model.labels)}),
         "longest_seconds": run.get("longest", LONGEST),
         "normalisation": _normalisation(model),
         **(_clip_shapes(model) if kind == "ctc" else _stream_shapes(model, options)),
@@ -128,6 +129,11 @@ def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]
         "encoder": OmegaConf.to_container(model.cfg.encoder),
         "measured": {},
     }
+
+
+def _verifier(model: Any) -> dict[str, Any]:
+    """What checks a trigger's scores."""
+    return {} if model.verifier is None else {"verifier": model.verifier.rules.record()}
 
 
 def _normalisation(model: Model) -> str:
@@ -146,11 +152,10 @@ def _clip_shapes(model: Model) -> dict[str, Any]:
 def _stream_shapes(model: Model, options: ExportOptions) -> dict[str, Any]:
     geometry, batch = options.geometry(model), "batch" if options.together else 1
     kind, frames = kind_of(model), geometry.chunk_frames
-    outputs = len(model.labels) + (kind != "trigger")  # the blank
     return {
         **asdict(geometry),
         "inputs": {"samples": [batch, geometry.chunk_samples], "length": [batch]},
-        "outputs": {OUTPUTS[kind]: [batch, frames, outputs], "valid": [batch, frames]},
+        "outputs": {OUTPUTS[kind]: [batch, frames, width_of(model)], "valid": [batch, frames]},
         "states": [
             {"name": name, "output": following(name), "shape": [1, *shape], "dtype": "float32", "initial": 0.0}
             for name, shape in stream_states(model, geometry).items()

@@ -90,6 +90,7 @@ def _trigger(record: dict[str, Any], frame: float) -> list[str]:
         f"A trigger for {words}: {record['sample_rate']} Hz in, a score for each word every {frame:.0f} ms, averaged "
         f"over {rules['smoothing']:g} s. A word is detected when its score reaches its threshold, and not again for "
         f"{rules['debounce']:g} s.",
+        *(["The scores are checked by the sounds that are heard."] if "verifier" in rules else []),
         "",
         f"## Thresholds, on {rules['hours']:.1f} hours of validation clips",
         "",

@@ -11,8 +11,9 @@ from nemo.core.classes.common import typecheck
 from torch import Tensor, nn
 
 from custom_modules.model import SpeechModel
+from custom_modules.state import named, part_of
 from custom_modules.streaming import HeyJetsonStreamingEncoder
-from custom_modules.trigger import TriggerModel
+from custom_modules.trigger import VERIFIER, TriggerModel
 from experiments.export.folded import folded
 from experiments.export.stream_step import StepDecoder, StepEncoder, StepFrontend
 
@@ -28,8 +29,17 @@ def kind_of(model: Model) -> str:
     return "ctc_stream" if isinstance(model.encoder, HeyJetsonStreamingEncoder) else "ctc"
 
 
+def width_of(model: Model) -> int:
+    """Numbers in a frame that the graph gives: V + 1, W, or W + P + 1 where a verifier checks the scores."""
+    if not isinstance(model, TriggerModel):
+        return len(model.labels) + 1
+    return len(model.labels) + (model.verifier.rules.columns if model.verifier else 0)
+
+
 class ClipGraph(nn.Module):
     """Front-end, encoder and decoder as one: samples [B, S], length [B] → outputs [B, T, V + 1 or W], frames [B].
+
+    What a trigger's verifier hears stands behind its scores: [B, T, W + P + 1].
 
     Args:
         model: in evaluation mode.
@@ -41,11 +51,18 @@ class ClipGraph(nn.Module):
         self.frontend = folded(model.preprocessor) if fold else model.preprocessor
         self.encoder, self.decoder = model.encoder, model.decoder
         self.outputs = scores_of if isinstance(model, TriggerModel) else log_probs_of
+        self.verifier = getattr(model, "verifier", None)
 
     def forward(self, samples: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        features, frames = self.frontend(input_signal=samples, length=length)
-        encoded, frames = self.encoder(audio_signal=features, length=frames)[:2]
-        return self.outputs(self.decoder, encoded), frames.to(torch.int64)
+        return self.heard(*self.frontend(input_signal=samples, length=length))
+
+    def heard(self, features: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of features [B, D, N] and their lengths [B]."""
+        encoded, frames = self.encoder(audio_signal=features, length=length)[:2]
+        outputs = self.outputs(self.decoder, encoded)
+        if self.verifier is not None:
+            outputs = torch.cat([outputs, self.verifier(features, length)], dim=2)
+        return outputs, frames.to(torch.int64)
 
 
 def log_probs_of(decoder: nn.Module, encoded: Tensor) -> Tensor:
@@ -61,9 +78,9 @@ def scores_of(decoder: nn.Module, encoded: Tensor) -> Tensor:
 class StreamGraph(nn.Module):
     """The same for the next piece of a stream, of few operators: see `StepEncoder`.
 
-    samples [B, chunk], length [B], states → outputs [B, F, V + 1 or W], valid [B, F], next states. Pieces overlap by
-    what a window is longer than a hop. `valid` is 1 for the frames that hold sound: not for the first ones, which come
-    before the lookahead is filled, and not for those after the end.
+    samples [B, chunk], length [B], states → outputs [B, F, V + 1, W or W + P + 1], valid [B, F], next states. Pieces
+    overlap by what a window is longer than a hop. `valid` is 1 for the frames that hold sound: not for the first ones,
+    which come before the lookahead is filled, and not for those after the end.
 
     Args:
         model: in evaluation mode.
@@ -76,8 +93,10 @@ class StreamGraph(nn.Module):
         self.frontend = StepFrontend(folded(model.preprocessor, geometry.chunk_samples))
         self.encoder = StepEncoder(model.encoder, geometry.shift_samples // hop)
         self.decoder = model.decoder if isinstance(model, TriggerModel) else StepDecoder(model.decoder)
-        self.scores = isinstance(model, TriggerModel)
-        self.width = len(model.labels) + (not self.scores)  # with the blank
+        self.scores, self.width = isinstance(model, TriggerModel), width_of(model)
+        verifier = getattr(model, "verifier", None)
+        self.sounds = StepEncoder(verifier.encoder, geometry.shift_samples // hop) if verifier else None
+        self.sounds_decoder = StepDecoder(verifier.decoder) if verifier else nn.Identity()
         # Samples that there must be for a frame to hold sound.
         needed = torch.arange(geometry.chunk_frames) * factor * hop + model.preprocessor.window
         self.register_buffer("needed", needed)
@@ -85,11 +104,20 @@ class StreamGraph(nn.Module):
     def forward(self, samples: Tensor, length: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         features = self.frontend(samples)
         sound = (length[:, None] >= self.needed).to(features.dtype)
-        names = self.encoder.shapes()
-        x, valid, after = self.encoder(features, sound, dict(zip(names, states, strict=True)))
+        before = dict(zip(self.shapes(), states, strict=True))
+        x, valid, after = self.encoder(features, sound, before)
         x = self.decoder(x)
-        x = (torch.sigmoid(x) if self.scores else x).reshape(-1, len(self.needed), self.width)
-        return x, valid, *(after[name] for name in names)
+        x = torch.sigmoid(x) if self.scores else x
+        if self.sounds is not None:
+            heard, _, last = self.sounds(features, sound, part_of(before, VERIFIER))
+            x = torch.cat([x, self.sounds_decoder(heard)], dim=1)
+            after |= named(VERIFIER, last)
+        return x.reshape(-1, len(self.needed), self.width), valid, *(after[name] for name in self.shapes())
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the states, without the batch; all begin with zeros."""
+        sounds = {} if self.sounds is None else named(VERIFIER, self.sounds.shapes())
+        return self.encoder.shapes() | sounds
 
 
 @dataclass(frozen=True)
@@ -146,7 +174,7 @@ def trace_clip(model: Model, path: Path, opset: int, longest: float) -> None:
 
 def stream_states(model: Model, geometry: StreamGeometry) -> dict[str, tuple[int, ...]]:
     """Shapes, without the batch, of what the graph of a stream's step keeps; all begin with zeros."""
-    return StreamGraph(model, geometry).encoder.shapes()
+    return StreamGraph(model, geometry).shapes()
 
 
 def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry, together: bool = True) -> None:
@@ -154,7 +182,7 @@ def trace_stream(model: Model, path: Path, opset: int, geometry: StreamGeometry,
     false: then it is 1."""
     graph = StreamGraph(model, geometry)
     batch = 2 if together else 1
-    states = {name: torch.randn(batch, *shape) for name, shape in graph.encoder.shapes().items()}
+    states = {name: torch.randn(batch, *shape) for name, shape in graph.shapes().items()}
     samples = torch.randn(batch, geometry.chunk_samples) * 0.1
     length = torch.full((batch,), geometry.chunk_samples)
     inputs, outputs = ["samples", "length", *states], [OUTPUTS[kind_of(model)], "valid", *map(following, states)]

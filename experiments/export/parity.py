@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from experiments.errors import ConfigError
 from experiments.export.graphs import ClipGraph, Model
 from heyjetson import Bundle, Engine, Trigger
 from heyjetson.check import largest_difference
+from heyjetson.frames import FrameStream
 
 LAST_BIT = 2.0**-23  # of float32, in proportion
 DRAWS = 3  # of the weights' last bits
@@ -37,8 +37,8 @@ class Parity:
 
 def _expected(model: Model, samples: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, list[int]]:
     with torch.no_grad(), typecheck.disable_checks():
-        log_probs, frames = ClipGraph(model).eval()(torch.from_numpy(samples), torch.from_numpy(length))
-    return log_probs.numpy(), frames.tolist()
+        given, frames = ClipGraph(model).eval()(torch.from_numpy(samples), torch.from_numpy(length))
+    return given.numpy(), frames.tolist()
 
 
 def rounding(model: Model, seconds: Sequence[float], batch_sizes: Sequence[int], seed: int = 0) -> float:
@@ -71,7 +71,7 @@ def rounding(model: Model, seconds: Sequence[float], batch_sizes: Sequence[int],
 
 
 class _Parts:
-    """Encoder and decoder of a model in float64.
+    """Encoders and decoders of a model in float64.
 
     Args:
         model: whose.
@@ -79,21 +79,20 @@ class _Parts:
     """
 
     def __init__(self, model: Model, draw: int | None):
-        self.model = model
-        self.encoder, self.decoder = (copy.deepcopy(part).double() for part in (model.encoder, model.decoder))
+        self.graph = copy.deepcopy(ClipGraph(model)).double()
+        self.graph.frontend = None  # what is heard is given
         if draw is None:
             return
         generator = torch.Generator().manual_seed(draw)
         with torch.no_grad():
-            for weight in itertools.chain(self.encoder.parameters(), self.decoder.parameters()):
+            for weight in self.graph.parameters():
                 up = torch.randint(0, 2, weight.shape, generator=generator).to(weight)
                 weight.mul_(1 + LAST_BIT * (2 * up - 1))
 
     def __call__(self, features: Tensor, frames: Tensor) -> np.ndarray:
-        """Log-probabilities [B, T, V + 1] of features [B, D, N] and their lengths [B]."""
+        """Outputs [B, T, V + 1], or those of a trigger, of features [B, D, N] and their lengths [B]."""
         with torch.no_grad(), typecheck.disable_checks():
-            encoded = self.encoder(audio_signal=features.double(), length=frames)[0]
-            return ClipGraph(self.model).outputs(self.decoder, encoded).numpy()
+            return self.graph.eval().heard(features.double(), frames)[0].numpy()
 
 
 def _noise(rng: np.random.Generator, model: Model, batch: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -154,8 +153,10 @@ def check_parity(
 
 
 def _streamed(engine: Engine | Trigger, chunks: Sequence[np.ndarray]) -> np.ndarray:
-    if isinstance(engine, Engine):
-        return engine.stream_log_probs(chunks)
-    stream = engine.stream()
-    given = [scores for chunk in chunks for scores in stream.feed_scores(chunk)]
-    return np.concatenate([*given, *stream.finish_scores()])
+    """All that a stream's graph gives, [T, V + 1, W or W + P + 1]."""
+    stream, given = FrameStream(engine.bundle, engine.session), []
+    for chunk in chunks:
+        stream.push(chunk)
+        while (frames := stream.step()) is not None:
+            given.append(frames)
+    return np.concatenate([*given, *stream.finish()])

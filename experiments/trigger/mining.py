@@ -74,7 +74,7 @@ class Mining(Callback):
             heard = [self.clips.clip(self.heard + place) for place in range(count)]
             self.heard += count
             samples = torch.from_numpy(np.stack([clip.samples for clip in heard])).to(model.device)
-            scores = model.probabilities(samples).amax(2).cpu()
+            scores = model.own_scores(samples).amax(2).cpu()
             for clip, of_clip in zip(heard, scores, strict=True):
                 frame = int(of_clip.argmax())
                 if float(of_clip[frame]) >= self.cfg.score:

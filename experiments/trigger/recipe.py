@@ -17,10 +17,10 @@ from custom_modules.trigger import TriggerModel
 from experiments.data.loader_workers import guard_workers
 from experiments.data.preflight import run_dir
 from experiments.errors import ConfigError
-from experiments.pretrained.restore import TARGET, read_nemo_config, restore_model
 from experiments.training.averaging import Averaging
 from experiments.training.fit import learn, make_logger, make_model, make_trainer, set_up_process, start_from
 from experiments.training.outcome import finish_run, finishing
+from experiments.trigger.beginning import begin_from
 from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, Targets
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
@@ -65,7 +65,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     model.set_trainer(trainer)
     checkpoint = start_from(cfg)
     if checkpoint is None and cfg.init_from:
-        _load(Path(cfg.init_from), model)
+        begin_from(Path(cfg.init_from), model, cfg.verifier.weight)
     if checkpoint is None and not model.preprocessor.fitted:
         _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
     with open_dict(model.cfg):
@@ -133,36 +133,6 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(f"finer must be a whole number, 1 at least, found {cfg.finer!r}.")
     if not 0 <= cfg.mining.share < 1:
         raise ConfigError(f"mining.share must be at least 0 and below 1, found {cfg.mining.share}.")
-
-
-def _load(path: Path, model: TriggerModel) -> None:
-    """Begin with the weights and the front-end of a trained trigger, or with those of a speech model's encoder.
-
-    Raises:
-        ConfigError: it hears other words, or has another encoder or front-end.
-    """
-    speech = read_nemo_config(path).get("target") == TARGET
-    found = restore_model(path, trigger=not speech)
-    if not speech and found.labels != model.labels:
-        raise ConfigError(
-            f"init_from={path} hears {', '.join(found.labels)}, and this run {', '.join(model.labels)}. Give the same "
-            "words in the same order, or start without init_from."
-        )
-    try:
-        if _settings(found) != _settings(model):
-            raise RuntimeError
-        for part in ("preprocessor", "encoder") if speech else ("preprocessor", "encoder", "decoder"):
-            getattr(model, part).load_state_dict(getattr(found, part).state_dict())
-    except RuntimeError:
-        raise ConfigError(
-            f"init_from={path} has another encoder or front-end. Choose its own: encoder=… and frontend.…"
-        ) from None
-    model.preprocessor.fitted = True
-
-
-def _settings(model: Any) -> dict[str, Any]:
-    """What a model's front-end computes in evaluation."""
-    return {key: value for key, value in model.cfg.preprocessor.items() if key != "dither"}
 
 
 def _fit_statistics(model: TriggerModel, clips: Clips, count: int) -> None:

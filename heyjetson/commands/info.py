@@ -22,6 +22,9 @@ def _trigger_rows(rules: dict[str, Any]) -> dict[str, str]:
     rows = {"smoothing": f"{rules['smoothing'] * 1000:.0f} ms", "debounce": f"{rules['debounce']:g} s"}
     if "hours" in rules:
         rows["calibrated on"] = f"{rules['hours']:g} h without the words"
+    if verifier := rules.get("verifier"):
+        said = ", ".join(f"{word} as {sounds!r}" for word, sounds in verifier["words"].items())
+        rows["checked by sounds"] = f"{said}, weight {verifier['weight']:g}"
     for word, table in rules.get("calibration", {}).items():
         rows[f"calibration, {word}"] = "\n".join(
             f"≤ {entry['false_alarms_per_hour']:g} false alarms an hour: threshold {entry['threshold']:.3f}, "

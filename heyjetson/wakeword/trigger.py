@@ -14,9 +14,9 @@ from heyjetson.audio import to_mono
 from heyjetson.bundle import Bundle
 from heyjetson.endpoint import EnergyGate
 from heyjetson.errors import AudioError, BundleError, OptionError, StreamError
-from heyjetson.frames import FrameStream
 from heyjetson.runtime import open_runtime
 from heyjetson.waiting import Waiting
+from heyjetson.wakeword.checked import CheckedFrames
 from heyjetson.wakeword.detector import Detection, Detector
 
 Mix = Literal["best", "mean"]
@@ -233,7 +233,7 @@ class TriggerStream:
         self.detector = (rules or TriggerRules()).detector(bundle)
         self._heard = channels if mix == "best" else 1
         self._block = max(round(BLOCK * sample_rate), 1)
-        self._frames = [FrameStream(bundle, trigger.session) for _ in range(self._heard)]
+        self._frames = [CheckedFrames(bundle, trigger.session) for _ in range(self._heard)]
         self._waiting = Waiting()
         self.reset()
 
@@ -377,7 +377,7 @@ class TriggerStream:
         return _best([self._steps(*channel) for channel in zip(self._frames, self._ambience, strict=True)])
 
     @staticmethod
-    def _steps(frames: FrameStream, ambience: EnergyGate) -> list[np.ndarray]:
+    def _steps(frames: CheckedFrames, ambience: EnergyGate) -> list[np.ndarray]:
         """Scores [T, W] of each step of a channel that is complete."""
         steps: list[np.ndarray] = []
         while (waiting := frames.waiting()) is not None and (scores := frames.step()) is not None:

@@ -20,12 +20,29 @@ def cache(corpus, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(cache, python):
-    """A finished run: the command as it is typed, stopped after one epoch, and continued by `resume`."""
+def phones(compose_config, tmp_path_factory):
+    """A model that writes sounds, of the trigger's size, and as good as it was drawn."""
+    import custom_modules  # noqa: F401
+    from custom_modules.model import SpeechModel
+    from experiments.training.fit import model_config
+
+    sizes = ["encoder.convolution.filters=8", "encoder.recurrent.hidden=8", "frontend.features=12", "logger=none"]
+    torch.manual_seed(0)
+    speech = SpeechModel(model_config(compose_config("experiment=phones", *sizes)), None)
+    speech.preprocessor.mean.fill_(-3.0)
+    path = tmp_path_factory.mktemp("phones") / "phones.nemo"
+    speech.save_to(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(cache, python, phones):
+    """A finished run that began with a model of sounds: the command as it is typed, stopped after one epoch, and
+    continued by `resume`."""
     import subprocess
     from pathlib import Path
 
-    command = [python, "train.py", "--config-name", "trigger", *TINY, *cache]
+    command = [python, "train.py", "--config-name", "trigger", *TINY, *cache, f"init_from={phones}"]
     first = subprocess.run([*command, "trainer.max_epochs=1"], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert first.returncode == 0, first.stdout + first.stderr
     (folder,) = Path(cache[-1].partition("=")[2]).glob("*/*")
@@ -171,11 +188,11 @@ def test_a_trigger_goes_on_from_one_of_the_same_words(run, compose_config):
     from custom_modules.trigger import TriggerModel
     from experiments.pretrained.restore import restore_model
     from experiments.training.fit import model_config
-    from experiments.trigger.recipe import _load
+    from experiments.trigger.beginning import begin_from
 
     def loaded(*overrides):
         model = TriggerModel(model_config(compose_config(*TINY, *overrides, name="trigger")))
-        _load(run / "model.nemo", model)
+        begin_from(run / "model.nemo", model, 1.0)
         return model
 
     trained = restore_model(run / "model.nemo", trigger=True).state_dict()
@@ -188,28 +205,47 @@ def test_a_trigger_goes_on_from_one_of_the_same_words(run, compose_config):
         loaded("frontend.features=20")
 
 
-def test_a_trigger_goes_on_from_an_encoder_that_writes_sounds(compose_config, tmp_path):
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_a_trigger_goes_on_from_an_encoder_that_writes_sounds(compose_config, phones, weight):
     import custom_modules  # noqa: F401
-    from custom_modules.model import SpeechModel
     from custom_modules.trigger import TriggerModel
+    from experiments.pretrained.restore import restore_model
     from experiments.training.fit import model_config
-    from experiments.trigger.recipe import _load
+    from experiments.trigger.beginning import begin_from
 
-    sizes = ["encoder.convolution.filters=8", "encoder.recurrent.hidden=8", "frontend.features=12", "logger=none"]
-    speech = SpeechModel(model_config(compose_config("experiment=phones", *sizes)), None)
-    speech.preprocessor.mean.fill_(3.0)
-    speech.save_to(str(tmp_path / "phones.nemo"))
     model = TriggerModel(model_config(compose_config(*TINY, name="trigger")))
     decoder = model.decoder.weight.clone()
-    _load(tmp_path / "phones.nemo", model)
-    taken = speech.state_dict()
-    kept = {name for name, value in model.state_dict().items() if torch.equal(value, taken.get(name, torch.empty(0)))}
-    assert kept == {name for name in model.state_dict() if not name.startswith("decoder.")}
+    begin_from(phones, model, weight)
+    taken = restore_model(phones).state_dict()
+    assert (model.verifier is not None) == bool(weight)
+    for name, value in model.state_dict().items():
+        if not name.startswith("decoder."):
+            assert torch.equal(value, taken[name.removeprefix("verifier.")]), name
     assert model.preprocessor.fitted and torch.equal(model.decoder.weight, decoder)
     for change in ("encoder.convolution.filters=6", "frontend.low=50.0"):  # of the same shape, and another sound
         other = TriggerModel(model_config(compose_config(*TINY, change, name="trigger")))
         with pytest.raises(ConfigError, match="another encoder or front-end"):
-            _load(tmp_path / "phones.nemo", other)
+            begin_from(phones, other, weight)
+
+
+def test_a_verifier_learns_nothing_and_hears_as_the_model_it_was(run, phones):
+    """Trained, stopped, continued and with twice as many frames."""
+    from experiments.pretrained.restore import restore_model
+    from heyjetson.wakeword.verifier import Verifier
+
+    model, sounds = restore_model(run / "model.nemo", trigger=True), restore_model(phones)
+    weights = {name: value for name, value in sounds.state_dict().items() if name.startswith(("encoder", "decoder"))}
+    kept = model.verifier.state_dict()
+    assert set(kept) == set(weights) and all(torch.equal(value, weights[name]) for name, value in kept.items())
+    assert any(not torch.equal(value, weights[f"encoder.{name}"]) for name, value in model.encoder.state_dict().items())
+    assert model.verifier.rules == Verifier(sounds.labels, {"computer": "kampjutR"}, 1.0)
+    samples = torch.from_numpy((0.1 * np.random.default_rng(0).standard_normal((2, 32000))).astype(np.float32))
+    length = torch.full((2,), 32000)
+    with torch.inference_mode():
+        heard = model.verifier(*model.preprocessor(input_signal=samples, length=length))
+        torch.testing.assert_close(heard[:, ::2], sounds(input_signal=samples, input_signal_length=length)[0])
+        own, checked = model.own_scores(samples), model.probabilities(samples)
+    assert checked.shape == own.shape and bool((checked <= own + 1e-6).all()) and not torch.equal(checked, own)
 
 
 def test_people_of_their_own_choose_the_thresholds(compose_config, corpus, tmp_path):

@@ -1,0 +1,126 @@
+"""Whether what is taken for a word sounds like it: a trigger's scores, checked by the sounds that were heard.
+
+Beside its scores the graph of such a trigger gives log-probabilities of sounds, by an encoder that has heard people.
+How much less likely it is that the sounds of the word came last than that those came which are likeliest, is a
+likelihood ratio, by which the odds of the score are multiplied. It is keyword and filler (Rose and Paul, 1990), over
+the frames of CTC (Graves et al., 2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+REACH = 0.6  # seconds for which a word that was said counts: the score may rise after its last sound
+NEVER = -1e9  # natural logarithm of the likelihood of what cannot be
+SUREST = 1e-5  # of a score, what is missing to 1 at least: a sigmoid that is full has no odds
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """What a bundle says of the sounds.
+
+    Args:
+        labels: P of them, a character each; the blank follows.
+        words: of each word its sounds, in these characters; a space stands between the words of a phrase.
+        weight: that multiplies the logarithm of the likelihood ratio of a sound; 0 leaves the scores as they are.
+
+    Raises:
+        ValueError: a word has no sounds, or one that is no label.
+    """
+
+    labels: Sequence[str]
+    words: Mapping[str, str]
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(label, str) and len(label) == 1 for label in self.labels):
+            raise ValueError(f"its labels must be characters, found {self.labels!r}")
+        for word, sounds in self.words.items():
+            if not isinstance(sounds, str) or not set(sounds.replace(" ", "")) or set(sounds) - {*self.labels, " "}:
+                raise ValueError(f"the sounds of {word!r} must be some of {''.join(self.labels)!r}, found {sounds!r}")
+        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not 0 <= self.weight < 100:
+            raise ValueError(f"the weight must be at least 0 and below 100, found {self.weight!r}")
+
+    @property
+    def columns(self) -> int:
+        """That the graph has beside the scores."""
+        return len(self.labels) + 1
+
+    def record(self) -> dict[str, Any]:
+        """For a manifest, and for the arguments."""
+        return asdict(self) | {"labels": list(self.labels), "words": dict(self.words)}
+
+    def checker(self, frame_seconds: float) -> ScoreChecker:
+        """For one stream, or one batch of clips."""
+        return ScoreChecker(self, frame_seconds)
+
+
+class ScoreChecker:
+    """The scores of a stream, checked; they do not depend on how its frames are cut.
+
+    Args:
+        verifier: what is checked by.
+        frame_seconds: seconds a frame.
+    """
+
+    def __init__(self, verifier: Verifier, frame_seconds: float):
+        labels, blank = list(verifier.labels), len(verifier.labels)
+        self._blank, self._space = blank, labels.index(" ") if " " in labels else None
+        sounds = [[labels.index(one) for one in said.replace(" ", "")] for said in verifier.words.values()]
+        size = 2 * max(map(len, sounds)) - 1
+        # A word is its sounds with blanks between them; behind the end of a short one nothing leads back.
+        self._states = np.full((len(sounds), size), blank)
+        self._skip = np.full((len(sounds), size), np.float32(NEVER))  # past a blank, between sounds that differ
+        for word, said in enumerate(sounds):
+            self._states[word, 0 : 2 * len(said) : 2] = said
+            differ = np.array(said[1:]) != np.array(said[:-1])
+            self._skip[word, 2 : 2 * len(said) : 2] = np.where(differ, np.float32(0), np.float32(NEVER))
+        self._rows = np.arange(len(sounds))
+        self._last = np.array([2 * len(said) - 2 for said in sounds])
+        self._share = np.float32(verifier.weight) / np.array([len(said) for said in sounds], np.float32)
+        self._kept = max(round(REACH / frame_seconds), 1) - 1  # frames
+        self.reset()
+
+    def reset(self, batch: tuple[int, ...] = ()) -> None:
+        """Begin a stream, or a batch of clips of this shape."""
+        words, size = self._states.shape
+        # Before the first sound there is one more state, where a word may begin at any time, and one that never is.
+        self._path = np.full((*batch, words, size + 2), np.float32(NEVER))
+        self._path[..., 1] = 0
+        self._before = np.full((*batch, self._kept, words), np.float32(NEVER))
+
+    def feed(self, frames: np.ndarray) -> np.ndarray:
+        """Take the next frames of a stream or of a batch.
+
+        Args:
+            frames: [..., T, W + P + 1], scores in 0..1 and log-probabilities.
+
+        Returns:
+            [..., T, W], the scores, none higher than before.
+        """
+        words = len(self._rows)
+        scores, ratio = frames[..., :words], self._ratio(frames[..., words:])
+        odds = scores / np.maximum(1 - scores, np.float32(SUREST)) * ratio
+        return odds / (1 + odds)
+
+    def _ratio(self, log_probs: np.ndarray) -> np.ndarray:
+        """Likelihood ratios [..., T, W] of log-probabilities [..., T, P + 1]."""
+        if not log_probs.shape[-2]:
+            return np.zeros((*log_probs.shape[:-1], len(self._rows)), np.float32)
+        cost = log_probs - log_probs.max(axis=-1, keepdims=True)
+        if self._space is not None:  # between the words of a phrase, as a blank is
+            cost[..., self._blank] = np.maximum(cost[..., self._blank], cost[..., self._space])
+        path, spent, said = self._path, cost[..., self._states], []
+        for frame in range(spent.shape[-3]):
+            best = np.maximum(path[..., 2:], path[..., 1:-1])
+            np.maximum(best, path[..., :-2] + self._skip, out=best)
+            path[..., 2:] = np.maximum(best + spent[..., frame, :, :], np.float32(NEVER))
+            said.append(path[..., self._rows, self._last + 2])
+        lately = np.concatenate([self._before, np.stack(said, axis=-2)], axis=-2)
+        self._before = lately[..., lately.shape[-2] - self._kept :, :]
+        windows = np.lib.stride_tricks.sliding_window_view(lately, self._kept + 1, axis=-2)
+        return np.exp(windows.max(axis=-1) * self._share)
