@@ -18,7 +18,7 @@ class SoundVerifier(nn.Module):
 
     def __init__(self, cfg: DictConfig):
         super().__init__()
-        self.rules = Verifier(list(cfg.labels), dict(cfg.words), cfg.weight)
+        self.rules = Verifier(list(cfg.labels), dict(cfg.words), cfg.weight, cfg.tolerance)
         self.encoder = ModelPT.from_config_dict(cfg.encoder)
         self.decoder = ModelPT.from_config_dict(cfg.decoder)
         self.requires_grad_(False)

@@ -3,6 +3,7 @@
     python -m experiments.people CORPUS --texts talk.txt                 # CORPUS in Kaldi's layout
     python -m experiments.people data/mine --texts talk.txt --out data/me       # a folder that python -m manifests made
     python -m experiments.people CORPUS --texts talk.txt --minutes 120 60 threads=8      # overrides of both trainings
+    python -m experiments.people CORPUS --texts talk.txt --phones --out data/phones             # sounds, not letters
 
 Each step is a command that stands alone, and is shown. Steps that were finished in --out are not taken again, so what
 was interrupted goes on by the same command. docs/recipes.md says what each is for, and what to expect.
@@ -25,7 +26,7 @@ from manifests import ManifestError, read_manifest
 from manifests.whole import whole_file
 
 PYTHON = sys.executable
-MIXED, ALONE = "people_mixed", "people"
+MIXED, ALONE = "_mixed", ""  # behind the experiment's name
 STATE = "recipe.json"
 # Where every second letter is unsure, more texts must be kept: 64, the default, write a point more of the words wrong.
 BEAM = 256
@@ -43,6 +44,7 @@ class Recipe:
         voices: which; see `python -m manifests synthetic --help`.
         minutes: of the training on synthetic voices and people together, and of that on people alone.
         held_out: share of the speakers that is kept for validation, where the corpus has no such set.
+        phones: the models write sounds, and words come of them by the language model.
         overrides: of both trainings.
     """
 
@@ -53,6 +55,7 @@ class Recipe:
     voices: str
     minutes: tuple[float, float]
     held_out: float
+    phones: bool
     overrides: Sequence[str]
 
     @property
@@ -63,6 +66,11 @@ class Recipe:
     def of(self, split: str) -> Path:
         """Manifest of people."""
         return self.recordings / f"{split}.jsonl"
+
+    @property
+    def experiment(self) -> str:
+        """What is trained by."""
+        return "people_phones" if self.phones else "people"
 
     @property
     def bundle(self) -> Path:
@@ -109,15 +117,27 @@ def make_joined(recipe: Recipe) -> Path:
     return joined
 
 
-def trained(recipe: Recipe, name: str, train: Path, minutes: float, *more: str) -> Path:
+def as_taught(recipe: Recipe, manifest: Path) -> Path:
+    """A manifest whose texts are what the model shall write."""
+    if not recipe.phones:
+        return manifest
+    written = recipe.out / "sounds" / f"{manifest.parent.name}-{manifest.name}"
+    if not written.exists():
+        step("sounds", PYTHON, "-m", "manifests", "phones", str(manifest), "--out", str(written))
+    return written
+
+
+def trained(recipe: Recipe, suffix: str, train: Path, minutes: float, *more: str) -> Path:
     """The model of a training; that of a finished one is taken again."""
+    name = recipe.experiment + suffix
     path = recipe.out / STATE
     state = json.loads(path.read_text()) if path.exists() else {}
     if name in state and Path(state[name]).exists():
         print(f"\n== {name} was trained before: {state[name]}")
         return Path(state[name])
     given = (
-        "experiment=people", f"name={name}", f"data.train={train}", f"data.validation={recipe.of('validation')}",
+        f"experiment={recipe.experiment}", f"name={name}",
+        f"data.train={as_taught(recipe, train)}", f"data.validation={as_taught(recipe, recipe.of('validation'))}",
         f"trainer.max_time={clock_time(minutes)}", *more, *recipe.overrides,
     )  # fmt: skip
     step(name, PYTHON, "train.py", *given)
@@ -142,10 +162,12 @@ def clock_time(minutes: float) -> str:
 def make_bundle(recipe: Recipe, model: Path) -> None:
     """Export, with a language model of the transcripts and the texts whose weights are tuned on validation."""
     bundle, arpa = str(recipe.bundle), str(recipe.out / "words.arpa")
-    step("export", PYTHON, "export.py", f"model={model}", f"out={bundle}", f"manifest={recipe.of('validation')}")
+    measured = f"manifest={as_taught(recipe, recipe.of('validation'))}"
+    step("export", PYTHON, "export.py", f"model={model}", f"out={bundle}", measured)
     written = str(recipe.out / "written.txt")
     given = (str(recipe.of("train")), "--text", written, "--order", "4", "--held-out", str(recipe.of("validation")))
-    step("language model", PYTHON, "-m", "experiments.lm", "train", *given, "--out", arpa)
+    phones = ("--phones",) if recipe.phones else ()
+    step("language model", PYTHON, "-m", "experiments.lm", "train", *given, *phones, "--out", arpa)
     tuned = (bundle, str(recipe.of("validation")), "--lm", arpa, "--beam", str(BEAM))
     step("its weights", PYTHON, "-m", "experiments.lm", "tune", *tuned)
 
@@ -153,7 +175,10 @@ def make_bundle(recipe: Recipe, model: Path) -> None:
 def measure(recipe: Recipe) -> None:
     """The bundle on the people that were kept apart."""
     table = Table("decoding", "WER", "95 %", "CER", title=f"people never heard, {recipe.of('test')}")
-    for name, scorer in (("greedy", "null"), ("language model", "bundle")):
+    decodings = {"greedy": "null", "language model": "bundle"}
+    if recipe.phones:  # without a language model it writes no words
+        del decodings["greedy"]
+    for name, scorer in decodings.items():
         out = recipe.out / f"test-{name.replace(' ', '-')}.json"
         given = (f"model={recipe.bundle}", f"manifest={recipe.of('test')}", f"scorer={scorer}", f"out={out}", "worst=0")
         step(f"test, {name}", PYTHON, "evaluate.py", *given)
@@ -193,6 +218,7 @@ def parser() -> argparse.ArgumentParser:
         "--minutes", type=float, nargs=2, default=(25.0, 20.0), metavar=("MIXED", "PEOPLE"),
         help="of training on both, and on people alone (default 25 20)",
     )  # fmt: skip
+    one.add_argument("--phones", action="store_true", help="models write sounds, which the language model reads")
     one.add_argument("--validation", type=float, default=0.08, help="share of the speakers (default 0.08)")
     one.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for both trainings, as train.py takes them")
     return one
@@ -203,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_intermixed_args(arguments)
     recipe = Recipe(
         given.source, given.texts, given.out, given.sentences, given.voices, tuple(given.minutes), given.validation,
-        given.overrides,
+        given.phones, given.overrides,
     )  # fmt: skip
     try:
         cook(recipe)

@@ -143,7 +143,7 @@ def _verifier(manifest: dict[str, Any]) -> Verifier | None:
     if (given := manifest["trigger"].get("verifier")) is None:
         return None
     words = {word: given["words"][word] for word in manifest["labels"]}
-    return Verifier(given["labels"], words, given["weight"])
+    return Verifier(given["labels"], words, given["weight"], given["tolerance"])
 
 
 def _stream_fault(manifest: dict[str, Any]) -> str | None:

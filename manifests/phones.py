@@ -1,10 +1,13 @@
 """Transcripts as sounds: what espeak-ng would say, a letter for each phoneme.
 
-An encoder that is to find words it never heard people say learns more from sounds than from English spelling.
+An encoder that is to find words it never heard people say learns more from sounds than from English spelling, and so
+does a model of few hours of speech, whose language model knows how words are pronounced.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -26,24 +29,28 @@ _MARKS = str.maketrans("", "", "ˈˌː")
 
 
 def sounds(text: str) -> str:
-    """Phonemes of a text, a letter each, a space between words.
+    """Phonemes of a text, a letter each, a space between words; each word as it is said alone.
 
     Args:
-        text: in English.
+        text: in English, words with spaces between them.
 
     Raises:
-        ManifestError: there is a phoneme that is none of English.
+        ManifestError: there is a phoneme that is none of English, or a word that has no sound.
 
     >>> sounds("hey jetson")
     'he JEtsan'
     """
-    words = []
-    for word in pronounce(text, ACCENT).split():
-        phonemes = [bare for one in word.split("_") if (bare := one.translate(_MARKS))]
-        if unknown := [one for one in phonemes if one not in LETTERS]:
-            raise ManifestError(f"{text!r} is spoken with {unknown[0]!r}, which is no sound of English. Leave it out.")
-        words.append("".join(LETTERS[one] for one in phonemes))
-    return " ".join(word for word in words if word)
+    return " ".join(_word(word) for word in text.split() if any(map(str.isalnum, word)))
+
+
+@functools.lru_cache(1 << 18)
+def _word(word: str) -> str:
+    phonemes = [bare for one in re.split(r"[_\s]+", pronounce(word, ACCENT)) if (bare := one.translate(_MARKS))]
+    if unknown := [one for one in phonemes if one not in LETTERS]:
+        raise ManifestError(f"{word!r} is spoken with {unknown[0]!r}, which is no sound of English. Leave it out.")
+    if not phonemes:
+        raise ManifestError(f"{word!r} is not spoken. Leave it out.")
+    return "".join(LETTERS[one] for one in phonemes)
 
 
 def as_sounds(utterances: Iterable[Utterance], left_out: list[str]) -> Iterator[Utterance]:

@@ -26,15 +26,21 @@ def _train(given: argparse.Namespace) -> int:
     from experiments.lm.arpa import write_arpa, write_facts
     from experiments.lm.estimate import estimate
     from experiments.lm.perplexity import perplexity
-    from experiments.lm.texts import read_texts, tokens
+    from experiments.lm.texts import as_pronounced, read_texts, tokens
 
     if not given.manifests and not given.text:
         raise LmError("There is nothing to learn from. Name manifests, or give --text FILE.")
+    if given.phones and (given.unit != "word" or given.language != "en" or given.labels != LABELS):
+        raise LmError("--phones is for words of English in the default labels: leave out --unit, --language, --labels.")
     sentences, sources, left_out = read_texts(given.manifests, given.text, given.labels, given.language)
+    said = None
+    if given.phones:
+        sentences, said, unsaid = as_pronounced(sentences)
+        left_out += unsaid
     model = estimate([tokens(sentence, given.unit) for sentence in sentences], given.order)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(given.out, model)
-    write_facts(given.out, given.unit, given.order, sources)
+    write_facts(given.out, given.unit, given.order, sources, said)
     table = Table("order", "n-grams", "discounts of 1, 2, 3 and more", title=f"{given.unit} model {given.out}")
     for n, order in enumerate(model.orders, 1):
         shown = ", ".join(f"{discount:.2f}" for discount in order.discounts)
@@ -44,6 +50,8 @@ def _train(given: argparse.Namespace) -> int:
     print(f"texts       {len(sentences):,} sentences, {words:,} words; {left_out:,} lines left out")
     if given.held_out:
         unseen, _, _ = read_texts([given.held_out], [], given.labels)
+        if given.phones:
+            unseen = as_pronounced(unseen)[0]
         measured = perplexity(
             given.out, given.order, model.vocabulary[3:], [tokens(sentence, given.unit) for sentence in unseen]
         )
@@ -141,12 +149,15 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(required=True, metavar="COMMAND")
     one = _add(commands, "train", _train, "estimate an n-gram model from transcripts and texts",
                ["data/synthetic/train.jsonl --out lm.arpa", "train.jsonl --text book.txt --order 4 --out lm.arpa",
-                "train.jsonl --unit character --order 6 --out letters.arpa"])  # fmt: skip
+                "train.jsonl --unit character --order 6 --out letters.arpa",
+                "train.jsonl --text book.txt --phones --out sounds.arpa"])  # fmt: skip
     one.add_argument("manifests", type=Path, nargs="*", metavar="MANIFEST", help="whose transcripts are learnt from")
     one.add_argument("--text", type=Path, action="append", default=[], help="a sentence a line; may be given again")
     one.add_argument("--order", type=int, choices=range(2, 7), default=3, help="longest n-gram (default 3)")
     one.add_argument("--unit", choices=("word", "character"), default="word",
                      help="word: only known words are written; character: any are (default word)")  # fmt: skip
+    one.add_argument("--phones", action="store_true",
+                     help="of words as they are pronounced, for models that write sounds")  # fmt: skip
     one.add_argument("--labels", default=LABELS, help="characters a sentence may have (default a-z, space, ')")
     one.add_argument("--language", default="en", help="of numbers in --text, as num2words calls it (default en)")
     one.add_argument("--held-out", type=Path, metavar="MANIFEST", help="also print the perplexity on it")

@@ -13,6 +13,7 @@ import numpy as np
 from experiments.lm import LmError
 from experiments.lm.estimate import NEVER, Model
 from experiments.lm.texts import RESERVED, Source
+from heyjetson.decoding.pronunciations import Pronunciations
 from heyjetson.decoding.scorer import ORDERS, SPACE
 from manifests.progress import progress
 
@@ -82,10 +83,37 @@ def facts_file(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def write_facts(path: Path, unit: str, order: int, sources: Sequence[Source]) -> None:
-    """Write beside a model what it was made from."""
+def pronunciations_file(path: Path) -> Path:
+    """Where it is written how the words of a model are pronounced; it is there where the model is one of these."""
+    return path.with_name(path.name + ".pronunciations")
+
+
+def write_facts(
+    path: Path, unit: str, order: int, sources: Sequence[Source], said: Pronunciations | None = None
+) -> None:
+    """Write beside a model what it was made from, and how its words are pronounced where it is one of sounds."""
+    file = pronunciations_file(path)
+    if said is None:
+        file.unlink(missing_ok=True)  # of a model of the same name, before
+    else:
+        file.write_text(said.text(), encoding="utf-8")
     record = {"unit": unit, "order": order, "sources": [asdict(source) for source in sources]}
     facts_file(path).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def read_pronunciations(path: Path) -> Pronunciations | None:
+    """How the words of a model are pronounced; None where it is one of words as they are written.
+
+    Raises:
+        LmError: the file beside it is broken.
+    """
+    file = pronunciations_file(path)
+    if not file.is_file():
+        return None
+    try:
+        return Pronunciations.parse(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LmError(f"{file} is broken ({error}). Make the model again.") from None
 
 
 def read_facts(path: Path) -> dict[str, Any]:

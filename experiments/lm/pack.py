@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.lm import LmError
-from experiments.lm.arpa import guess_unit, read_facts, read_vocabulary
+from experiments.lm.arpa import guess_unit, read_facts, read_pronunciations, read_vocabulary
 from experiments.lm.texts import RESERVED
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST, file_hash, write_manifest
@@ -20,6 +20,7 @@ from heyjetson.decoding import core
 from heyjetson.decoding.arpa import to_probing
 from heyjetson.decoding.ngram import Ngram
 from heyjetson.decoding.probing import ProbingModel
+from heyjetson.decoding.pronunciations import Pronunciations
 from heyjetson.decoding.scorer import ORDERS, UNITS, Scorer, character_tokens, write_scorer
 from manifests.lines import text_lines
 
@@ -37,6 +38,7 @@ class LanguageModel:
         words: of a word model, with their natural-log probabilities without a context.
         left_out: words that the labels cannot write.
         sources: what it was made from.
+        pronunciations: of the words, where the model is one of pronunciations.
         mapped: the model in KenLM's probing format, as a scorer holds it; None of KenLM's tries, and without the
             compiled search.
     """
@@ -48,6 +50,7 @@ class LanguageModel:
     left_out: Sequence[str]
     sources: Sequence[Mapping[str, str]]
     mapped: np.ndarray | None = field(default=None, compare=False, repr=False)
+    pronunciations: Pronunciations | None = field(default=None, compare=False, repr=False)
 
 
 def open_model(
@@ -100,7 +103,8 @@ def open_model(
     scores = mapped.unigrams(mapped.numbers(fit)) if mapped else Ngram(path, fit, order).unigrams(range(len(fit)))
     left_out = sorted(set(tokens) - set(fit) - set(RESERVED))
     chosen = dict(zip(fit, scores.tolist(), strict=True))
-    return LanguageModel(path, unit, order, chosen, left_out, sources, mapped.content if mapped else None)
+    content = mapped.content if mapped else None
+    return LanguageModel(path, unit, order, chosen, left_out, sources, content, read_pronunciations(path))
 
 
 def _mapped(path: Path) -> ProbingModel | None:
@@ -140,6 +144,7 @@ def pack(model: LanguageModel, labels: Sequence[str], out: Path, alpha: float, b
             beta=beta,
             beam_size=beam_size,
             sources=model.sources,
+            pronunciations=model.pronunciations,
         )
     return Scorer.open(out, labels)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.lm import LmError
 from heyjetson.bundle import file_hash
+from heyjetson.decoding.pronunciations import Pronunciations
 from heyjetson.decoding.scorer import SPACE
-from manifests import read_manifest
+from manifests import ManifestError, read_manifest
 from manifests.lines import text_lines
+from manifests.phones import sounds
 from manifests.progress import progress
 from manifests.text import LABELS, Normaliser, TextOptions
 
@@ -77,6 +79,27 @@ def _take(path: Path, found: list[str], labels: str, sentences: list[str], sourc
     sentences += kept
     sources.append(Source(path.name, file_hash(path), len(kept)))
     return len(found) - len(fit)
+
+
+def as_pronounced(sentences: Sequence[str]) -> tuple[list[str], Pronunciations, int]:
+    """Sentences as their words are pronounced, for models that write sounds.
+
+    Args:
+        sentences: in English, in letters.
+
+    Returns:
+        sentences of pronunciations, what they are of, and how many were left out, with a word that cannot be said.
+    """
+    said: list[str] = []
+    kept: list[str] = []
+    for sentence in progress(sentences, "pronouncing", len(sentences)):
+        try:
+            said.append(sounds(sentence))
+        except ManifestError:
+            continue
+        kept.append(sentence)
+    known = {word: sounds(word) for word in {word for sentence in kept for word in sentence.split()}}
+    return said, Pronunciations.of(kept, known), len(sentences) - len(kept)
 
 
 def tokens(sentence: str, unit: str) -> list[str]:

@@ -18,13 +18,13 @@ from manifests.phones import LABELS, sounds
 LOG = logging.getLogger(__name__)
 
 
-def begin_from(path: Path, model: TriggerModel, weight: float) -> None:
+def begin_from(path: Path, model: TriggerModel, verifier: DictConfig) -> None:
     """Begin with the weights and the front-end of a trained trigger, or with those of a speech model's encoder.
 
     Args:
         path: a `.nemo`.
         model: that is to be trained.
-        weight: of the sounds that a speech model hears, or heard when the trigger began as one.
+        verifier: weight and tolerance of the sounds that a speech model hears, or heard when the trigger began as one.
 
     Raises:
         ConfigError: it hears other words, or has another encoder or front-end.
@@ -46,34 +46,33 @@ def begin_from(path: Path, model: TriggerModel, weight: float) -> None:
             f"init_from={path} has another encoder or front-end. Choose its own: encoder=… and frontend.…"
         ) from None
     model.preprocessor.fitted = True
-    verify(model, found, weight)
+    verify(model, found, verifier)
 
 
-def verify(model: TriggerModel, found: Any, weight: float) -> None:
+def verify(model: TriggerModel, found: Any, asked: DictConfig) -> None:
     """Have a trigger's scores checked by the sounds that another model hears, or that it has checked its own by.
 
     Args:
         model: whose scores.
         found: a model that writes sounds, or a trigger.
-        weight: of the sounds; 0 leaves the scores as they are.
+        asked: `weight`, 0 for none, and `tolerance`; see `Verifier`.
 
     Raises:
-        ConfigError: the weight is none.
+        ConfigError: they cannot be.
     """
     if isinstance(found, TriggerModel):
         known, weights = found.cfg.get("verifier"), found.verifier
     else:
         known, weights = verifier_of(found, model.labels), found
-    if weight == 0 or not known:
+    if asked.weight == 0 or not known:
         return
-    cfg = known.copy()
-    cfg.weight = weight
+    cfg = OmegaConf.create({**known, **asked})
     with open_dict(cfg.encoder.convolution):  # as many frames as the scores have
         cfg.encoder.convolution.finer = model.cfg.encoder.convolution.get("finer", 1)
     try:
         model.verify_by(cfg)
     except ValueError as error:
-        raise ConfigError(f"verifier.weight: {error}.") from None
+        raise ConfigError(f"verifier: {error}.") from None
     for part in ("encoder", "decoder"):
         getattr(model.verifier, part).load_state_dict(getattr(weights, part).state_dict())
 
@@ -88,7 +87,7 @@ def verifier_of(speech: Any, words: Sequence[str]) -> DictConfig | None:
         LOG.warning(f"Scores are not checked by the sounds that are heard: {error}")
         return None
     parts = {part: OmegaConf.to_container(speech.cfg[part]) for part in ("encoder", "decoder")}
-    return OmegaConf.create({**parts, "labels": list(LABELS), "words": said, "weight": 1.0})
+    return OmegaConf.create({**parts, "labels": list(LABELS), "words": said})
 
 
 def _settings(model: Any) -> dict[str, Any]:

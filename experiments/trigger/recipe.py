@@ -65,7 +65,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     model.set_trainer(trainer)
     checkpoint = start_from(cfg)
     if checkpoint is None and cfg.init_from:
-        begin_from(Path(cfg.init_from), model, cfg.verifier.weight)
+        begin_from(Path(cfg.init_from), model, cfg.verifier)
     if checkpoint is None and not model.preprocessor.fitted:
         _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
     with open_dict(model.cfg):

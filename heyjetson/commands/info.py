@@ -24,7 +24,7 @@ def _trigger_rows(rules: dict[str, Any]) -> dict[str, str]:
         rows["calibrated on"] = f"{rules['hours']:g} h without the words"
     if verifier := rules.get("verifier"):
         said = ", ".join(f"{word} as {sounds!r}" for word, sounds in verifier["words"].items())
-        rows["checked by sounds"] = f"{said}, weight {verifier['weight']:g}"
+        rows["checked by sounds"] = f"{said}; weight {verifier['weight']:g}, tolerance {verifier['tolerance']:g}"
     for word, table in rules.get("calibration", {}).items():
         rows[f"calibration, {word}"] = "\n".join(
             f"≤ {entry['false_alarms_per_hour']:g} false alarms an hour: threshold {entry['threshold']:.3f}, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from heyjetson.calibration import Calibration
 from heyjetson.decoding.greedy import GreedyDecoder
 from heyjetson.decoding.hypothesis import Decoder
+from heyjetson.decoding.pronunciations import SpelledDecoder
 from heyjetson.errors import DecoderError
 
 if TYPE_CHECKING:
@@ -51,13 +52,19 @@ def make_decoder(
     from heyjetson.decoding.beam import BeamDecoder, BeamOptions
 
     options = options or (BeamOptions(beam_size=scorer.beam_size) if scorer else BeamOptions())
+    said = scorer.pronunciations if scorer else None
+    if said and hot_words:
+        hot_words = {said.phrase(phrase): boost for phrase, boost in hot_words.items()}
     asked = (labels, scorer, hot_words, options.alpha, options.beta)
     given = (options, n_best, calibration)
     if core.library() and (scorer is None or scorer.mapped):
         from heyjetson.decoding.compiled import CompiledBeamDecoder
         from heyjetson.decoding.guide import Guide
 
-        return CompiledBeamDecoder(labels, blank_id, frame_seconds, Guide(*asked), *given)  # type: ignore[arg-type]
-    from heyjetson.decoding.fusion import FusionGraph
+        guide: Guide = Guide(*asked)  # type: ignore[arg-type]
+        decoder: BeamDecoder = CompiledBeamDecoder(labels, blank_id, frame_seconds, guide, *given)  # type: ignore
+    else:
+        from heyjetson.decoding.fusion import FusionGraph
 
-    return BeamDecoder(labels, blank_id, frame_seconds, FusionGraph(*asked), *given)
+        decoder = BeamDecoder(labels, blank_id, frame_seconds, FusionGraph(*asked), *given)
+    return SpelledDecoder(decoder, said) if said else decoder

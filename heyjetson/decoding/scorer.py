@@ -19,10 +19,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-
 from heyjetson.decoding import core
-from heyjetson.decoding.spelling import WordBytes, read_word_list
+from heyjetson.decoding.pronunciations import Pronunciations
+from heyjetson.decoding.spelling import read_word_list
 from heyjetson.errors import ScorerError
 from heyjetson.user_cache import user_cache
 
@@ -35,6 +34,7 @@ FORMAT = 1
 LARGEST_RECORD = 16 << 20  # bytes of scorer.json
 RECORD = "scorer.json"
 LEXICON = "lexicon.txt"
+PRONUNCIATIONS = "pronunciations.txt"  # of a model of sounds, whose words are pronunciations
 MODELS = ("lm.arpa", "lm.binary")
 MAPPED = ".probing"  # what an ARPA file of the cache is turned into
 UNITS = ("word", "character")
@@ -75,6 +75,7 @@ def write_scorer(
     beta: float = 0.0,
     beam_size: int = 64,
     sources: Iterable[Mapping[str, str]] = (),
+    pronunciations: Pronunciations | None = None,
 ) -> None:
     """Write a scorer, all or nothing.
 
@@ -89,15 +90,17 @@ def write_scorer(
         beta: added for each word.
         beam_size: texts kept after each frame.
         sources: what the model was made from: name and SHA-256 of each.
+        pronunciations: where the words are pronunciations, what is written for them.
     """
     name = MODELS[0] if model.suffix == ".arpa" else MODELS[1]
     lexicon = "".join(f"{word}\t{score:.4f}\n" for word, score in sorted((words or {}).items())).encode()
     with model.open("rb") as file:
         digest = _hash(file)
-    files = {
-        name: {"sha256": digest, "bytes": model.stat().st_size},
-        LEXICON: {"sha256": hashlib.sha256(lexicon).hexdigest(), "bytes": len(lexicon)},
-    }
+    texts = {LEXICON: lexicon}
+    if pronunciations:
+        texts[PRONUNCIATIONS] = pronunciations.text().encode()
+    files = {name: {"sha256": digest, "bytes": model.stat().st_size}}
+    files |= {each: {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)} for each, text in texts.items()}
     record = {
         "format": FORMAT,
         "unit": unit,
@@ -114,7 +117,8 @@ def write_scorer(
     part = out.with_name(out.name + ".part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(RECORD), json.dumps(record, indent=1, ensure_ascii=False))
-        archive.writestr(zipfile.ZipInfo(LEXICON), lexicon)
+        for each, text in texts.items():
+            archive.writestr(zipfile.ZipInfo(each), text)
         with model.open("rb") as source, archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as target:
             shutil.copyfileobj(source, target, 1 << 20)
     with part.open("rb+") as file:  # on the disk before it takes its place
@@ -143,6 +147,7 @@ class Scorer:
         beta: added for each word.
         beam_size: texts that the weights were tuned for.
         record: all of scorer.json.
+        pronunciations: where the words are pronunciations, what is written for them; else None.
 
     Raises:
         ScorerError: it is missing, damaged, made for other labels, or of a newer format.
@@ -159,7 +164,8 @@ class Scorer:
             with zipfile.ZipFile(self.path) as archive:
                 self.record = self._read_record(archive)
                 self._check_labels(labels)
-                words, scores = self._read_words(archive)
+                words, scores = read_word_list(self._text(archive, LEXICON))
+                self.pronunciations = self._read_pronunciations(archive)
                 self.model = self._unpack(archive)
         except zipfile.BadZipFile as error:
             with self.path.open("rb") as file:
@@ -215,7 +221,8 @@ class Scorer:
             raise self._damaged(f"{RECORD} names an unknown unit, order or model")
         if not 0 <= record["alpha"] < math.inf or not math.isfinite(record["beta"]) or record["beam_size"] < 1:
             raise self._damaged(f"the weights in {RECORD} are no weights")
-        for name in (record["model"], LEXICON):
+        optional = [PRONUNCIATIONS] if PRONUNCIATIONS in record["files"] else []
+        for name in (record["model"], LEXICON, *optional):
             entry = record["files"].get(name)
             named = isinstance(entry, dict) and isinstance(entry.get("sha256"), str)
             if not named or name not in archive.namelist():
@@ -235,11 +242,16 @@ class Scorer:
             "again for this model: python -m experiments.lm pack --labels-from BUNDLE."
         )
 
-    def _read_words(self, archive: zipfile.ZipFile) -> tuple[WordBytes, np.ndarray]:
-        raw = archive.read(LEXICON)
-        if hashlib.sha256(raw).hexdigest() != self.record["files"][LEXICON]["sha256"]:
-            raise self._damaged(f"{LEXICON} does not match its hash")
-        return read_word_list(raw)
+    def _text(self, archive: zipfile.ZipFile, name: str) -> bytes:
+        raw = archive.read(name)
+        if hashlib.sha256(raw).hexdigest() != self.record["files"][name]["sha256"]:
+            raise self._damaged(f"{name} does not match its hash")
+        return raw
+
+    def _read_pronunciations(self, archive: zipfile.ZipFile) -> Pronunciations | None:
+        if PRONUNCIATIONS not in self.record["files"]:
+            return None
+        return Pronunciations.parse(self._text(archive, PRONUNCIATIONS).decode())
 
     def _unpack(self, archive: zipfile.ZipFile) -> Path:
         """Where the model lies as a file of its own, as KenLM needs it: in the cache, else in a temporary folder."""

@@ -2,8 +2,9 @@
 
 Beside its scores the graph of such a trigger gives log-probabilities of sounds, by an encoder that has heard people.
 How much less likely it is that the sounds of the word came last than that those came which are likeliest, is a
-likelihood ratio, by which the odds of the score are multiplied. It is keyword and filler (Rose and Paul, 1990), over
-the frames of CTC (Graves et al., 2006).
+likelihood ratio, for each sound of the word; where it is smaller than what people's own ways of saying the word make of
+it, the odds of the score are divided. It is keyword and filler (Rose and Paul, 1990), over the frames of CTC (Graves et
+al., 2006).
 """
 
 from __future__ import annotations
@@ -26,15 +27,18 @@ class Verifier:
     Args:
         labels: P of them, a character each; the blank follows.
         words: of each word its sounds, in these characters; a space stands between the words of a phrase.
-        weight: that multiplies the logarithm of the likelihood ratio of a sound; 0 leaves the scores as they are.
+        weight: of what the logarithm of the likelihood ratio of a sound is short of -tolerance; 0 leaves the scores as
+            they are.
+        tolerance: up to which nothing is changed.
 
     Raises:
-        ValueError: a word has no sounds, or one that is no label.
+        ValueError: a word has no sounds, or one that is no label; weight or tolerance cannot be.
     """
 
     labels: Sequence[str]
     words: Mapping[str, str]
     weight: float
+    tolerance: float
 
     def __post_init__(self) -> None:
         if not all(isinstance(label, str) and len(label) == 1 for label in self.labels):
@@ -42,8 +46,9 @@ class Verifier:
         for word, sounds in self.words.items():
             if not isinstance(sounds, str) or not set(sounds.replace(" ", "")) or set(sounds) - {*self.labels, " "}:
                 raise ValueError(f"the sounds of {word!r} must be some of {''.join(self.labels)!r}, found {sounds!r}")
-        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not 0 <= self.weight < 100:
-            raise ValueError(f"the weight must be at least 0 and below 100, found {self.weight!r}")
+        for name, value in (("weight", self.weight), ("tolerance", self.tolerance)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 100:
+                raise ValueError(f"the {name} must be at least 0 and below 100, found {value!r}")
 
     @property
     def columns(self) -> int:
@@ -81,7 +86,8 @@ class ScoreChecker:
             self._skip[word, 2 : 2 * len(said) : 2] = np.where(differ, np.float32(0), np.float32(NEVER))
         self._rows = np.arange(len(sounds))
         self._last = np.array([2 * len(said) - 2 for said in sounds])
-        self._share = np.float32(verifier.weight) / np.array([len(said) for said in sounds], np.float32)
+        self._count = np.array([len(said) for said in sounds], np.float32)
+        self._weight, self._tolerance = np.float32(verifier.weight), np.float32(verifier.tolerance)
         self._kept = max(round(REACH / frame_seconds), 1) - 1  # frames
         self.reset()
 
@@ -103,12 +109,12 @@ class ScoreChecker:
             [..., T, W], the scores, none higher than before.
         """
         words = len(self._rows)
-        scores, ratio = frames[..., :words], self._ratio(frames[..., words:])
-        odds = scores / np.maximum(1 - scores, np.float32(SUREST)) * ratio
+        scores, factor = frames[..., :words], self._factor(frames[..., words:])
+        odds = scores / np.maximum(1 - scores, np.float32(SUREST)) * factor
         return odds / (1 + odds)
 
-    def _ratio(self, log_probs: np.ndarray) -> np.ndarray:
-        """Likelihood ratios [..., T, W] of log-probabilities [..., T, P + 1]."""
+    def _factor(self, log_probs: np.ndarray) -> np.ndarray:
+        """Of the odds, [..., T, W], by log-probabilities [..., T, P + 1]."""
         if not log_probs.shape[-2]:
             return np.zeros((*log_probs.shape[:-1], len(self._rows)), np.float32)
         cost = log_probs - log_probs.max(axis=-1, keepdims=True)
@@ -123,4 +129,4 @@ class ScoreChecker:
         lately = np.concatenate([self._before, np.stack(said, axis=-2)], axis=-2)
         self._before = lately[..., lately.shape[-2] - self._kept :, :]
         windows = np.lib.stride_tricks.sliding_window_view(lately, self._kept + 1, axis=-2)
-        return np.exp(windows.max(axis=-1) * self._share)
+        return np.exp(self._weight * np.minimum(windows.max(axis=-1) / self._count + self._tolerance, 0))

@@ -39,16 +39,19 @@ def steps(monkeypatch, tmp_path):
             (run / "model.nemo").write_text("")
         if command[1] == "evaluate.py":
             Path(given["out"]).write_text(json.dumps({"wer": 0.5, "wer_low": 0.4, "wer_high": 0.6, "cer": 0.2}))
-        if "merge" in command:
+        if "merge" in command or "phones" in command:
+            Path(command[-1]).parent.mkdir(exist_ok=True)
             Path(command[-1]).write_text("")
 
     monkeypatch.setattr(people, "step", take)
     return taken
 
 
-def test_each_step_is_accepted_by_its_program_and_taken_once(source, steps, tmp_path, compose_config):
+@pytest.mark.parametrize("phones", [[], ["--phones"]])
+def test_each_step_is_accepted_by_its_program_and_taken_once(source, steps, tmp_path, compose_config, phones):
     out = tmp_path / "out"
     arguments = [str(source), "--out", str(out), "--minutes", "90.5", "3", f"runs={tmp_path}/runs", "threads=1"]
+    arguments += phones
     assert people.main(arguments) == 0
     composed = {}
     for command in steps:
@@ -59,8 +62,16 @@ def test_each_step_is_accepted_by_its_program_and_taken_once(source, steps, tmp_
             composed[len(composed), command[1]] = compose_config(*command[2:], name=command[1].removesuffix(".py"))
     mixed, alone = (cfg for (_, program), cfg in composed.items() if program == "train.py")
     assert (mixed.trainer.max_time, alone.trainer.max_time) == ("00:01:30:30", "00:00:03:00")
-    assert mixed.data.train == str(out / "train.jsonl") and alone.data.train == str(source / "train.jsonl")
-    assert alone.init_from == str(tmp_path / "runs" / "people_mixed" / "now" / "model.nemo")
+    taught = [out / "train.jsonl", source / "train.jsonl"]
+    if phones:  # as sounds, each made by a command of its own
+        taught = [out / "sounds" / f"{path.parent.name}-{path.name}" for path in taught]
+        made = [command[-3:] for command in steps if "phones" in command]
+        assert [str(out / "train.jsonl"), "--out", str(taught[0])] in made
+        assert "J" in mixed.labels and not any("scorer=null" in command for command in steps)
+    assert [mixed.data.train, alone.data.train] == [str(path) for path in taught]
+    assert sum("--phones" in command for command in steps) == len(phones)  # of the language model
+    name = "people_phones_mixed" if phones else "people_mixed"
+    assert alone.init_from == str(tmp_path / "runs" / name / "now" / "model.nemo")
     assert (mixed.augment.waveform.ramp > 0, alone.augment.waveform.ramp, alone.threads) == (True, 0.0, 1)
     done = len(steps)
     assert people.main(arguments) == 0

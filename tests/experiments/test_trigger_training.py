@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from omegaconf import OmegaConf
 
 from experiments.cli.overrides import chosen_config
 from experiments.errors import ConfigError
@@ -192,7 +193,7 @@ def test_a_trigger_goes_on_from_one_of_the_same_words(run, compose_config):
 
     def loaded(*overrides):
         model = TriggerModel(model_config(compose_config(*TINY, *overrides, name="trigger")))
-        begin_from(run / "model.nemo", model, 1.0)
+        begin_from(run / "model.nemo", model, OmegaConf.create({"weight": 1.5, "tolerance": 2.5}))
         return model
 
     trained = restore_model(run / "model.nemo", trigger=True).state_dict()
@@ -207,6 +208,7 @@ def test_a_trigger_goes_on_from_one_of_the_same_words(run, compose_config):
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_a_trigger_goes_on_from_an_encoder_that_writes_sounds(compose_config, phones, weight):
+    verifier = OmegaConf.create({"weight": weight, "tolerance": 1.0})
     import custom_modules  # noqa: F401
     from custom_modules.trigger import TriggerModel
     from experiments.pretrained.restore import restore_model
@@ -215,7 +217,7 @@ def test_a_trigger_goes_on_from_an_encoder_that_writes_sounds(compose_config, ph
 
     model = TriggerModel(model_config(compose_config(*TINY, name="trigger")))
     decoder = model.decoder.weight.clone()
-    begin_from(phones, model, weight)
+    begin_from(phones, model, verifier)
     taken = restore_model(phones).state_dict()
     assert (model.verifier is not None) == bool(weight)
     for name, value in model.state_dict().items():
@@ -225,7 +227,7 @@ def test_a_trigger_goes_on_from_an_encoder_that_writes_sounds(compose_config, ph
     for change in ("encoder.convolution.filters=6", "frontend.low=50.0"):  # of the same shape, and another sound
         other = TriggerModel(model_config(compose_config(*TINY, change, name="trigger")))
         with pytest.raises(ConfigError, match="another encoder or front-end"):
-            begin_from(phones, other, weight)
+            begin_from(phones, other, verifier)
 
 
 def test_a_verifier_learns_nothing_and_hears_as_the_model_it_was(run, phones):
@@ -238,7 +240,7 @@ def test_a_verifier_learns_nothing_and_hears_as_the_model_it_was(run, phones):
     kept = model.verifier.state_dict()
     assert set(kept) == set(weights) and all(torch.equal(value, weights[name]) for name, value in kept.items())
     assert any(not torch.equal(value, weights[f"encoder.{name}"]) for name, value in model.encoder.state_dict().items())
-    assert model.verifier.rules == Verifier(sounds.labels, {"computer": "kampjutR"}, 1.0)
+    assert model.verifier.rules == Verifier(sounds.labels, {"computer": "kampjutR"}, 1.5, 2.5)
     samples = torch.from_numpy((0.1 * np.random.default_rng(0).standard_normal((2, 32000))).astype(np.float32))
     length = torch.full((2,), 32000)
     with torch.inference_mode():

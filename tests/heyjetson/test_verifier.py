@@ -37,7 +37,7 @@ def likeliest(log_probs: np.ndarray, sounds: str) -> float:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**20), st.sampled_from(["a", "ab", "aab", "bab"]))
 def test_ratios_are_those_of_the_likeliest_way_to_say_the_word(seed, sounds):
-    checker = Verifier(LABELS, {"word": sounds}, 1.0).checker(1.0)  # only the last frame counts
+    checker = Verifier(LABELS, {"word": sounds}, 1.0, 0.0).checker(1.0)  # only the last frame counts
     frames = frames_of(seed, 6, 1)
     frames[:, 0] = 0.5  # odds of 1
     scores = checker.feed(frames)[:, 0].astype(np.float64)
@@ -49,7 +49,7 @@ def test_ratios_are_those_of_the_likeliest_way_to_say_the_word(seed, sounds):
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**20), st.lists(st.integers(0, 40), max_size=6))
 def test_scores_do_not_depend_on_the_cuts_nor_on_the_batch_and_never_rise(seed, cuts):
-    verifier = Verifier(LABELS, {"one": "ab a", "two": "b"}, 1.5)
+    verifier = Verifier(LABELS, {"one": "ab a", "two": "b"}, 1.5, 0.5)
     frames = frames_of(seed, 40, 2, batch=(3,))
     whole = verifier.checker(0.02)
     whole.reset((3,))
@@ -68,9 +68,9 @@ def test_a_word_that_is_pronounced_keeps_its_score_for_a_while():
     labels = [0, BLANK, 2, BLANK, 1, 1] + [BLANK] * 54
     said[np.arange(60), labels] = -1e-4
 
-    def checked(sounds: str, score: float, weight: float = 1.0) -> np.ndarray:
+    def checked(sounds: str, score: float, weight: float = 1.0, tolerance: float = 0.0) -> np.ndarray:
         frames = np.concatenate([np.full((60, 1), score, np.float32), said], axis=1)
-        return Verifier(LABELS, {"word": sounds}, weight).checker(0.02).feed(frames)[:, 0]
+        return Verifier(LABELS, {"word": sounds}, weight, tolerance).checker(0.02).feed(frames)[:, 0]
 
     heard = checked("a b", 0.99)
     np.testing.assert_allclose(heard[4:34], 0.99, rtol=1e-4)
@@ -78,18 +78,19 @@ def test_a_word_that_is_pronounced_keeps_its_score_for_a_while():
     assert checked("a b", 1.0)[4:34].min() > 0.9999
     assert checked("b a", 0.99).max() < 0.25
     np.testing.assert_allclose(checked("b a", 0.75, weight=0.0), 0.75, rtol=1e-6)
+    np.testing.assert_allclose(checked("b a", 0.75, tolerance=12.1)[8:30], 0.75, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "labels, words, weight, told",
+    "labels, words, weight, tolerance, told",
     [
-        (LABELS, {"word": ""}, 1.0, "sounds of 'word'"),
-        (LABELS, {"word": "xyz"}, 1.0, "sounds of 'word'"),
-        (["ab"], {"word": "ab"}, 1.0, "labels must be characters"),
-        (LABELS, {"word": "ab"}, -1.0, "weight"),
-        (LABELS, {"word": "ab"}, float("nan"), "weight"),
+        (LABELS, {"word": ""}, 1.0, 0.0, "sounds of 'word'"),
+        (LABELS, {"word": "xyz"}, 1.0, 0.0, "sounds of 'word'"),
+        (["ab"], {"word": "ab"}, 1.0, 0.0, "labels must be characters"),
+        (LABELS, {"word": "ab"}, -1.0, 0.0, "weight"),
+        (LABELS, {"word": "ab"}, 1.0, float("nan"), "tolerance"),
     ],
 )
-def test_what_cannot_be_is_refused(labels, words, weight, told):
+def test_what_cannot_be_is_refused(labels, words, weight, tolerance, told):
     with pytest.raises(ValueError, match=told):
-        Verifier(labels, words, weight)
+        Verifier(labels, words, weight, tolerance)

@@ -1,0 +1,129 @@
+"""Words for sounds: of those that are said alike the likeliest, whole sentences and streams alike."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.pronunciations import BACKOFF, BORDER, Pronunciations
+from heyjetson.decoding.scorer import Scorer
+from heyjetson.errors import DecoderError, ScorerError
+
+SOUNDS = {"two": "tu", "too": "tu", "to": "tu", "go": "go", "no": "no", "know": "no", "i": "Y"}
+TEXTS = ["i go to", "i know", "i go too", "no", "two", "i go to", "i know", "i go too", "no", "two", "i go to"]
+LABELS = [" ", "t", "u", "g", "o", "n", "Y"]
+
+
+@pytest.fixture(scope="module")
+def said():
+    return Pronunciations.of(TEXTS, SOUNDS)
+
+
+def test_words_that_sound_alike_are_told_apart_by_their_neighbours(said):
+    assert said.spell(["Y", "no"]) == ["i", "know"] and said.spell(["no"]) == ["no"]
+    assert said.spell(["tu"]) == ["two"] and said.spell(["Y", "go", "tu"]) == ["i", "go", "to"]
+    assert said.spell(["xyz", "no"])[0] == "xyz" and said.spell([]) == []
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(sorted(set(SOUNDS.values()))), max_size=5))
+def test_no_other_words_of_these_sounds_are_likelier(said, sounds):
+    def score(words):
+        pairs = zip([BORDER, *words], [*words, BORDER], strict=True)
+        return sum(
+            math.log(said.pairs[pair] / said.counts[pair[0]])
+            if pair in said.pairs
+            else math.log(BACKOFF * said.counts[pair[1]] / sum(said.counts.values()))
+            for pair in pairs
+        )
+
+    ways = product(*([word for word, own in SOUNDS.items() if own == one] for one in sounds))
+    assert score(said.spell(sounds)) == pytest.approx(max(map(score, ways)))
+
+
+def test_what_is_written_is_read(said):
+    read = Pronunciations.parse(said.text())
+    assert (read.sounds, read.pairs) == (dict(said.sounds), dict(said.pairs))
+    assert read.counts == dict(said.counts)
+    with pytest.raises(ValueError):
+        Pronunciations.parse("two\ttu\n")
+
+
+@pytest.fixture
+def scorer(said, tmp_path):
+    """A scorer of the words as they are said, from the command that users type."""
+    from experiments.lm.__main__ import main
+
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
+    arpa = tmp_path / "lm.arpa"
+    assert main(["train", "--text", str(tmp_path / "texts.txt"), "--phones", "--order", "2", "--out", str(arpa)]) == 0
+    from experiments.lm.pack import open_model, pack
+
+    return pack(open_model(arpa, LABELS), LABELS, tmp_path / "scorer", 0.3, 0.0, 16)
+
+
+def spoken(text: str) -> np.ndarray:
+    """Log-probabilities [T, V + 1] of a text of sounds."""
+    rows = []
+    for one in text:
+        row = np.full(len(LABELS) + 1, 1e-3)
+        row[LABELS.index(one)] = 1
+        rows += [row, np.eye(len(LABELS) + 1)[-1] + 1e-3]
+    rows = np.array(rows)
+    return np.log(rows / rows.sum(1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_search_over_sounds_gives_words(scorer, compiled, monkeypatch):
+    from heyjetson.decoding import core
+
+    if not compiled:
+        pytest.importorskip("flashlight.lib.text")
+        monkeypatch.setattr(core, "library", lambda: None)
+    decoder = make_decoder(LABELS, len(LABELS), 0.04, scorer=scorer, n_best=2)
+    decoder.feed(spoken("Y go t"))
+    decoder.feed(spoken("u"))
+    assert [word.text for word in decoder.words()][:2] == ["i", "go"]
+    best = decoder.finish()[0]
+    assert best.text == "i go to" == " ".join(word.text for word in best.words)
+    assert all(word.start < word.end for word in best.words)
+    decoder.reset()
+    decoder.feed(spoken("no"))
+    assert decoder.finish()[0].text == "no"
+
+
+def test_hot_words_are_words(scorer):
+    hot = make_decoder(LABELS, len(LABELS), 0.04, scorer=scorer, hot_words={"no": 20.0})
+    hot.feed(spoken("go"))
+    assert hot.finish()[0].text == "no"
+    with pytest.raises(DecoderError, match="how 'jetson' is pronounced"):
+        make_decoder(LABELS, len(LABELS), 0.04, scorer=scorer, hot_words={"jetson": 2.0})
+
+
+def test_damaged_pronunciations_are_refused(scorer, said, tmp_path):
+    import zipfile
+
+    bad = tmp_path / "bad"
+    with zipfile.ZipFile(scorer.path) as source, zipfile.ZipFile(bad, "w") as target:
+        for name in source.namelist():
+            text = source.read(name)
+            target.writestr(zipfile.ZipInfo(name), text.replace(b"know", b"knew") if name.startswith("pron") else text)
+    with pytest.raises(ScorerError, match="pronunciations.txt does not match"):
+        Scorer.open(bad, LABELS)
+
+
+def test_a_model_that_is_made_anew_forgets_the_pronunciations(tmp_path):
+    from experiments.lm.__main__ import main
+    from experiments.lm.arpa import read_pronunciations
+
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
+    command = ["train", "--text", str(tmp_path / "texts.txt"), "--order", "2", "--out", str(tmp_path / "lm.arpa")]
+    assert main([*command, "--phones"]) == 0
+    assert read_pronunciations(tmp_path / "lm.arpa").sounds["know"] == "no"
+    assert main(command) == 0
+    assert read_pronunciations(tmp_path / "lm.arpa") is None
+    assert main([*command, "--phones", "--unit", "character"]) == 1
