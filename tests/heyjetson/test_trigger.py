@@ -293,6 +293,7 @@ def test_a_bundle_of_the_other_kind_is_refused_by_name(bundle, tmp_path):
 
 
 CALIBRATION = {"false_alarms_per_hour": 0.5, "threshold": 0.6, "miss_rate": 0.04}
+VERIFIER = {"labels": ["a", "b"], "words": {"hey jetson": "a", "computer": "ab"}, "weight": 1.0, "tolerance": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -314,6 +315,16 @@ CALIBRATION = {"false_alarms_per_hour": 0.5, "threshold": 0.6, "miss_rate": 0.04
             )
             for change in ({"threshold": 0}, {"threshold": 1.5}, {"miss_rate": 2}, {"false_alarms_per_hour": None})
         ),
+        *(
+            ({"trigger": {"smoothing": 0, "refractory": 1, "verifier": VERIFIER | change}}, "trigger.verifier: " + told)
+            for change, told in (
+                ({"words": {"computer": "ab"}}, "'hey jetson'"),
+                ({"words": {"hey jetson": "a", "computer": "x"}}, "the sounds of 'computer'"),
+                ({"labels": 3}, ""),
+                ({"weight": "1"}, "the weight must"),
+                ({"tolerance": None}, "the tolerance must"),
+            )
+        ),
     ],
 )
 def test_a_bad_manifest_is_refused(bundle, tmp_path, changes, message):
@@ -328,6 +339,8 @@ def test_a_bad_manifest_is_refused(bundle, tmp_path, changes, message):
 def test_words_and_outputs_must_fit(tmp_path):
     with pytest.raises(BundleError, match=r"do not fit each other \(scores\)"):
         Trigger(make_trigger(tmp_path / "wake", labels=["hey jetson"], trigger={"smoothing": 0, "refractory": 1}))
+    with pytest.raises(BundleError, match=r"do not fit each other \(scores\)"):  # the graph writes no sounds
+        Trigger(make_trigger(tmp_path / "checked", trigger={"smoothing": 0, "refractory": 1, "verifier": VERIFIER}))
 
 
 def test_an_unknown_kind_asks_for_a_newer_heyjetson(tmp_path):
