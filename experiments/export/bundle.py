@@ -121,7 +121,7 @@ def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]
         "longest_seconds": run.get("longest", LONGEST),
         "normalisation": _normalisation(model),
         **(_clip_shapes(model) if kind == "ctc" else _stream_shapes(model, options)),
-        "parameters": model.num_weights,
+        "parameters": model.num_weights + _unlearnt(model),
         "licence": options.licence,
         "exported": time.strftime("%Y-%m-%d"),
         "training": {**run, "nemo_sha256": file_hash(nemo)},
@@ -129,6 +129,12 @@ def describe(model: Model, nemo: Path, options: ExportOptions) -> dict[str, Any]
         "encoder": OmegaConf.to_container(model.cfg.encoder),
         "measured": {},
     }
+
+
+def _unlearnt(model: Any) -> int:
+    """Parameters that no training changes: of a trigger's verifier."""
+    verifier = getattr(model, "verifier", None)
+    return sum(weight.numel() for weight in verifier.parameters()) if verifier else 0
 
 
 def _verifier(model: Any) -> dict[str, Any]:
