@@ -5,10 +5,11 @@
         --groups data/speechocean/test/spk2group --keep whisper.json         # adults and children apart
     python benchmarks/people.py bundles/digits --test data/digits/test_unseen.jsonl --digits     # all are digits
 
-Each bundle transcribes greedily, and with the language model that is in it; whisper-tiny.en where faster-whisper is
-installed. Prints the rows of benchmarks/RESULTS.md: WER with its 95 % interval, the difference from whisper-tiny.en
-with the p-value of the matched-pair test, and what each costs on one core. Speakers are what is drawn where the
-manifest names several. Times are this process's own, taken by turns, so other work on the machine changes them little.
+Each bundle transcribes greedily, unless it writes sounds, and with the language model that is in it; whisper-tiny.en
+where faster-whisper is installed. Prints the rows of benchmarks/RESULTS.md: WER with its 95 % interval, the difference
+from whisper-tiny.en with the p-value of the matched-pair test, and what each costs on one core. Speakers are what is
+drawn where the manifest names several. Times are this process's own, taken by turns, so other work on the machine
+changes them little.
 """
 
 from __future__ import annotations
@@ -95,10 +96,14 @@ def by_whisper(utterances: Sequence[Utterance], keep: Path | None, digits: bool 
 def by_bundle(folder: Path, utterances: Sequence[Utterance], written: Path) -> Systems:
     """What a bundle makes of the utterances: greedily, and with its language model where it has one."""
     write_manifest(written, utterances)
-    systems = {f"{folder.name}, greedy": evaluate_bundle(folder, written).rows}
-    if (folder / "scorer").exists():
-        systems[f"{folder.name}, language model"] = evaluate_bundle(folder, written, scorer="bundle").rows
-    return systems
+    return {name: evaluate_bundle(folder, written, scorer=scorer).rows for name, scorer in decodings(folder).items()}
+
+
+def decodings(folder: Path) -> dict[str, str | None]:
+    """How a bundle is asked, and the scorer of each: what writes sounds has words by its language model alone."""
+    bundle = Bundle(folder)
+    greedy: dict[str, str | None] = {} if bundle.writes_sounds else {f"{folder.name}, greedy": None}
+    return greedy | ({f"{folder.name}, language model": "bundle"} if bundle.scorer else {})
 
 
 def speakers_of(rows: Sequence[Row]) -> list[str] | None:
@@ -162,10 +167,7 @@ def costs(bundles: Sequence[Path], clips: Sequence[np.ndarray], peer: bool) -> l
     facts: dict[str, tuple[float, Start | None]] = {}
     for folder in bundles:
         engine, begun_by = Engine(Bundle(folder)), start_up(folder)
-        of: dict[str, str | None] = {f"{folder.name}, greedy": None}
-        if (folder / "scorer").exists():
-            of[f"{folder.name}, language model"] = "bundle"
-        for name, scorer in of.items():
+        for name, scorer in decodings(folder).items():
             decoder = engine.decoder(scorer)
             heard[name] = partial(_transcribed, engine, decoder)
             size = engine.bundle.graph.stat().st_size / 1e6

@@ -292,6 +292,12 @@ class Bundle:
         return self.folder / self.manifest.get("graph", "model.onnx")
 
     @property
+    def writes_sounds(self) -> bool:
+        """Whether words come of its language model alone: without it, sounds are written."""
+        scorer = self.manifest.get("scorer")
+        return isinstance(scorer, dict) and bool(scorer.get("phones")) and self.scorer is not None
+
+    @property
     def scorer(self) -> Path | None:
         """The language model that came with it."""
         path = self.folder / "scorer"

@@ -158,7 +158,8 @@ class Engine:
         """What turns log-probabilities into text.
 
         Args:
-            scorer: a scorer file, `bundle` for the one in the bundle, or None for none.
+            scorer: a scorer file, `bundle` for the one in the bundle, or None for none; a model that writes sounds has
+                the bundle's in any case, which makes words of them.
             hot_words: phrases and how much likelier they are made, in natural logarithms.
             n_best: how many hypotheses are kept.
             options: of the beam search.
@@ -181,11 +182,11 @@ class Engine:
 
     def _scorer(self, where: str | os.PathLike[str] | None) -> Scorer | None:
         """A scorer, opened once for all streams."""
-        if where is None:
+        if where is None and not self.bundle.writes_sounds:
             return None
         from heyjetson.decoding.scorer import Scorer
 
-        path = self.bundle.folder / "scorer" if str(where) == "bundle" else where
+        path = self.bundle.folder / "scorer" if where is None or str(where) == "bundle" else where
         key = os.path.abspath(path)
         if key not in self._scorers:
             self._scorers[key] = Scorer.open(path, self.bundle.labels)

@@ -165,5 +165,7 @@ def put_into_bundle(
     pack(model, bundle.labels, bundle.folder / SCORER, alpha, beta, beam_size)
     record = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))
     record = {key: value for key, value in record.items() if key not in ("format", "files")}
-    record["scorer"] = {"unit": model.unit, "order": model.order, "alpha": alpha, "beta": beta, **measured}
+    phones = {"phones": True} if model.pronunciations else {}
+    weights = {"alpha": alpha, "beta": beta}
+    record["scorer"] = {"unit": model.unit, "order": model.order, **phones, **weights, **measured}
     write_manifest(bundle.folder, record)

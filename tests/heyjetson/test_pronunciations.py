@@ -127,3 +127,27 @@ def test_a_model_that_is_made_anew_forgets_the_pronunciations(tmp_path):
     assert main(command) == 0
     assert read_pronunciations(tmp_path / "lm.arpa") is None
     assert main([*command, "--phones", "--unit", "character"]) == 1
+
+
+def test_a_bundle_that_writes_sounds_writes_words_without_being_asked(tmp_path):
+    from dataclasses import replace
+
+    from experiments.lm.__main__ import main
+    from experiments.lm.pack import open_model, put_into_bundle
+    from heyjetson import Bundle, Engine
+    from tests.heyjetson.trigger_fake import RATE, make_speech, say
+
+    (tmp_path / "texts.txt").write_text("a b\nb a\nab\n")
+    arpa = tmp_path / "lm.arpa"
+    assert main(["train", "--text", str(tmp_path / "texts.txt"), "--order", "2", "--out", str(arpa)]) == 0
+    sounds = {"ay": "a", "bee": "b", "abbey": "ab"}
+    bundle = make_speech(tmp_path / "bundle")
+    assert not bundle.writes_sounds and Engine(bundle).transcribe(say("b a "), RATE).text == "b a"
+    model = replace(open_model(arpa, bundle.labels), pronunciations=Pronunciations.of(["ay bee abbey"], sounds))
+    put_into_bundle(bundle, model, 0.1, 0.0, 16, {})
+    bundle = Bundle(bundle.folder)
+    assert bundle.writes_sounds
+    assert Engine(bundle).transcribe(say("b a "), RATE).text == "bee ay"
+    stream = Engine(bundle).stream(RATE)
+    stream.feed(say("b a "))
+    assert stream.finish().text == "bee ay"
