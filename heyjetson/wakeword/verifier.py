@@ -77,26 +77,24 @@ class ScoreChecker:
         self._blank, self._space = blank, labels.index(" ") if " " in labels else None
         sounds = [[labels.index(one) for one in said.replace(" ", "")] for said in verifier.words.values()]
         size = 2 * max(map(len, sounds)) - 1
-        # A word is its sounds with blanks between them; behind the end of a short one nothing leads back.
+        # A word is its sounds with blanks between them; all end at the same place.
         self._states = np.full((len(sounds), size), blank)
-        self._skip = np.full((len(sounds), size), np.float32(NEVER))  # past a blank, between sounds that differ
+        self._enter, self._skip = np.full((2, len(sounds), size), np.float32(NEVER))
         for word, said in enumerate(sounds):
-            self._states[word, 0 : 2 * len(said) : 2] = said
+            first = size - 2 * len(said) + 1
+            self._states[word, first::2] = said
+            self._enter[word, first] = 0  # a word may begin at any time
             differ = np.array(said[1:]) != np.array(said[:-1])
-            self._skip[word, 2 : 2 * len(said) : 2] = np.where(differ, np.float32(0), np.float32(NEVER))
-        self._rows = np.arange(len(sounds))
-        self._last = np.array([2 * len(said) - 2 for said in sounds])
+            self._skip[word, first + 2 :: 2] = np.where(differ, np.float32(0), np.float32(NEVER))  # past a blank
         self._count = np.array([len(said) for said in sounds], np.float32)
         self._weight, self._tolerance = np.float32(verifier.weight), np.float32(verifier.tolerance)
-        self._kept = max(round(REACH / frame_seconds), 1) - 1  # frames
+        self._kept = max(round(REACH / frame_seconds) - 1, 1)  # frames
         self.reset()
 
     def reset(self, batch: tuple[int, ...] = ()) -> None:
         """Begin a stream, or a batch of clips of this shape."""
         words, size = self._states.shape
-        # Before the first sound there is one more state, where a word may begin at any time, and one that never is.
-        self._path = np.full((*batch, words, size + 2), np.float32(NEVER))
-        self._path[..., 1] = 0
+        self._path = np.full((*batch, words, size + 2), np.float32(NEVER))  # two that never are before the first
         self._before = np.full((*batch, self._kept, words), np.float32(NEVER))
 
     def feed(self, frames: np.ndarray) -> np.ndarray:
@@ -108,25 +106,30 @@ class ScoreChecker:
         Returns:
             [..., T, W], the scores, none higher than before.
         """
-        words = len(self._rows)
-        scores, factor = frames[..., :words], self._factor(frames[..., words:])
-        odds = scores / np.maximum(1 - scores, np.float32(SUREST)) * factor
+        words = len(self._count)
+        scores, log_probs = frames[..., :words], frames[..., words:]
+        pieces = range(0, frames.shape[-2], self._kept)
+        lately = [self._lately(log_probs[..., begin : begin + self._kept, :]) for begin in pieces]
+        short = np.concatenate(lately, axis=-2) / self._count + self._tolerance if lately else scores
+        odds = scores / np.maximum(1 - scores, np.float32(SUREST)) * np.exp(self._weight * np.minimum(short, 0))
         return odds / (1 + odds)
 
-    def _factor(self, log_probs: np.ndarray) -> np.ndarray:
-        """Of the odds, [..., T, W], by log-probabilities [..., T, P + 1]."""
-        if not log_probs.shape[-2]:
-            return np.zeros((*log_probs.shape[:-1], len(self._rows)), np.float32)
+    def _lately(self, log_probs: np.ndarray) -> np.ndarray:
+        """The best logarithm of a word's likelihood ratio within `REACH`, [..., T, W], by log-probabilities
+        [..., T, P + 1] of at most as many frames as are kept."""
         cost = log_probs - log_probs.max(axis=-1, keepdims=True)
         if self._space is not None:  # between the words of a phrase, as a blank is
             cost[..., self._blank] = np.maximum(cost[..., self._blank], cost[..., self._space])
-        path, spent, said = self._path, cost[..., self._states], []
-        for frame in range(spent.shape[-3]):
+        path, spent = self._path, cost[..., self._states]
+        now = np.empty(spent.shape[:-1], np.float32)
+        for frame in range(now.shape[-2]):
             best = np.maximum(path[..., 2:], path[..., 1:-1])
             np.maximum(best, path[..., :-2] + self._skip, out=best)
-            path[..., 2:] = np.maximum(best + spent[..., frame, :, :], np.float32(NEVER))
-            said.append(path[..., self._rows, self._last + 2])
-        lately = np.concatenate([self._before, np.stack(said, axis=-2)], axis=-2)
-        self._before = lately[..., lately.shape[-2] - self._kept :, :]
-        windows = np.lib.stride_tricks.sliding_window_view(lately, self._kept + 1, axis=-2)
-        return np.exp(self._weight * np.minimum(windows.max(axis=-1) / self._count + self._tolerance, 0))
+            np.maximum(best, self._enter, out=best)
+            best += spent[..., frame, :, :]
+            np.maximum(best, np.float32(NEVER), out=path[..., 2:])
+            now[..., frame, :] = path[..., -1]
+        count = now.shape[-2]
+        since = np.maximum.accumulate(self._before[..., ::-1, :], axis=-2)[..., ::-1, :][..., :count, :]
+        self._before = np.concatenate([self._before, now], axis=-2)[..., count:, :]
+        return np.maximum(since, np.maximum.accumulate(now, axis=-2))
