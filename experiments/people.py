@@ -196,7 +196,7 @@ def cook(recipe: Recipe) -> None:
     make_texts(recipe)
     joined = make_joined(recipe)
     first = trained(recipe, MIXED, joined, recipe.minutes[0])
-    more = (f"init_from={first}", "augment=voice_from_start")
+    more = (f"init_from={first}", f"augment={'speakers' if recipe.phones else 'voice'}_from_start")
     model = trained(recipe, ALONE, recipe.of("train"), recipe.minutes[1], *more)
     make_bundle(recipe, model)
     measure(recipe)

@@ -225,7 +225,7 @@ def register(commands: Any) -> None:
     one.add_argument("--hours", type=float, default=None, help="of sound")
     one.add_argument("--seed", default="", help="another seed, another sample")
     one.add_argument("--out", type=Path, required=True, help="manifest to write")
-    one = add(commands, "phones", _phones, "write English transcripts as sounds, to teach a trigger's encoder",
+    one = add(commands, "phones", _phones, "write English transcripts as sounds, for models that learn these",
               ["people.jsonl --out sounds.jsonl"])  # fmt: skip
     one.add_argument("manifest", type=Path, help="JSON lines")
     one.add_argument("--out", type=Path, required=True, help="manifest to write")
