@@ -105,7 +105,10 @@ def _tune(given: argparse.Namespace) -> int:
         spoken = emissions(Engine(bundle), utterances, channels)
         tuned = tune(spoken, scorer, output, given.beam, given.trials)
     table = Table("decoding", "WER", "CER", title=f"{len(utterances)} utterances of {given.manifest}")
-    for name, found in (("greedy", tuned.before), ("with the language model", tuned.after)):
+    found_by = {"greedy": tuned.before, "with the language model": tuned.after}
+    if model.pronunciations:  # without it the model writes no words
+        del found_by["greedy"]
+    for name, found in found_by.items():
         table.add_row(name, f"{found.words.rate:.2%}", f"{found.characters.rate:.2%}")
     Console().print(table)
     print(f"alpha {tuned.alpha:g}, beta {tuned.beta:g}, beam {given.beam}")
@@ -116,7 +119,7 @@ def _tune(given: argparse.Namespace) -> int:
         )
     measured = {
         "utterances": len(utterances),
-        "greedy_wer": round(tuned.before.words.rate, 5),
+        **({} if model.pronunciations else {"greedy_wer": round(tuned.before.words.rate, 5)}),
         "wer": round(tuned.after.words.rate, 5),
     }
     put_into_bundle(bundle, model, tuned.alpha, tuned.beta, given.beam, measured)
