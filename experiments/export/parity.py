@@ -79,8 +79,9 @@ class _Parts:
     """
 
     def __init__(self, model: Model, draw: int | None):
-        self.graph = copy.deepcopy(ClipGraph(model)).double()
-        self.graph.frontend = None  # what is heard is given
+        graph = ClipGraph(model)
+        graph.frontend = None  # what is heard is given
+        self.graph = copy.deepcopy(graph).double().eval()
         if draw is None:
             return
         generator = torch.Generator().manual_seed(draw)
@@ -92,7 +93,7 @@ class _Parts:
     def __call__(self, features: Tensor, frames: Tensor) -> np.ndarray:
         """Outputs [B, T, V + 1], or those of a trigger, of features [B, D, N] and their lengths [B]."""
         with torch.no_grad(), typecheck.disable_checks():
-            return self.graph.eval().heard(features.double(), frames)[0].numpy()
+            return self.graph.heard(features.double(), frames)[0].numpy()
 
 
 def _noise(rng: np.random.Generator, model: Model, batch: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:

@@ -97,7 +97,7 @@ def write_facts(
         file.unlink(missing_ok=True)  # of a model of the same name, before
     else:
         file.write_text(said.text(), encoding="utf-8")
-    record = {"unit": unit, "order": order, "sources": [asdict(source) for source in sources]}
+    record = {"unit": unit, "order": order, "phones": bool(said), "sources": [asdict(source) for source in sources]}
     facts_file(path).write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -109,6 +109,8 @@ def read_pronunciations(path: Path) -> Pronunciations | None:
     """
     file = pronunciations_file(path)
     if not file.is_file():
+        if read_facts(path).get("phones"):
+            raise LmError(f"{path} is a model of pronunciations, and {file.name} is not beside it. Copy it, too.")
         return None
     try:
         return Pronunciations.parse(file.read_text(encoding="utf-8"))

@@ -117,6 +117,7 @@ def test_damaged_pronunciations_are_refused(scorer, said, tmp_path):
 
 
 def test_a_model_that_is_made_anew_forgets_the_pronunciations(tmp_path):
+    from experiments.lm import LmError
     from experiments.lm.__main__ import main
     from experiments.lm.arpa import read_pronunciations
 
@@ -124,6 +125,9 @@ def test_a_model_that_is_made_anew_forgets_the_pronunciations(tmp_path):
     command = ["train", "--text", str(tmp_path / "texts.txt"), "--order", "2", "--out", str(tmp_path / "lm.arpa")]
     assert main([*command, "--phones"]) == 0
     assert read_pronunciations(tmp_path / "lm.arpa").sounds["know"] == "no"
+    (tmp_path / "lm.arpa.pronunciations").rename(tmp_path / "other")
+    with pytest.raises(LmError, match="is not beside it"):
+        read_pronunciations(tmp_path / "lm.arpa")
     assert main(command) == 0
     assert read_pronunciations(tmp_path / "lm.arpa") is None
     assert main([*command, "--phones", "--unit", "character"]) == 1
