@@ -162,8 +162,9 @@ def clock_time(minutes: float) -> str:
 def make_bundle(recipe: Recipe, model: Path) -> None:
     """Export, with a language model of the transcripts and the texts whose weights are tuned on validation."""
     bundle, arpa = str(recipe.bundle), str(recipe.out / "words.arpa")
-    measured = f"manifest={as_taught(recipe, recipe.of('validation'))}"
-    step("export", PYTHON, "export.py", f"model={model}", f"out={bundle}", measured)
+    # Error rates of sounds would be taken for those of words.
+    measured = () if recipe.phones else (f"manifest={recipe.of('validation')}",)
+    step("export", PYTHON, "export.py", f"model={model}", f"out={bundle}", *measured)
     written = str(recipe.out / "written.txt")
     given = (str(recipe.of("train")), "--text", written, "--order", "4", "--held-out", str(recipe.of("validation")))
     phones = ("--phones",) if recipe.phones else ()
