@@ -103,14 +103,30 @@ def parse_line(raw: str, where: str, folder: Path, line: int = 0) -> Utterance:
     return Utterance(audio, duration, record.pop("text"), line, record, None if offset is None else float(offset))
 
 
+def require_file(path: Path, kind: str = "file", cure: str = "Correct the path.") -> None:
+    """Refuse a path that leads nowhere, or to a folder; a pipe is fine.
+
+    Args:
+        path: what is to be read.
+        kind: what it should be, for messages.
+        cure: where nothing is there.
+
+    Raises:
+        ManifestError: it is no file.
+    """
+    if path.is_dir():
+        raise ManifestError(f"{path} is a folder, not a {kind}. Name one in it.")
+    if not path.exists():
+        raise ManifestError(f"{path} does not exist. {cure}")
+
+
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of a text file that are not blank, with their numbers; any line ends, with or without a byte-order mark.
 
     Raises:
-        ManifestError: the file is missing or not UTF-8.
+        ManifestError: the file is missing, a folder, or not UTF-8.
     """
-    if not path.is_file():
-        raise ManifestError(f"{path} does not exist. Correct the path.")
+    require_file(path)
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
@@ -139,11 +155,8 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
         ManifestError: the file is missing, empty, not UTF-8, or has bad lines (the message names the first few).
     """
     path = Path(path)
-    if not path.is_file():
-        raise ManifestError(
-            f"The manifest {path} does not exist. Make one with `python -m manifests` (--help lists the datasets) "
-            "or correct the path."
-        )
+    cure = "Make one with `python -m manifests` (--help lists the datasets) or correct the path."
+    require_file(path, "manifest", cure)
     folder = path.parent.absolute()
     utterances, faults = [], []
     for number, raw in text_lines(path):

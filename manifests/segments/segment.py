@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from manifests.lines import ManifestError
+from manifests.lines import ManifestError, require_file
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 LINE_END = re.compile(r"\r\n|\r|\n")
@@ -54,8 +54,7 @@ def text_of(path: Path) -> str:
     Raises:
         ManifestError: the file is missing, or its encoding is another.
     """
-    if not path.is_file():
-        raise ManifestError(f"{path} does not exist. Correct the path.")
+    require_file(path)
     content = path.read_bytes()
     try:
         text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")

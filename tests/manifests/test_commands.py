@@ -149,6 +149,7 @@ def test_all_that_no_decoder_reads_is_named(folder, capsys):
         (["librispeech", "--subsets", "dev-dirty"], "Unknown subset dev-dirty"),
         (["commonvoice", "--source", "{}/clips"], "does not hold Common Voice"),
         (["table", "{}/none.csv"], "does not exist"),
+        (["kaldi", "{}/clips/train/0.txt"], "0.txt is no folder. Give Kaldi's data directory"),
         (["folder", "{}/clips", "--without", "spelling"], "unknown steps spelling"),
         (["split", "{}/none.jsonl", "--parts", "a"], "expected NAME=SHARE"),
     ],
