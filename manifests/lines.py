@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 
 from manifests.whole import whole_file
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
 NAMED = 8  # bad lines that are named before reading ends
 
 
@@ -136,6 +140,22 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise ManifestError(
             f"{path}:{_line_not_utf8(path)}: not UTF-8 text ({error.reason}). Save it as UTF-8."
         ) from None
+
+
+def text_of(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 where a byte-order mark says so; lines end with a line feed.
+
+    Raises:
+        ManifestError: the file is missing, or its encoding is another.
+    """
+    require_file(path)
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ManifestError(f"{path}:{line}: not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+    return _LINE_END.sub("\n", text)
 
 
 def _line_not_utf8(path: Path) -> int:
