@@ -19,9 +19,10 @@ from manifests.commands import (
     add_text,
     count_lines,
     from_fields,
+    refuse_sources,
     text_options,
 )  # fmt: skip
-from manifests.corpus import CorpusOptions, Recording, Summary
+from manifests.corpus import SPLITS, CorpusOptions, Recording, Summary
 from manifests.found import Found
 from manifests.prepared import make
 from manifests.segments import recordings as segments
@@ -98,6 +99,7 @@ def _kaldi(given: argparse.Namespace) -> int:
 
 
 def _table(given: argparse.Namespace) -> int:
+    refuse_sources([given.out / f"{split}.jsonl" for split in SPLITS], [given.file])
     columns = {"audio": given.audio, "text": given.text, "start": given.start, "end": given.end}
     return _make(given, "table", tables.from_table(given.file, root=given.root, split=given.split, **columns))
 

@@ -161,6 +161,14 @@ def test_what_goes_wrong_is_said_in_a_sentence(folder, arguments, message, capsy
     assert message in capsys.readouterr().err
 
 
+def test_a_table_is_not_written_over_by_what_is_made_of_it(folder, capsys):
+    table = folder / "train.jsonl"
+    table.write_text('{"audio_filepath": "clips/train/0.wav", "text": "Yes!"}\n')
+    assert main(["table", str(table), "--out", str(folder)]) == 1
+    assert "train.jsonl is what is read, and would be overwritten. Give another --out" in capsys.readouterr().err
+    assert "Yes!" in table.read_text() and not (folder / "wavs").exists()
+
+
 @pytest.mark.slow  # all of W&B is imported
 def test_a_wandb_table_is_written_offline(folder, capsys, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
