@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,13 @@ from manifests.commands import (
 )  # fmt: skip
 from manifests.corpus import SPLITS, CorpusOptions, Recording, Summary
 from manifests.found import Found
+from manifests.lines import ManifestError
 from manifests.prepared import make
 from manifests.segments import recordings as segments
 from manifests.show import from_here, span
+from manifests.voices.registry import INSTALLED
 
+TAKES = 4
 HELD_OUT = "of train, --validation and --test are held out all the same"
 
 
@@ -122,11 +126,25 @@ def _made(manifests: dict[str, Path], out: Path) -> int:
     return 0
 
 
+def _refuse_unused(given: argparse.Namespace) -> None:
+    """Options of AN4-like sentences say nothing of texts of one's own, nor these of those."""
+    usual = asdict(synthetic.SyntheticOptions())
+    del usual["seed"]
+    if not given.texts:
+        usual = {"takes": TAKES, "voices": INSTALLED}
+    if unused := [f"--{name.replace('_', '-')}" for name, value in usual.items() if getattr(given, name) != value]:
+        raise ManifestError(
+            f"{', '.join(unused)}: not used {'with' if given.texts else 'without'} --texts. Leave it out."
+        )
+
+
 def _synthetic(given: argparse.Namespace) -> int:
+    _refuse_unused(given)
     if given.texts:
         from manifests import spoken_texts
 
-        texts = spoken_texts.read_texts(given.texts)
+        texts, notes = spoken_texts.read_texts(given.texts, text_options(given))
+        print(*notes, sep="\n", end="\n" if notes else "")
         voices = given.voices.split(",")
         made = spoken_texts.build(given.out, texts, given.takes, voices, given.seed, given.workers)
         return _made(made, given.out)
@@ -167,11 +185,12 @@ def register(commands: Any) -> None:
     one.add_argument(
         "--texts", type=Path, default=None, help="a file with a sentence in each line, to be spoken instead"
     )
-    one.add_argument("--takes", type=int, default=4, help="of each of these sentences (default 4)")
+    one.add_argument("--takes", type=int, default=TAKES, help=f"of each of these sentences (default {TAKES})")
     one.add_argument(
-        "--voices", default="installed", metavar="NAME[:FOLDER],…",
+        "--voices", default=INSTALLED, metavar="NAME[:FOLDER],…",
         help="that speak them: espeak, kokoro, piper, flite, folder:FOLDER (default: all that are installed)",
     )  # fmt: skip
+    add_text(one.add_argument_group("text", f"Of --texts. {STEPS_LISTED}"))
     add_fields(one, synthetic.SyntheticOptions)
     fetched = "folder or archive (default: download it)"
     one = dataset(
