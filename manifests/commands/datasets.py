@@ -29,6 +29,7 @@ from manifests.lines import ManifestError
 from manifests.prepared import make
 from manifests.segments import recordings as segments
 from manifests.show import from_here, span
+from manifests.text import LABELS, USUAL
 from manifests.voices.registry import INSTALLED
 
 TAKES = 4
@@ -131,7 +132,8 @@ def _refuse_unused(given: argparse.Namespace) -> None:
     usual = asdict(synthetic.SyntheticOptions())
     del usual["seed"]
     if not given.texts:
-        usual = {"takes": TAKES, "voices": INSTALLED}
+        text = {"labels": LABELS, "language": "en", "without": "", "markup": ",".join(USUAL)}
+        usual = {"takes": TAKES, "voices": INSTALLED, **text}
     if unused := [f"--{name.replace('_', '-')}" for name, value in usual.items() if getattr(given, name) != value]:
         raise ManifestError(
             f"{', '.join(unused)}: not used {'with' if given.texts else 'without'} --texts. Leave it out."
