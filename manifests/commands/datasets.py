@@ -28,7 +28,7 @@ from manifests.found import Found
 from manifests.lines import ManifestError
 from manifests.prepared import make
 from manifests.segments import recordings as segments
-from manifests.show import from_here, span
+from manifests.show import from_here, span, typed
 from manifests.text import LABELS, USUAL
 from manifests.voices.registry import INSTALLED
 
@@ -73,7 +73,7 @@ def show(made: Summary, out: Path) -> int:
     for line in made.notes():
         print(line)
     if "train" in made.manifests:
-        print(f"train on it:  python train.py data=manifests data.folder={from_here(out)}")
+        print(f"train on it:  python train.py data=manifests {typed(out, 'data.folder=')}")
     return 0
 
 
@@ -123,7 +123,7 @@ def _folder(given: argparse.Namespace) -> int:
 def _made(manifests: dict[str, Path], out: Path) -> int:
     for split, path in manifests.items():
         print(f"{split:12} {count_lines(path):6} utterances  {from_here(path)}")
-    print(f"train on it:  python train.py data=manifests data.folder={from_here(out)}")
+    print(f"train on it:  python train.py data=manifests {typed(out, 'data.folder=')}")
     return 0
 
 

@@ -53,15 +53,15 @@ def test_what_is_mistyped_or_refused_is_a_sentence(folder, capsys):
 
 
 def test_a_folder_becomes_manifests_that_pass_the_check(folder, capsys):
-    assert main(["folder", str(folder / "clips"), "--out", str(folder / "made")]) == 0
+    assert main(["folder", str(folder / "clips"), "--out", str(folder / "we made")]) == 0
     shown = capsys.readouterr().out
-    assert "train on it:  python train.py data=manifests data.folder=" in shown
+    assert f"train on it:  python train.py data=manifests 'data.folder={folder}/we made'" in shown
     assert "text: numbers, money: 10 of 10 transcripts changed, such as '$" in shown
     for split, count in (("train", 6), ("validation", 2), ("test", 2)):
-        manifest = folder / "made" / f"{split}.jsonl"
+        manifest = folder / "we made" / f"{split}.jsonl"
         assert len(read_manifest(manifest)) == count
         assert main(["check", str(manifest)]) == 0
-    assert read_manifest(folder / "made" / "train.jsonl")[0].text == "it costs two dollars"
+    assert read_manifest(folder / "we made" / "train.jsonl")[0].text == "it costs two dollars"
 
 
 def test_check_mends_texts_and_durations(folder, capsys):
