@@ -16,7 +16,7 @@ from heyjetson.audio.channels import channel_number
 from heyjetson.printing import quoted
 from manifests.convert import CutError, Segments, convert, inside, length, require_channels
 from manifests.cuts import cut_name
-from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.lines import ManifestError, Utterance, require_sizes, write_manifest
 from manifests.notes import Notes
 from manifests.overlap import joined, twins
 from manifests.progress import threaded
@@ -84,6 +84,7 @@ class CorpusOptions:
 
     def __post_init__(self) -> None:
         require_channels(self.channels)
+        require_sizes(self.sample_rate)
         if not (min(self.validation, self.test) >= 0 and self.validation + self.test < 1):
             raise ManifestError(
                 f"The shares of validation and test must be at least 0 and add up to less than 1, found "

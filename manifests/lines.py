@@ -50,6 +50,23 @@ class Utterance:
         return (0.0, None) if self.offset is None else (self.offset, self.duration)
 
 
+def require_sizes(sample_rate: int, **counts: int) -> None:
+    """Refuse a corpus that cannot be.
+
+    Args:
+        sample_rate: hertz.
+        counts: utterances of each split.
+
+    Raises:
+        ManifestError: the rate is none, or a count below 0.
+    """
+    if sample_rate <= 0:
+        raise ManifestError(f"The sample rate must be above 0 hertz, found {sample_rate}: 16000 is usual.")
+    for split, count in counts.items():
+        if count < 0:
+            raise ManifestError(f"There cannot be {count} utterances of {split}: 0 or more.")
+
+
 def json_object(raw: str, where: str, example: str) -> dict[str, Any]:
     """The JSON object that a line holds.
 

@@ -153,6 +153,7 @@ def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch, chan
         (["listen", "{streaming}", "--stdin", "--threshold", "0.5", "--lead", "1"], "--threshold, --lead: for"),
         (["transcribe", "{bundle}", "a.wav", "--n-best", "3"], "--n-best: alternatives stand in JSON alone"),
         (["transcribe", "{bundle}", ""], "name is empty"),
+        (["bench", "{bundle}", "--repeat", "0"], "--repeat must be at least 1"),
         (["transcribe", "{bundle}/manifest.json", "a.wav"], "is a file, not a bundle: give its folder, {bundle}."),
         (["info", "{tmp}"], "not a bundle"),
     ],

@@ -151,6 +151,9 @@ def test_all_that_no_decoder_reads_is_named(folder, capsys):
         (["table", "{}/none.csv"], "does not exist"),
         (["kaldi", "{}/clips/train/0.txt"], "0.txt is no folder. Give Kaldi's data directory"),
         (["folder", "{}/clips", "--without", "spelling"], "unknown steps spelling"),
+        (["folder", "{}/clips", "--sample-rate", "0"], "The sample rate must be above 0 hertz, found 0"),
+        (["synthetic", "--sample-rate", "-1"], "The sample rate must be above 0 hertz"),
+        (["fsdd", "--source", "{}", "--train", "-1"], "There cannot be -1 utterances of train"),
         (["split", "{}/none.jsonl", "--parts", "a"], "expected NAME=SHARE"),
     ],
 )
