@@ -124,7 +124,8 @@ def from_table(
         extra = {"speaker": speaker} if speaker else {}
         offset, duration = segment(row, where, start, end)
         name = cut_name(_name(path, base), offset, duration)
-        found.append(Recording(path, transcript, (SPLITS.get(given, given),), name, extra, offset, duration))
+        lasts, duration = (duration, None) if offset is None else (None, duration)
+        found.append(Recording(path, transcript, (SPLITS.get(given, given),), name, extra, offset, duration, lasts))
     if not found:
         raise ManifestError(f"{table} has no rows.")
     return found

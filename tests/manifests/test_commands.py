@@ -164,6 +164,14 @@ def test_what_goes_wrong_is_said_in_a_sentence(folder, arguments, message, capsy
     assert message in capsys.readouterr().err
 
 
+def test_a_table_that_gives_a_recording_another_length_is_told(folder, capsys):
+    (folder / "t.csv").write_text("file,duration,text\nclips/train/0.wav,1.0,one\nclips/train/1.wav,0.5,two\n")
+    assert main(["table", str(folder / "t.csv"), "--out", str(folder / "out")]) == 0
+    said = f"{folder}/clips/train/1.wav: The dataset says 0.50 s, the recording lasts 1.25 s, and was taken whole."
+    assert f"sound: {said}" in capsys.readouterr().out
+    assert (folder / "out" / "noted.txt").read_text().startswith(said)
+
+
 def test_a_table_is_not_written_over_by_what_is_made_of_it(folder, capsys):
     table = folder / "train.jsonl"
     table.write_text('{"audio_filepath": "clips/train/0.wav", "text": "Yes!"}\n')
