@@ -64,7 +64,7 @@ def _options(given: argparse.Namespace) -> CorpusOptions:
     )
 
 
-def show(made: Summary, out: Path) -> int:
+def show(made: Summary, out: Path, heard: str = "") -> int:
     """Print what came of a dataset, and the next command."""
     table = Table("split", "utterances", "length", "manifest")
     for split, manifest in made.manifests.items():
@@ -73,12 +73,14 @@ def show(made: Summary, out: Path) -> int:
     for line in made.notes():
         print(line)
     if "train" in made.manifests:
-        print(f"train on it:  python train.py data=manifests {typed(out, 'data.folder=')}")
+        print(f"train on it:  python train.py data=manifests {typed(out, 'data.folder=')}{heard}")
     return 0
 
 
 def _make(given: argparse.Namespace, dataset: str, recordings: list[Recording] | Found) -> int:
-    return show(make(dataset, recordings, given.out, _options(given)), given.out)
+    # Of what lies where it did no channel was chosen yet.
+    heard = f" data.channels={given.channels}" if given.in_place and given.channels != "mix" else ""
+    return show(make(dataset, recordings, given.out, _options(given)), given.out, heard)
 
 
 def _an4(given: argparse.Namespace) -> int:

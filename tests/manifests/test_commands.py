@@ -57,6 +57,8 @@ def test_a_folder_becomes_manifests_that_pass_the_check(folder, capsys):
     shown = capsys.readouterr().out
     assert f"train on it:  python train.py data=manifests 'data.folder={folder}/we made'" in shown
     assert "text: numbers, money: 10 of 10 transcripts changed, such as '$" in shown
+    assert main(["folder", str(folder / "clips"), "--out", str(folder / "there"), "--in-place", "--channels", "1"]) == 0
+    assert f"data.folder={folder}/there data.channels=1\n" in capsys.readouterr().out
     for split, count in (("train", 6), ("validation", 2), ("test", 2)):
         manifest = folder / "we made" / f"{split}.jsonl"
         assert len(read_manifest(manifest)) == count
