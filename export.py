@@ -68,7 +68,8 @@ def main(cfg: DictConfig) -> None:
         folder = Path(cfg.repository or f"{out}-onnx-asr")
         write_onnx_asr(model, folder, options)
         print(f"for onnx-asr  {folder}")
-    print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\n{sentence(out)}bundle  {out}")
+    times = sentence(out, options.calibration)
+    print(f"Graph and model agree to {parity.difference:.1e} in {parity.cases} cases.\n{times}bundle  {out}")
     log_bundle(out, cfg.wandb)
 
 

@@ -56,6 +56,8 @@ def refused_by_system(error: OSError) -> str | None:
 
     >>> refused_by_system(PermissionError(13, "Permission denied", "out/a.txt"))
     'out/a.txt: Permission denied. Correct its rights, or choose another place.'
+    >>> refused_by_system(IsADirectoryError(21, "Is a directory", "a.part", None, "a"))  # a move fails where it goes
+    'a: Is a directory. Name a file.'
     """
     if error.errno in NO_ROOM:
         where = f"{error.filename}: " if error.filename else ""
@@ -72,7 +74,7 @@ def refused_by_system(error: OSError) -> str | None:
         errno.EEXIST: "Choose another name.",
         errno.ENAMETOOLONG: "Choose a shorter name.",
     }
-    said = f"{os.fsdecode(error.filename)}: {error.strerror}."
+    said = f"{os.fsdecode(error.filename2 or error.filename)}: {error.strerror}."
     return f"{said} {cures[error.errno]}" if error.errno in cures else said
 
 

@@ -23,6 +23,7 @@ CHUNK = 0.08  # seconds; half of it would wake a process that only listens twice
 WAITING = 250  # chunks that may wait before sound is lost: 20 s
 VANISHED = 2.0  # seconds without a chunk after which a microphone is gone
 RETRY = 1.0  # seconds between attempts to reach it again
+HEADERS = (b"RIFF", b"RF64", b"FORM", b"caff", b"fLaC", b"OggS")  # that files of sound begin with
 LINES = 8  # that a recorder says about lost sound, of which more came at once
 
 
@@ -40,13 +41,16 @@ def from_pipe(
 
     Yields:
         [S] of one channel, [S, channels] of several. What has come is given before an interruption is raised.
+
+    Raises:
+        AudioError: it is a file with a header, whose rate and channels would not be heeded.
     """
     frame = 2 * channels  # bytes
     most = max(round(CHUNK * rate), 1)
     few = max(most // 8, 1)  # what a stream wants is not known to the sample where it has a resampler
     held = bytearray()
     interruption = None
-    open_still = True
+    open_still = begins = True
     while open_still:
         least = max(wanted(), few) if wanted else 1
         try:
@@ -56,6 +60,12 @@ def from_pipe(
                 open_still = bool(data)
         except KeyboardInterrupt as raised:
             interruption, open_still = raised, False
+        if begins and held.startswith(HEADERS):
+            raise AudioError(
+                f"This is a file of sound, which begins with {held[:4].decode()}, not raw 16-bit samples. Send those "
+                "(arecord -t raw, sox … -t raw -e signed -b 16 -), or give the file to `heyjetson transcribe`."
+            )
+        begins = False
         if whole := len(held) // frame * frame:
             samples = np.frombuffer(bytes(held[:whole]), "<i2")
             del held[:whole]

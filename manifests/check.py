@@ -12,6 +12,7 @@ from heyjetson.audio import read_sound
 from heyjetson.audio.files import name_of
 from heyjetson.errors import AudioError, SegmentError
 from manifests.convert import duration, is_silent, require_channels
+from manifests.cuts import disagree
 from manifests.lines import ManifestError, Utterance, read_manifest
 from manifests.notes import Notes
 from manifests.progress import progress, threaded
@@ -147,7 +148,7 @@ def _heard(utterance: Utterance, needs: Requirements) -> tuple[float, tuple[str,
             f"is cut short: {seconds:.2f} s are there of {seconds + sound.missing:.2f}. Fetch it again, or remove the "
             "line.",
         )
-    if abs(seconds - utterance.duration) > max(0.1, 0.02 * seconds):
+    if disagree(utterance.duration, seconds):
         return _Finding(
             "wrong durations",
             f"the manifest says {utterance.duration:.2f} s, the file lasts {seconds:.2f} s. Correct the duration; a "

@@ -15,8 +15,8 @@ from typing import Any
 from heyjetson.audio.channels import channel_number
 from heyjetson.printing import quoted
 from manifests.convert import CutError, Segments, convert, inside, length, require_channels
-from manifests.cuts import cut_name
-from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.cuts import cut_name, length_notes
+from manifests.lines import ManifestError, Utterance, require_sizes, write_manifest
 from manifests.notes import Notes
 from manifests.overlap import joined, twins
 from manifests.progress import threaded
@@ -41,6 +41,7 @@ class Recording:
         extra: other keys for its manifest line (speaker, ...).
         offset: seconds of the recording before the utterance, which then is a segment; None where it is all of it.
         duration: seconds of the segment; to the end of the recording when None.
+        lasts: seconds of the whole recording, where the dataset says how many.
     """
 
     audio: Path
@@ -50,6 +51,7 @@ class Recording:
     extra: dict[str, Any] = field(default_factory=dict)
     offset: float | None = None
     duration: float | None = None
+    lasts: float | None = None
 
     def shown(self) -> str:
         """Its path and its segment, for messages."""
@@ -84,6 +86,7 @@ class CorpusOptions:
 
     def __post_init__(self) -> None:
         require_channels(self.channels)
+        require_sizes(self.sample_rate)
         if not (min(self.validation, self.test) >= 0 and self.validation + self.test < 1):
             raise ManifestError(
                 f"The shares of validation and test must be at least 0 and add up to less than 1, found "
@@ -239,7 +242,7 @@ def build(recordings: Iterable[Recording], out: Path, options: CorpusOptions) ->
             kinds["empty transcripts"] += 1
             faults.append(f"{recording.shown()}: the transcript is empty or missing.")
         else:
-            notes.add(recording.shown(), made.notes)
+            notes.add(recording.shown(), [*made.notes, *length_notes(recording.lasts, made.seconds)])
             offset = recording.offset if options.in_place else None
             utterances.append(Utterance(made.path, made.seconds, text, extra=recording.extra, offset=offset))
             used.append(place)

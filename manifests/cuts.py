@@ -52,7 +52,7 @@ def segment(
         end: column of the end; one of the usual names when None.
 
     Returns:
-        offset and duration; None, None for the whole recording.
+        offset and duration; for the whole recording None and its length, None where the row does not say it.
 
     Raises:
         ManifestError: a time is no number, is missing, ends before it starts, or disagrees with another.
@@ -74,12 +74,12 @@ def segment(
         first, before = times.setdefault(kind, (column, time))
         if abs(before - time) > _AGREE:
             raise ManifestError(f"{where}: {first!r} and {column!r} disagree: {before:g} and {time:g} s. Remove one.")
+    length = times.get("duration", ("", None))[1]
     if "start" not in times:
         if "end" in times:
             raise ManifestError(f"{where}: an end and no start: which part is meant? Fill in both, or neither.")
-        return None, None
+        return None, length
     offset, last = times["start"][1], times.get("end", ("", None))[1]
-    length = times.get("duration", ("", None))[1]
     if last is None:
         if length == 0:
             raise ManifestError(f"{where}: the segment has no length: its duration is 0.")
@@ -92,6 +92,25 @@ def segment(
             f"{length:g}. Correct or remove one."
         )
     return offset, round(last - offset, 6)
+
+
+def disagree(said: float, seconds: float) -> bool:
+    """Whether a recording does not last what is said of it; lengths are rounded."""
+    return abs(seconds - said) > max(0.1, 0.02 * seconds)
+
+
+def length_notes(said: float | None, seconds: float) -> list[str]:
+    """What is to be noted of a recording that does not last what its dataset says; None where it says nothing.
+
+    >>> length_notes(7.8, 7.78), length_notes(3.0, 7.78)[0][:48]
+    ([], 'The dataset says 3.00 s, the recording lasts 7.7')
+    """
+    if said is None or not disagree(said, seconds):
+        return []
+    return [
+        f"The dataset says {said:.2f} s, the recording lasts {seconds:.2f} s, and was taken whole. Is the transcript "
+        "of all of it? A part needs a start as well."
+    ]
 
 
 def cut_name(name: str, offset: float | None, duration: float | None) -> str:

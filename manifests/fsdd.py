@@ -23,7 +23,7 @@ from heyjetson.audio import resample
 from manifests.acoustics import add_noise, coloured_noise
 from manifests.convert import decode
 from manifests.download import fetch_archive
-from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.lines import ManifestError, Utterance, require_sizes, write_manifest
 from manifests.progress import progress
 from manifests.sentences import DIGITS
 from manifests.whole import whole_file
@@ -64,6 +64,10 @@ class DigitOptions:
     seed: int = 1
     sample_rate: int = 16000
     held_out: str | None = None
+
+    def __post_init__(self) -> None:
+        counts = {"train": self.train, "validation": self.validation}
+        require_sizes(self.sample_rate, **counts, test_seen=self.test_seen, test_unseen=self.test_unseen)
 
 
 def download(folder: Path) -> Path:

@@ -131,7 +131,8 @@ def recordings(source: Path, out: Path, options: KaldiOptions) -> Found:
 def _sets(source: Path, options: KaldiOptions, found: Found) -> dict[Path, str]:
     """Data directories and the splits they become."""
     if not source.is_dir():
-        raise ManifestError(f"The folder {source} does not exist. Give Kaldi's data directory, or one with several.")
+        wrong = f"{source} is no folder" if source.exists() else f"The folder {source} does not exist"
+        raise ManifestError(f"{wrong}. Give Kaldi's data directory, or one with several.")
     if (source / "wav.scp").is_file() and not options.sets:
         return {source: _split(source.absolute().name) or "train"}
     below = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 
 from manifests.whole import whole_file
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
 NAMED = 8  # bad lines that are named before reading ends
 
 
@@ -44,6 +48,23 @@ class Utterance:
     def segment(self) -> tuple[float, float | None]:
         """Offset and duration to read the recording with: a part of it, or (0, None), all of it."""
         return (0.0, None) if self.offset is None else (self.offset, self.duration)
+
+
+def require_sizes(sample_rate: int, **counts: int) -> None:
+    """Refuse a corpus that cannot be.
+
+    Args:
+        sample_rate: hertz.
+        counts: utterances of each split.
+
+    Raises:
+        ManifestError: the rate is none, or a count below 0.
+    """
+    if sample_rate <= 0:
+        raise ManifestError(f"The sample rate must be above 0 hertz, found {sample_rate}: 16000 is usual.")
+    for split, count in counts.items():
+        if count < 0:
+            raise ManifestError(f"There cannot be {count} utterances of {split}: 0 or more.")
 
 
 def json_object(raw: str, where: str, example: str) -> dict[str, Any]:
@@ -103,14 +124,30 @@ def parse_line(raw: str, where: str, folder: Path, line: int = 0) -> Utterance:
     return Utterance(audio, duration, record.pop("text"), line, record, None if offset is None else float(offset))
 
 
+def require_file(path: Path, kind: str = "file", cure: str = "Correct the path.") -> None:
+    """Refuse a path that leads nowhere, or to a folder; a pipe is fine.
+
+    Args:
+        path: what is to be read.
+        kind: what it should be, for messages.
+        cure: where nothing is there.
+
+    Raises:
+        ManifestError: it is no file.
+    """
+    if path.is_dir():
+        raise ManifestError(f"{path} is a folder, not a {kind}. Name one in it.")
+    if not path.exists():
+        raise ManifestError(f"{path} does not exist. {cure}")
+
+
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of a text file that are not blank, with their numbers; any line ends, with or without a byte-order mark.
 
     Raises:
-        ManifestError: the file is missing or not UTF-8.
+        ManifestError: the file is missing, a folder, or not UTF-8.
     """
-    if not path.is_file():
-        raise ManifestError(f"{path} does not exist. Correct the path.")
+    require_file(path)
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
@@ -120,6 +157,22 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise ManifestError(
             f"{path}:{_line_not_utf8(path)}: not UTF-8 text ({error.reason}). Save it as UTF-8."
         ) from None
+
+
+def text_of(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 where a byte-order mark says so; lines end with a line feed.
+
+    Raises:
+        ManifestError: the file is missing, or its encoding is another.
+    """
+    require_file(path)
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ManifestError(f"{path}:{line}: not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
+    return _LINE_END.sub("\n", text)
 
 
 def _line_not_utf8(path: Path) -> int:
@@ -139,11 +192,8 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
         ManifestError: the file is missing, empty, not UTF-8, or has bad lines (the message names the first few).
     """
     path = Path(path)
-    if not path.is_file():
-        raise ManifestError(
-            f"The manifest {path} does not exist. Make one with `python -m manifests` (--help lists the datasets) "
-            "or correct the path."
-        )
+    cure = "Make one with `python -m manifests` (--help lists the datasets) or correct the path."
+    require_file(path, "manifest", cure)
     folder = path.parent.absolute()
     utterances, faults = [], []
     for number, raw in text_lines(path):

@@ -27,13 +27,14 @@ def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, optio
         options: how.
 
     Raises:
-        ManifestError: see `corpus.build`.
+        ManifestError: see `corpus.build`; or sets of other recordings lie there that this corpus would not have.
     """
     out, found = out.absolute(), Found.of(recordings)
     if found.faults and not found.recordings:
         listed = "\n".join(f"  {fault}" for fault in found.faults[:SHOWN])
         raise ManifestError(f"Nothing is left of the dataset; {len(found.faults)} entries were left out:\n{listed}")
     before = _noted(out)
+    _refuse_loss(before, found.recordings, out, options)
     if before:
         _note(out, before | {"fingerprint": ""})  # should it be interrupted, what is there is neither this nor that
     made = build(found.recordings, out, options)
@@ -61,6 +62,22 @@ def make(dataset: str, recordings: Sequence[Recording] | Found, out: Path, optio
         },
     )
     return made
+
+
+def _refuse_loss(before: Mapping[str, Any], recordings: Sequence[Recording], out: Path, options: CorpusOptions) -> None:
+    """Refuse to remove sets of another corpus: train.csv may lie there already, and this be test.csv."""
+    made = {split for recording in recordings for split in recording.splits}
+    if "train" in made:
+        made |= {split for split in ("validation", "test") if getattr(options, split)}
+    there = [split for split in before.get("counts", ()) if (out / f"{split}.jsonl").is_file()]
+    lost = [split for split in there if split not in made]
+    if lost and before.get("recordings") != _listing(recordings):
+        raise ManifestError(
+            f"{out} holds {' and '.join(f'{split}.jsonl' for split in lost)} of other recordings, which would be lost: "
+            f"what is asked for makes {' and '.join(f'{split}.jsonl' for split in sorted(made))} alone. Give another "
+            "--out (in training, data.train=, data.validation= and data.test.test= take sets from several folders), or "
+            "delete what need not be kept."
+        )
 
 
 def prepare(

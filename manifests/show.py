@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import select
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,18 @@ def from_here(path: Path) -> Path:
     """A path as short as it can be typed."""
     path, here = path.absolute(), Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def typed(path: Path, key: str = "") -> str:
+    """A path, or `KEY=PATH` of a configuration, as it is typed into a shell.
+
+    >>> print(typed(Path("/data/my talk")), typed(Path("/data/talk (1)"), "data.folder="))
+    '/data/my talk' 'data.folder="/data/talk (1)"'
+    """
+    shown = str(from_here(path))
+    if key and not re.fullmatch(r"[\w ./:@%+-]+", shown, re.ASCII):  # else Hydra takes it apart
+        shown = '"' + shown.replace('"', '\\"') + '"'
+    return shlex.quote(key + shown)
 
 
 def visible(text: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import soundfile
 
-from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.lines import ManifestError, Utterance, text_lines, write_manifest
+from manifests.text import Normaliser, TextOptions
 from manifests.voices.base import PARTS
 from manifests.voices.registry import INSTALLED, found
 from manifests.voices.speaking import SAMPLE_RATE, takes
@@ -16,20 +17,31 @@ from manifests.voices.speaking import SAMPLE_RATE, takes
 STAMP = "corpus.json"
 
 
-def read_texts(path: Path) -> list[str]:
-    """Lines of a text file, each once, without those that are empty.
+def read_texts(path: Path, options: TextOptions) -> tuple[list[str], list[str]]:
+    """Lines of a text file as transcripts are, each once, without those that are empty.
+
+    Args:
+        path: of the file, with a sentence in each line.
+        options: how they are normalised.
+
+    Returns:
+        the texts; what was changed, and each line that was left out, with the reason.
 
     Raises:
-        ManifestError: it cannot be read, or has no text.
+        ManifestError: it cannot be read, or has no text that can be used.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} cannot be read as UTF-8 text ({error}).") from None
-    texts = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
+    normaliser = Normaliser(options)
+    texts: dict[str, None] = {}
+    left_out = []
+    for number, line in text_lines(path):
+        text, refused = normaliser(line)
+        if text:
+            texts[text] = None
+        else:
+            left_out.append(f"left out: {path}:{number}: {refused.of(line) if refused else f'no words: {line!r:.80}'}")
     if not texts:
-        raise ManifestError(f"{path} holds no text. Write a sentence in each line.")
-    return texts
+        raise ManifestError("\n".join([f"{path} holds no text to speak. Write a sentence in each line.", *left_out]))
+    return list(texts), [*(f"text: {line}" for line in normaliser.report()), *left_out]
 
 
 def build(

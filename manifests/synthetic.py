@@ -18,7 +18,7 @@ import soxr
 
 from manifests.acoustics import add_noise, add_room, coloured_noise, room
 from manifests.espeak import speak
-from manifests.lines import ManifestError, Utterance, write_manifest
+from manifests.lines import ManifestError, Utterance, require_sizes, write_manifest
 from manifests.progress import progress
 from manifests.sentences import AN4, RARE_WORDS, draw_sentence
 
@@ -62,6 +62,9 @@ class SyntheticOptions:
     snr_low: float = 15.0
     snr_high: float = 40.0
     room_probability: float = 0.4
+
+    def __post_init__(self) -> None:
+        require_sizes(self.sample_rate, train=self.train, validation=self.validation, test=self.test)
 
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change whenever the corpus would."""

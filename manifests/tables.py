@@ -15,7 +15,7 @@ from manifests.convert import files
 from manifests.corpus import NOTED, SKIPPED, Recording
 from manifests.cuts import cut_name, segment
 from manifests.found import Found
-from manifests.lines import ManifestError, json_object, text_lines
+from manifests.lines import ManifestError, json_object, text_lines, text_of
 
 # Columns that are taken when none are named: NeMo, DeepSpeech, Baidu's description files, Common Voice, Hugging Face.
 AUDIO_COLUMNS = ("audio_filepath", "wav_filename", "audio", "path", "file", "filename", "file_name", "wav", "key")
@@ -124,7 +124,8 @@ def from_table(
         extra = {"speaker": speaker} if speaker else {}
         offset, duration = segment(row, where, start, end)
         name = cut_name(_name(path, base), offset, duration)
-        found.append(Recording(path, transcript, (SPLITS.get(given, given),), name, extra, offset, duration))
+        lasts, duration = (duration, None) if offset is None else (None, duration)
+        found.append(Recording(path, transcript, (SPLITS.get(given, given),), name, extra, offset, duration, lasts))
     if not found:
         raise ManifestError(f"{table} has no rows.")
     return found
@@ -166,9 +167,13 @@ def from_folder(folder: Path) -> Found:
         parts = path.relative_to(folder).parts
         split = SPLITS.get(parts[0].lower(), "train") if len(parts) > 1 else "train"
         # Without a transcript among others that have one: it is counted as such, not overlooked.
-        text = _read(beside) if (beside := transcript(path)) else ""
+        try:
+            text = text_of(beside) if (beside := transcript(path)) else ""
+        except ManifestError as error:
+            found.leave_out("transcripts that are not UTF-8", str(error))
+            continue
         found.recordings.append(Recording(path, text, (split,), _name(path, folder)))
-    if not found.recordings:
+    if not paired:
         raise ManifestError(f"{folder} holds no sound with a .txt of the same name beside it.")
     if elsewhere := [path for path in recordings if path.parent not in with_text]:
         found.notes.append(
@@ -186,14 +191,6 @@ def _folded(path: Path) -> tuple[Path, str]:
 def _may_be_sound(path: Path) -> bool:
     kind, _ = mimetypes.guess_type(path.name)
     return path.suffix != "" and path.suffix.lower() != ".txt" and (kind or "audio/").startswith(("audio/", "video/"))
-
-
-def _read(transcript: Path) -> str:
-    try:
-        # What is not UTF-8 becomes a sign that no labels hold: the transcript is left out, and the others are not.
-        return transcript.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise ManifestError(f"{transcript} cannot be read ({error.strerror}).") from None
 
 
 def _name(path: Path, base: Path) -> str:

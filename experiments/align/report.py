@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.align.recipe import ALIGNED, DOUBTFUL, LABELS, LEFT_OUT, Result
-from manifests.show import from_here, short, span
+from manifests.show import from_here, short, span, typed
 
 LONG = 20.0  # seconds, beyond which training refuses an utterance unless data.longest is raised
 QUANTILES = (0.01, 0.1, 0.5, 0.9)
@@ -84,6 +84,6 @@ def next_steps(results: list[Result], out: Path, min_score: float, channels: str
         )
     print(f"look     the label tracks in {from_here(out / LABELS)} open in Audacity beside the recording")
     if sure:
-        manifest, heard = from_here(out / ALIGNED), "" if channels == "mix" else f" --channels {channels}"
+        manifest, heard = typed(out / ALIGNED), "" if channels == "mix" else f" --channels {channels}"
         print(f"next     python -m manifests check {manifest}{heard}")
         print(f"         python -m manifests table {manifest}{heard} --out data/NAME")

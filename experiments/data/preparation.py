@@ -84,9 +84,8 @@ def prepare_data(cfg: DictConfig) -> Data:
     data = Data(Path(cfg.data.train).absolute(), Path(cfg.data.validation).absolute(), test, shards, channels)
     for name, path in data.named().items():
         if not path.is_file():
-            raise ManifestError(
-                f"The manifest of data.{name}, {path}, does not exist. Correct the path, or make it first."
-            )
+            wrong = "is no file" if path.exists() else "does not exist"
+            raise ManifestError(f"The manifest of data.{name}, {path}, {wrong}. Correct the path, or make it first.")
     return data
 
 
@@ -126,7 +125,8 @@ def _take_folder(data: DictConfig) -> None:
     """Fill in the manifests that are not given from `data.folder`."""
     folder = Path(data.folder)
     if not folder.is_dir():
-        raise ManifestError(f"The folder of data.folder, {folder}, does not exist. Make it with `python -m manifests`.")
+        wrong = "is no folder" if folder.exists() else "does not exist"
+        raise ManifestError(f"The folder of data.folder, {folder}, {wrong}. Make it with `python -m manifests`.")
     for key in ("train", "validation"):
         if OmegaConf.is_missing(data, key):
             data[key] = str(folder / f"{key}.jsonl")

@@ -86,9 +86,9 @@ def ending(error: Exception, trainer: pl.Trainer, resume: str) -> ConfigError:
     Args:
         error: a full disk, or one of `FAULTS`.
         trainer: of the run.
-        resume: the command's argument, the run's folder.
+        resume: the command's argument, `resume=` with the run's folder.
     """
-    go_on = f"continue with: python train.py resume={resume}"
+    go_on = f"continue with: python train.py {resume}"
     if isinstance(error, NoRoomError):
         return ConfigError(f"{error} Then {go_on}")
     if isinstance(error, UnreadableError):

@@ -190,9 +190,19 @@ def chosen(where: str | None, nemo: Path, record: dict[str, Any]) -> Path | None
     return Path(str(where))
 
 
-def sentence(folder: Path) -> str:
-    """What a bundle's word times are, in a line; none for a trigger, which has none."""
+def sentence(folder: Path, manifest: Path | None) -> str:
+    """What a bundle's word times are, in a line; none for a trigger, which has none.
+
+    Args:
+        folder: of the bundle.
+        manifest: they were measured on, where they were.
+    """
     bundle = Bundle(folder)
     if bundle.is_trigger:
         return ""
+    if manifest and bundle.calibration is None:
+        return (
+            f"Word times: raw: those of the model's frames. Of {manifest} too few words were understood, or stand out "
+            "of the noise, to correct them by: calibration= takes another manifest.\n"
+        )
     return f"Word times: {describe(bundle.calibration)}\n"

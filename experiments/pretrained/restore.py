@@ -38,7 +38,8 @@ def read_nemo_config(path: Path) -> DictConfig:
             `require_no_resolvers`.
     """
     if not path.is_file():
-        raise ConfigError(f"There is no file {path}. train.py writes runs/NAME/TIME/model.nemo.")
+        wrong = f"{path} is a folder without model.nemo" if path.is_dir() else f"There is no file {path}"
+        raise ConfigError(f"{wrong}. train.py writes runs/NAME/TIME/model.nemo.")
     try:
         with tarfile.open(path) as archive:
             members = archive.getmembers()

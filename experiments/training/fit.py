@@ -42,12 +42,13 @@ from experiments.training.estimate import estimate, sentence
 from experiments.training.freezing import Freezing
 from experiments.training.history import RunHistory
 from experiments.training.loops import make_resumable
-from experiments.training.outcome import finish_run, finishing, shown
+from experiments.training.outcome import finish_run, finishing
 from experiments.training.preemption import Preemption, StoppedError, leave
 from experiments.training.progress_bar import BarWithErrors, LatestBest, PlainProgress, ProcessorTimer
 from experiments.training.ranks import broadcast_from_rank_zero, is_rank_zero
 from experiments.training.resumption import Resumption
 from heyjetson.bundle import file_hash
+from manifests.show import from_here, typed
 
 LOG = logging.getLogger(__name__)
 
@@ -264,7 +265,7 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     if trainer.logger:
         trainer.logger.log_hyperparams(resolved | {"git": git_state(), "parameters": model.num_weights})
-    LOG.info(f"{model.num_weights / 1e6:.2f} M parameters; run folder {shown(folder)}")
+    LOG.info(f"{model.num_weights / 1e6:.2f} M parameters; run folder {from_here(folder)}")
     if checkpoint:
         LOG.info(f"Continuing from {checkpoint.name}.")
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
@@ -288,12 +289,12 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         close(1)
         # Its frames hold a loader that failed, see `end_workers`.
         traceback.clear_frames(error.__traceback__)
-        raise ending(error, trainer, shown(folder)) from error
+        raise ending(error, trainer, typed(folder, "resume=")) from error
     except RuntimeError as error:
         if distributed.lost(error):
             raise ConfigError(
                 f"Another process of the run ended, or did not answer for {cfg.rank_timeout} s; what it wrote says "
-                f"why. Continue with: python train.py resume={shown(folder)}"
+                f"why. Continue with: python train.py {typed(folder, 'resume=')}"
             ) from error
         raise
     finally:

@@ -23,6 +23,7 @@ from experiments.training.diverged import DivergedError
 from experiments.training.divergence import METRICS, Divergence
 from experiments.training.history import RunHistory
 from manifests import ManifestError
+from manifests.show import from_here, typed
 from manifests.whole import NoRoomError, whole_file
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def finishing(task: Callable[..., Result]) -> Callable[..., Result]:
             close(1)
             raise ConfigError(
                 f"{error} The training itself is over and kept; when that is fixed, finish with: python train.py "
-                f"resume={shown(run_dir())}"
+                f"{typed(run_dir(), 'resume=')}"
             ) from error
 
     return run
@@ -92,7 +93,7 @@ def finish_run(
     write_metrics(folder, metrics)
     log_results(trainer.logger, folder, cfg.name, metrics, record)
     show(metrics)
-    print(f"model   {shown(nemo)}\nmetrics {shown(folder / METRICS)}")
+    print(f"model   {from_here(nemo)}\nmetrics {from_here(folder / METRICS)}")
     end(trainer, metrics["best_step"])
     return metrics
 
@@ -184,7 +185,7 @@ def end(trainer: pl.Trainer, best_step: int | None) -> None:
         kept = f"model.nemo holds the best weights from before, of step {best_step}."
     again = "start anew."
     if any((run_dir() / "checkpoints").glob("*.ckpt")):
-        command = f"python train.py resume={shown(run_dir())} optim.lr=…"
+        command = f"python train.py {typed(run_dir(), 'resume=')} optim.lr=…"
         again = f"start anew, or go on from the last checkpoint: {command}"
     raise DivergedError(
         f"{error} {kept} Lower optim.lr or trainer.gradient_clip_val, raise optim.sched.warmup_ratio, or look at what "
@@ -198,8 +199,3 @@ def best_weights(trainer: pl.Trainer) -> Path | None:
     """The checkpoint of the best validation; None when none finished."""
     path = trainer.checkpoint_callbacks[0].best_model_path
     return Path(path) if path and Path(path).exists() else None
-
-
-def shown(path: Path) -> str:
-    """A path as short as it can be typed."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 
 from experiments.training.distributed import largest
 from experiments.training.ranks import is_rank_zero
+from manifests.show import typed
 
 LOG = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def leave(stopped: StoppedError, folder: Path) -> NoReturn:
     if not is_rank_zero():  # Lightning ends the first process as soon as one that it started fails
         sys.exit(0)
     name = signal.Signals(stopped.number).name
-    LOG.info(f"\nStopped by {name} at step {stopped.step}. Continue with: python train.py resume={folder}")
+    LOG.info(f"\nStopped by {name} at step {stopped.step}. Continue with: python train.py {typed(folder, 'resume=')}")
     status = 128 + stopped.number
     run = sys.modules["wandb"].run if "wandb" in sys.modules else None
     if run is not None:

@@ -38,7 +38,11 @@ def opened(source: Source) -> BinaryIO:
         source.seek(0)
         return source
     try:
-        return open(source, "rb", buffering=0)
+        file = io.FileIO(source)
+        if file.seekable():
+            return file
+        with file:
+            return io.BytesIO(file.readall())
     except FileNotFoundError:
         raise AudioError(f"There is no file {name_of(source)}. Correct the path.") from None
     except IsADirectoryError:

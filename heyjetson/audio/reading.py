@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import os
@@ -117,6 +118,7 @@ class SoundStream:
             yield lambda: pyav.PyavReader(file, layout)
         elif programs and program.is_installed():
             path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+            path = None if isinstance(file, io.BytesIO) else path  # a named pipe, whose bytes come once
             yield lambda: program.ProgramReader(file, path, layout)
         else:
             self._cure = INSTALL

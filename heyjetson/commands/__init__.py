@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyjetson.errors import HeyJetsonError, OptionError
@@ -121,6 +121,21 @@ def live_sound(
         return microphone.from_pipe(sys.stdin.buffer, rate, channels, wanted)
     device = int(options.device) if options.device and options.device.isdigit() else options.device
     return microphone.from_microphone(rate, device, channels, wanted)
+
+
+def refuse_unused(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse options that were given and say nothing here.
+
+    Args:
+        options: of a command whose parser has set `default_of` to its `get_default`.
+        names: of those options.
+        why: they say nothing, and the cure.
+
+    Raises:
+        OptionError: one was given.
+    """
+    if given := [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) != options.default_of(name)]:
+        raise OptionError(f"{', '.join(given)}: {why}")
 
 
 def refused_as_argument(read: Callable[[str], Value], text: str) -> Value:

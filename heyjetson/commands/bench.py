@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heyjetson.commands import add_channels_option, add_engine_options, command, hear, open_engine, open_trigger
+from heyjetson.errors import OptionError
 
 
 def add(subparsers: Any) -> None:
@@ -41,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     from heyjetson import audio, measure
     from heyjetson.bundle import Bundle
 
+    if options.repeat < 1 or options.live < 0:
+        raise OptionError("--repeat must be at least 1, and --live 0 or more seconds.")
     bundle = Bundle(options.bundle)
     rate = bundle.sample_rate
     if options.clip:

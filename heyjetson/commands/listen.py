@@ -13,11 +13,15 @@ from heyjetson.commands import (
     decoder_options,
     live_sound,
     open_engine,
+    refuse_unused,
     source_rate,
 )
 from heyjetson.commands.two_stage import add_trigger_options
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
+
+OF_SPEECH = ("silence", "longest", "gate", "lm", "hot_words", "beam", "lead", "patience")
+OF_TRIGGERS = ("threshold", "false_alarms", "lead", "patience", "mix")
 
 
 def add(subparsers: Any) -> None:
@@ -38,6 +42,7 @@ def add(subparsers: Any) -> None:
     group.add_argument("--device", help="microphone, as `heyjetson doctor` names it (default: the system's)")
     group.add_argument("--stdin", action="store_true", help="raw 16-bit samples from standard input instead")
     group.add_argument("--rate", type=source_rate, help="hertz of the source (default: the bundle's)")
+    group.add_argument("--channels", type=int, default=1, help="of the microphone or of --stdin (default 1)")
     group = parser.add_argument_group("where an utterance ends")
     group.add_argument("--silence", type=float, default=0.8, help="seconds without a word (default 0.8)")
     group.add_argument("--longest", type=float, default=20.0, help="seconds (default 20)")
@@ -50,7 +55,7 @@ def add(subparsers: Any) -> None:
     )
     add_decoder_options(parser)
     add_trigger_options(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, default_of=parser.get_default)
 
 
 def endpoint_rules(options: argparse.Namespace) -> EndpointRules:
@@ -68,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
 
     bundle = Bundle(options.bundle)
     if bundle.is_trigger:
+        if not options.transcribe_with:
+            refuse_unused(options, OF_SPEECH, "no speech is written down. Add --transcribe-with, or leave it out.")
         rate = options.rate or bundle.sample_rate
         listener = two_stage.make_listener(options, rate, endpoint_rules(options))
         return two_stage.listen(
@@ -78,6 +85,9 @@ def run(options: argparse.Namespace) -> int:
             f"--transcribe-with needs a trigger bundle first, {bundle.folder} transcribes: "
             "`heyjetson listen wake/ --transcribe-with asr/`."
         )
+    refuse_unused(options, OF_TRIGGERS, f"for triggers alone, {bundle.folder} transcribes. Leave it out.")
+    if options.channels < 1:
+        raise OptionError(f"There must be at least one channel, found {options.channels}.")
     engine = open_engine(options)
     rate = options.rate or engine.bundle.sample_rate
     stream = engine.stream(rate, rules=endpoint_rules(options), **decoder_options(options))
@@ -91,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"listening at {rate} Hz on {engine.provider}; Ctrl-C ends", file=sys.stderr)
         try:
-            for chunk in live_sound(options, rate, wanted=lambda: stream.missing):
+            for chunk in live_sound(options, rate, options.channels, lambda: stream.missing):
                 for result in stream.feed(chunk):
                     show(result)
                 live.show(stream.partial().text)

@@ -22,6 +22,7 @@ from heyjetson.commands import (
     hear,
     incomplete,
     open_engine,
+    refuse_unused,
     source,
     status,
 )
@@ -41,7 +42,7 @@ def add(subparsers: Any) -> None:
         "  heyjetson transcribe bundles/synthetic recordings/ --format json > results.jsonl\n"
         "  heyjetson transcribe bundles/synthetic talk.flac --format srt --out subtitles/\n"
         "  sox talk.mp3 -t wav - | heyjetson transcribe bundles/synthetic -\n"
-        '  heyjetson transcribe bundles/synthetic a.wav --lm --hot-words "jetson:3" --n-best 3',
+        '  heyjetson transcribe bundles/synthetic a.wav --lm --hot-words "jetson:3" --n-best 3 --format json',
     )
     add_engine_options(parser)
     parser.add_argument("files", nargs="+", help="wav, flac, ogg, mp3, …; folders; - for standard input")
@@ -51,7 +52,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--n-best", type=int, default=1, metavar="N", help="alternatives as well, in json")
     add_channels_option(parser)
     add_decoder_options(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, default_of=parser.get_default)
 
 
 def recordings(names: list[str]) -> list[str]:
@@ -78,6 +79,8 @@ def recordings(names: list[str]) -> list[str]:
 def run(options: argparse.Namespace) -> int:
     """Print what each file says; a bad file is named and the others go on."""
     files = recordings(options.files)
+    if options.format != "json":
+        refuse_unused(options, ["n_best"], "alternatives stand in JSON alone. Add --format json.")
     if options.out:
         names = Counter(_name(path) for path in files)
         if twice := [name for name, count in names.items() if count > 1]:

@@ -43,7 +43,6 @@ def add_trigger_options(parser: argparse.ArgumentParser, files: bool = False) ->
         "--lead", type=float, default=0.1, help="seconds before the event at which that begins (default 0.1)"
     )
     group.add_argument("--patience", type=float, default=5.0, help="seconds to wait for its first word (default 5)")
-    group.add_argument("--channels", type=int, default=1, help="of the microphone or of --stdin (default 1)")
     group.add_argument(
         "--mix", choices=("best", "mean"), default="best", help="the best channel's score, or that of their mean"
     )

@@ -73,7 +73,9 @@ def run(options: argparse.Namespace) -> int:
     ]
     engine = next((one for one in opened if isinstance(one, Engine)), None)
     trigger = next((one for one in opened if isinstance(one, Trigger)), None)
-    if engine and options.lm:
+    if options.lm:
+        if engine is None:
+            raise OptionError("--lm: no speech is written down. Leave it out.")
         engine.decoder(options.lm)  # opened before the first client needs it
     workers = options.workers or os.cpu_count() or 2
     services = Services(engine, trigger, options.lm, language, options.max_minutes * 60, workers)

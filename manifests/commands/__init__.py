@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,17 @@ def text_options(given: argparse.Namespace) -> TextOptions:
 def from_fields(options: type, given: argparse.Namespace) -> Any:
     """The dataclass from what was given."""
     return options(**{field.name: getattr(given, field.name) for field in fields(options)})
+
+
+def refuse_sources(targets: Iterable[Path], sources: Sequence[Path]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        ManifestError: one of the targets is a source.
+    """
+    for path in targets:
+        if any(path.resolve() == source.resolve() for source in sources):
+            raise ManifestError(f"{path} is what is read, and would be overwritten. Give another --out.")
 
 
 def count_lines(manifest: Path) -> int:

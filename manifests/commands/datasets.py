@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,19 @@ from manifests.commands import (
     add_text,
     count_lines,
     from_fields,
+    refuse_sources,
     text_options,
 )  # fmt: skip
-from manifests.corpus import CorpusOptions, Recording, Summary
+from manifests.corpus import SPLITS, CorpusOptions, Recording, Summary
 from manifests.found import Found
+from manifests.lines import ManifestError
 from manifests.prepared import make
 from manifests.segments import recordings as segments
-from manifests.show import from_here, span
+from manifests.show import from_here, span, typed
+from manifests.text import LABELS, USUAL
+from manifests.voices.registry import INSTALLED
 
+TAKES = 4
 HELD_OUT = "of train, --validation and --test are held out all the same"
 
 
@@ -58,7 +64,7 @@ def _options(given: argparse.Namespace) -> CorpusOptions:
     )
 
 
-def show(made: Summary, out: Path) -> int:
+def show(made: Summary, out: Path, heard: str = "") -> int:
     """Print what came of a dataset, and the next command."""
     table = Table("split", "utterances", "length", "manifest")
     for split, manifest in made.manifests.items():
@@ -67,12 +73,14 @@ def show(made: Summary, out: Path) -> int:
     for line in made.notes():
         print(line)
     if "train" in made.manifests:
-        print(f"train on it:  python train.py data=manifests data.folder={from_here(out)}")
+        print(f"train on it:  python train.py data=manifests {typed(out, 'data.folder=')}{heard}")
     return 0
 
 
 def _make(given: argparse.Namespace, dataset: str, recordings: list[Recording] | Found) -> int:
-    return show(make(dataset, recordings, given.out, _options(given)), given.out)
+    # Of what lies where it did no channel was chosen yet.
+    heard = f" data.channels={given.channels}" if given.in_place and given.channels != "mix" else ""
+    return show(make(dataset, recordings, given.out, _options(given)), given.out, heard)
 
 
 def _an4(given: argparse.Namespace) -> int:
@@ -98,6 +106,7 @@ def _kaldi(given: argparse.Namespace) -> int:
 
 
 def _table(given: argparse.Namespace) -> int:
+    refuse_sources([given.out / f"{split}.jsonl" for split in SPLITS], [given.file])
     columns = {"audio": given.audio, "text": given.text, "start": given.start, "end": given.end}
     return _make(given, "table", tables.from_table(given.file, root=given.root, split=given.split, **columns))
 
@@ -116,15 +125,30 @@ def _folder(given: argparse.Namespace) -> int:
 def _made(manifests: dict[str, Path], out: Path) -> int:
     for split, path in manifests.items():
         print(f"{split:12} {count_lines(path):6} utterances  {from_here(path)}")
-    print(f"train on it:  python train.py data=manifests data.folder={from_here(out)}")
+    print(f"train on it:  python train.py data=manifests {typed(out, 'data.folder=')}")
     return 0
 
 
+def _refuse_unused(given: argparse.Namespace) -> None:
+    """Options of AN4-like sentences say nothing of texts of one's own, nor these of those."""
+    usual = asdict(synthetic.SyntheticOptions())
+    del usual["seed"]
+    if not given.texts:
+        text = {"labels": LABELS, "language": "en", "without": "", "markup": ",".join(USUAL)}
+        usual = {"takes": TAKES, "voices": INSTALLED, **text}
+    if unused := [f"--{name.replace('_', '-')}" for name, value in usual.items() if getattr(given, name) != value]:
+        raise ManifestError(
+            f"{', '.join(unused)}: not used {'with' if given.texts else 'without'} --texts. Leave it out."
+        )
+
+
 def _synthetic(given: argparse.Namespace) -> int:
+    _refuse_unused(given)
     if given.texts:
         from manifests import spoken_texts
 
-        texts = spoken_texts.read_texts(given.texts)
+        texts, notes = spoken_texts.read_texts(given.texts, text_options(given))
+        print(*notes, sep="\n", end="\n" if notes else "")
         voices = given.voices.split(",")
         made = spoken_texts.build(given.out, texts, given.takes, voices, given.seed, given.workers)
         return _made(made, given.out)
@@ -165,11 +189,12 @@ def register(commands: Any) -> None:
     one.add_argument(
         "--texts", type=Path, default=None, help="a file with a sentence in each line, to be spoken instead"
     )
-    one.add_argument("--takes", type=int, default=4, help="of each of these sentences (default 4)")
+    one.add_argument("--takes", type=int, default=TAKES, help=f"of each of these sentences (default {TAKES})")
     one.add_argument(
-        "--voices", default="installed", metavar="NAME[:FOLDER],…",
+        "--voices", default=INSTALLED, metavar="NAME[:FOLDER],…",
         help="that speak them: espeak, kokoro, piper, flite, folder:FOLDER (default: all that are installed)",
     )  # fmt: skip
+    add_text(one.add_argument_group("text", f"Of --texts. {STEPS_LISTED}"))
     add_fields(one, synthetic.SyntheticOptions)
     fetched = "folder or archive (default: download it)"
     one = dataset(

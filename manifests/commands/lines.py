@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from manifests import select
 from manifests.check import Report, Requirements, check, fix
-from manifests.commands import STEPS_LISTED, add, add_channels, add_text, text_options
+from manifests.commands import STEPS_LISTED, add, add_channels, add_text, refuse_sources, text_options
 from manifests.lines import ManifestError, Utterance, read_manifest, write_manifest
 from manifests.overlap import Set, compare, without
 from manifests.show import span
@@ -50,7 +49,7 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _fix(manifest: Path, out: Path, needs: Requirements, text: TextOptions) -> int:
-    _refuse_sources([out], [manifest])
+    refuse_sources([out], [manifest])
     fixed = fix(manifest, needs, text)
     for line in fixed.changes:
         print(line)
@@ -89,17 +88,11 @@ def _stats(given: argparse.Namespace) -> int:
 
 
 def _wrote(path: Path, utterances: list[Utterance], *sources: Path) -> None:
-    _refuse_sources([path], sources)
+    refuse_sources([path], sources)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_manifest(path, utterances)
     hours = sum(utterance.duration for utterance in utterances) / 3600
     print(f"{path}: {len(utterances):,} utterances, {span(hours)}")
-
-
-def _refuse_sources(targets: Iterable[Path], sources: Sequence[Path]) -> None:
-    for path in targets:
-        if any(path.resolve() == source.resolve() for source in sources):
-            raise ManifestError(f"{path} is what is read, and would be overwritten. Give another --out.")
 
 
 def _parts(text: str) -> dict[str, float]:
@@ -113,7 +106,7 @@ def _split(given: argparse.Namespace) -> int:
     parts = _parts(given.parts)
     divided, again = select.split(read_manifest(given.manifest), parts, given.by, given.seed)
     targets = {name: (given.out or given.manifest.parent) / f"{name}.jsonl" for name in divided}
-    _refuse_sources(targets.values(), [given.manifest])
+    refuse_sources(targets.values(), [given.manifest])
     for name, utterances in divided.items():
         _wrote(targets[name], utterances)
     if again:
@@ -142,7 +135,7 @@ def _filter(given: argparse.Namespace) -> int:
     utterances = read_manifest(given.manifest)
     kept = condition.keep(utterances)
     if given.not_in and kept:
-        _refuse_sources([given.out], given.not_in)
+        refuse_sources([given.out], given.not_in)
         kept = without(kept, [other for manifest in given.not_in for other in read_manifest(manifest)])
     if not kept:
         raise ManifestError(f"None of the {len(utterances)} utterances satisfies the condition; nothing was written.")

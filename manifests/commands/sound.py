@@ -9,7 +9,7 @@ from typing import Any
 from manifests.check import Requirements
 from manifests.commands import add, add_channels, count_lines
 from manifests.lines import ManifestError
-from manifests.show import span
+from manifests.show import span, typed
 from manifests.text import LABELS
 
 
@@ -43,7 +43,7 @@ def _shard(given: argparse.Namespace) -> int:
     index = shard(given.manifest, given.out, given.shards, needs, given.seed, given.on_bad_sample)
     print(f"{given.out}: {index.utterances:,} utterances, {span(index.hours)} in {index.shards} shards")
     print(
-        f"train on it:  python train.py data=manifests data.loader=lhotse data.shards={given.out} "
+        f"train on it:  python train.py data=manifests data.loader=lhotse {typed(given.out, 'data.shards=')} "
         "data.validation=FILE.jsonl data.test.test=FILE.jsonl"
     )
     return 0

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from manifests.cuts import seconds
-from manifests.lines import ManifestError
-from manifests.segments.segment import Labels, Segment, text_of
+from manifests.lines import ManifestError, text_of
+from manifests.segments.segment import Labels, Segment
 
 _LINE = re.compile(r"\s*(-?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)\t\s*(-?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)(?:\t(.*))?")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from manifests.cuts import seconds
-from manifests.lines import ManifestError
-from manifests.segments.segment import Labels, Segment, text_of
+from manifests.lines import ManifestError, text_of
+from manifests.segments.segment import Labels, Segment
 from manifests.segments.words import SILENCE, utterances
 
 NOT_SAID = {"non-lex", "misc", "noise"}  # types of a CTM that are no words

@@ -12,7 +12,7 @@ from manifests.convert import duration, files
 from manifests.corpus import Recording
 from manifests.cuts import cut_name
 from manifests.found import Found
-from manifests.lines import ManifestError
+from manifests.lines import ManifestError, require_file
 from manifests.segments.audacity import audacity, is_audacity
 from manifests.segments.nist import ctm, stm
 from manifests.segments.segment import Labels, Segment
@@ -110,15 +110,13 @@ def _pairs(
                 continue
             yield heard[names[0]], names[0], _split(names[0]), segments, read.notes
         return
-    if not sound.is_file():
-        raise ManifestError(f"{sound} does not exist. Correct the path.")
+    require_file(sound, "recording")
     yield sound, sound.stem, "train", _of(read, labels, sound.stem), read.notes
 
 
 def _beside(sound: Path) -> Path:
     """The labels of a recording that lie beside it."""
-    if not sound.is_file():
-        raise ManifestError(f"{sound} does not exist. Correct the path.")
+    require_file(sound, "recording")
     found = [path for path in sorted(sound.parent.iterdir()) if path.stem == sound.stem and _format(path)]
     if len(found) != 1:
         listed = f" there are {' and '.join(path.name for path in found)}" if found else " none lie beside it"
@@ -184,9 +182,8 @@ def _format(path: Path) -> str | None:
 
 def _read(path: Path, options: SegmentOptions) -> Labels:
     kind = options.format or _format(path)
-    if kind is None and not path.is_file():
-        raise ManifestError(f"{path} does not exist. Correct the path.")
     if kind is None:
+        require_file(path)
         raise ManifestError(f"{path}: what kind of labels? Give --format {'|'.join(FORMATS)}.")
     return FORMATS[kind](path, options)
 

@@ -1,17 +1,9 @@
-"""A segment as a file of labels has it, and the text of such a file."""
+"""A segment as a file of labels has it."""
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from manifests.lines import ManifestError
-
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -46,20 +38,3 @@ class Labels:
 
     segments: dict[str, list[Segment]]
     notes: Counter[str] = field(default_factory=Counter)
-
-
-def text_of(path: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 where a byte-order mark says so; lines end with a line feed.
-
-    Raises:
-        ManifestError: the file is missing, or its encoding is another.
-    """
-    if not path.is_file():
-        raise ManifestError(f"{path} does not exist. Correct the path.")
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ManifestError(f"{path}:{line}: not UTF-8 text ({error.reason}). Save it as UTF-8.") from None
-    return LINE_END.sub("\n", text)

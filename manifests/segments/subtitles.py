@@ -12,9 +12,9 @@ import srt
 import webvtt
 from webvtt.errors import MalformedCaptionError, MalformedFileError
 
-from manifests.lines import ManifestError
+from manifests.lines import ManifestError, text_of
 from manifests.segments.rolling import unrolled
-from manifests.segments.segment import Labels, Segment, text_of
+from manifests.segments.segment import Labels, Segment
 
 _TIME = r"(?:(\d+)[:.])?(\d{1,2}):(\d{1,2})(?:[,.](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-+>\s*{_TIME}(?=\s|$)(.*)")

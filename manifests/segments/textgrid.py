@@ -10,8 +10,8 @@ from typing import Any
 from praatio.utilities.errors import ParsingError
 from praatio.utilities.textgrid_io import parseTextgridStr
 
-from manifests.lines import ManifestError
-from manifests.segments.segment import Labels, Segment, text_of
+from manifests.lines import ManifestError, text_of
+from manifests.segments.segment import Labels, Segment
 from manifests.segments.words import SILENCE, utterances
 
 INTERVALS = "IntervalTier"

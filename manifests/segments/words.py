@@ -23,7 +23,7 @@ def utterances(words: Sequence[Segment], pause: float, longest: float) -> list[S
     joined: list[Segment] = []
     start, end = 0, float("-inf")
     for number, word in enumerate(ordered):
-        if number and (word.start - end >= pause or word.speaker != ordered[number - 1].speaker):
+        if number and (round(word.start - end, 6) >= pause or word.speaker != ordered[number - 1].speaker):
             joined.extend(_within(ordered[start:number], longest))
             start = number
         end = max(end, word.end)

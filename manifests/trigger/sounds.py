@@ -209,7 +209,8 @@ def _is_of(name: str, part: str | Sequence[str] | None) -> bool:
 
 def _recordings(folder: Path, part: str | Sequence[str] | None) -> list[Path]:
     if not folder.is_dir():
-        raise ManifestError(f"The folder {folder} does not exist. Correct the path.")
+        wrong = f"{folder} is no folder" if folder.exists() else f"The folder {folder} does not exist"
+        raise ManifestError(f"{wrong}. Correct the path.")
     found = [path for path in files(folder) if is_recording(path)]
     if not found:
         raise ManifestError(

@@ -167,6 +167,7 @@ def test_help_shows_examples(script):
     [
         (("export.py",), "Give model=… out=… as well"),
         (("export.py", "model=none.nemo", "out=x"), "There is no file none.nemo"),
+        (("export.py", "model=docs", "out=x"), "docs is a folder without model.nemo"),
         (("evaluate.py", "model=README.md", "manifest=x"), "not a .nemo file"),
         (
             ("evaluate.py", "model=README.md", "manifest=x", "scorer=a"),

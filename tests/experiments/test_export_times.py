@@ -27,6 +27,8 @@ class Late:
         frame_seconds=0.04,
         sample_rate=RATE,
         streams=False,
+        is_trigger=False,
+        calibration=None,
         ahead=math.inf,
         manifest={"longest_seconds": 20.0},
     )
@@ -97,7 +99,9 @@ def test_the_shift_and_the_quiet_are_found(late, tmp_path):
 @pytest.mark.parametrize(("count", "background"), [(6, 0.0002), (24, 0.02)])
 def test_too_little_is_known(late, tmp_path, count, background):
     """Too few utterances, or words that do not stand out of the noise: times stay raw."""
-    assert times.calibrate(tmp_path, spoken(tmp_path, count, background)[0]) is None
+    manifest = spoken(tmp_path, count, background)[0]
+    assert times.calibrate(tmp_path, manifest) is None
+    assert f"Of {manifest} too few words were understood" in times.sentence(tmp_path, manifest)
 
 
 def test_words_are_matched_from_either_end():

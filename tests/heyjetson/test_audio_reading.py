@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import shutil
 import struct
+import threading
 from unittest import mock
 
 import numpy as np
@@ -366,6 +368,19 @@ def test_sources(tmp_path):
         with pytest.raises(AudioError, match=said):
             measure(wrong)
     assert is_recording(path) and not is_recording("a.txt") and ".oga" in AUDIO
+
+
+@pytest.mark.parametrize("kind", ["wav", "unknown flac"])
+@pytest.mark.parametrize("library", [True, False])
+def test_a_pipe_with_a_name_is_read_to_its_end(kind, library, tmp_path):
+    if not library and shutil.which("ffmpeg") is None:
+        pytest.skip("the program ffmpeg is not installed")
+    os.mkfifo(pipe := tmp_path / "pipe")
+    writer = threading.Thread(target=pipe.write_bytes, args=[LOSSLESS[kind](speechlike(2.0, RATE), RATE)])
+    writer.start()
+    with mock.patch.object(pyav, "is_installed", lambda: library):
+        assert read_sound(pipe).seconds == 2.0
+    writer.join()
 
 
 def test_notes_are_in_the_log(tmp_path, caplog):

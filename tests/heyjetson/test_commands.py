@@ -127,11 +127,12 @@ def test_less_than_a_frame_is_refused_whole_and_streamed(streaming_bundle, tmp_p
     assert not said_of_it.out
 
 
-def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
-    samples, _ = soundfile.read(speech / "a.wav", dtype="int16")
+@pytest.mark.parametrize("channels", [1, 2])
+def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch, channels):
+    samples = soundfile.read(speech / "a.wav", dtype="int16")[0].repeat(channels)
     expected = said(capsys, "transcribe", streaming_bundle, speech / "a.wav").strip()
     monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(samples.tobytes()))))
-    options = ["--stdin", "--rate", "16000", "--silence", "60", "--longest", "60"]
+    options = ["--stdin", "--rate", "16000", "--silence", "60", "--longest", "60", "--channels", str(channels)]
     assert said(capsys, "listen", streaming_bundle, *options).strip() == expected
 
 
@@ -148,7 +149,11 @@ def test_listening_to_a_pipe(streaming_bundle, speech, capsys, monkeypatch):
         (["transcribe", "{bundle}", "--lm", "a.wav", "b.wav"], "write --lm behind the recordings"),
         (["transcribe", "{bundle}", "a.wav", "--beam", "0"], "--beam must be at least 1, found 0."),
         (["listen", "{streaming}", "--stdin", "--silence", "-1"], "silence must be 0 or more"),
+        (["listen", "{streaming}", "--stdin", "--channels", "0"], "at least one channel, found 0"),
+        (["listen", "{streaming}", "--stdin", "--threshold", "0.5", "--lead", "1"], "--threshold, --lead: for"),
+        (["transcribe", "{bundle}", "a.wav", "--n-best", "3"], "--n-best: alternatives stand in JSON alone"),
         (["transcribe", "{bundle}", ""], "name is empty"),
+        (["bench", "{bundle}", "--repeat", "0"], "--repeat must be at least 1"),
         (["transcribe", "{bundle}/manifest.json", "a.wav"], "is a file, not a bundle: give its folder, {bundle}."),
         (["info", "{tmp}"], "not a bundle"),
     ],

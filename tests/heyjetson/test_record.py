@@ -110,6 +110,13 @@ def test_wrong_choices_are_refused(monkeypatch, tmp_path, arguments, said):
         recorded(monkeypatch, speech(), tmp_path, "--stdin", *arguments)
 
 
+def test_a_file_is_not_heard_as_raw_samples():
+    made = io.BytesIO()
+    soundfile.write(made, np.zeros(800), 44100, format="WAV")
+    with pytest.raises(AudioError, match="a file of sound, which begins with RIFF, not raw 16-bit samples"):
+        list(microphone.from_pipe(io.BufferedReader(io.BytesIO(made.getvalue())), 16000))
+
+
 def test_silence_is_no_take_and_the_folder_must_be_one(monkeypatch, tmp_path):
     with pytest.raises(AudioError, match="No recording was kept"):
         recorded(monkeypatch, speech(), tmp_path, "--stdin")

@@ -413,6 +413,8 @@ def test_an_exported_model_after_the_word(wake, streaming_bundle):
         (["listen", "{wake}", "--stdin", "--threshold", "2"], "Thresholds must be above 0"),
         (["listen", "{wake}", "--stdin", "--threshold", "0.5", "--false-alarms", "1"], "exclude each other"),
         (["listen", "{wake}", "--stdin", "--channels", "0"], "at least one channel"),
+        (["listen", "{wake}", "--stdin", "--silence", "2", "--lm"], "--silence, --lm: no speech is written down"),
+        (["wyoming", "{wake}", "--lm"], "--lm: no speech is written down"),
         (["listen", "{wake}", "--stdin", "--threads", "0"], "--threads must be at least 1"),
         (["detect", "{wake}", "none.wav", "--false-alarms", "1"], "without a calibration of 'computer'"),
         (["detect", "{bundle}", "none.wav"], "is not a trigger but transcribes"),

@@ -53,15 +53,17 @@ def test_what_is_mistyped_or_refused_is_a_sentence(folder, capsys):
 
 
 def test_a_folder_becomes_manifests_that_pass_the_check(folder, capsys):
-    assert main(["folder", str(folder / "clips"), "--out", str(folder / "made")]) == 0
+    assert main(["folder", str(folder / "clips"), "--out", str(folder / "we made")]) == 0
     shown = capsys.readouterr().out
-    assert "train on it:  python train.py data=manifests data.folder=" in shown
+    assert f"train on it:  python train.py data=manifests 'data.folder={folder}/we made'" in shown
     assert "text: numbers, money: 10 of 10 transcripts changed, such as '$" in shown
+    assert main(["folder", str(folder / "clips"), "--out", str(folder / "there"), "--in-place", "--channels", "1"]) == 0
+    assert f"data.folder={folder}/there data.channels=1\n" in capsys.readouterr().out
     for split, count in (("train", 6), ("validation", 2), ("test", 2)):
-        manifest = folder / "made" / f"{split}.jsonl"
+        manifest = folder / "we made" / f"{split}.jsonl"
         assert len(read_manifest(manifest)) == count
         assert main(["check", str(manifest)]) == 0
-    assert read_manifest(folder / "made" / "train.jsonl")[0].text == "it costs two dollars"
+    assert read_manifest(folder / "we made" / "train.jsonl")[0].text == "it costs two dollars"
 
 
 def test_check_mends_texts_and_durations(folder, capsys):
@@ -149,7 +151,11 @@ def test_all_that_no_decoder_reads_is_named(folder, capsys):
         (["librispeech", "--subsets", "dev-dirty"], "Unknown subset dev-dirty"),
         (["commonvoice", "--source", "{}/clips"], "does not hold Common Voice"),
         (["table", "{}/none.csv"], "does not exist"),
+        (["kaldi", "{}/clips/train/0.txt"], "0.txt is no folder. Give Kaldi's data directory"),
         (["folder", "{}/clips", "--without", "spelling"], "unknown steps spelling"),
+        (["folder", "{}/clips", "--sample-rate", "0"], "The sample rate must be above 0 hertz, found 0"),
+        (["synthetic", "--sample-rate", "-1"], "The sample rate must be above 0 hertz"),
+        (["fsdd", "--source", "{}", "--train", "-1"], "There cannot be -1 utterances of train"),
         (["split", "{}/none.jsonl", "--parts", "a"], "expected NAME=SHARE"),
     ],
 )
@@ -158,6 +164,22 @@ def test_what_goes_wrong_is_said_in_a_sentence(folder, arguments, message, capsy
     out = [] if given[0] == "split" else ["--out", str(folder / "out")]
     assert main([*given, *out]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_table_that_gives_a_recording_another_length_is_told(folder, capsys):
+    (folder / "t.csv").write_text("file,duration,text\nclips/train/0.wav,1.0,one\nclips/train/1.wav,0.5,two\n")
+    assert main(["table", str(folder / "t.csv"), "--out", str(folder / "out")]) == 0
+    said = f"{folder}/clips/train/1.wav: The dataset says 0.50 s, the recording lasts 1.25 s, and was taken whole."
+    assert f"sound: {said}" in capsys.readouterr().out
+    assert (folder / "out" / "noted.txt").read_text().startswith(said)
+
+
+def test_a_table_is_not_written_over_by_what_is_made_of_it(folder, capsys):
+    table = folder / "train.jsonl"
+    table.write_text('{"audio_filepath": "clips/train/0.wav", "text": "Yes!"}\n')
+    assert main(["table", str(table), "--out", str(folder)]) == 1
+    assert "train.jsonl is what is read, and would be overwritten. Give another --out" in capsys.readouterr().err
+    assert "Yes!" in table.read_text() and not (folder / "wavs").exists()
 
 
 @pytest.mark.slow  # all of W&B is imported

@@ -51,10 +51,10 @@ def test_named_columns(tmp_path):
 
 
 def test_what_is_no_segment():
-    for row in ({}, {"duration": "3.0"}, {"start": "", "end": " "}, {"start_frame": "7", "ending": "x"}):
+    for row in ({}, {"start": "", "end": " "}, {"start_frame": "7", "ending": "x"}):
         assert segment(row, "t:2") == (None, None)
     assert segment({"offset": "3.0"}, "t:2") == (3.0, None)
-    assert segment({"offset": "", "duration": "9"}, "t:2") == (None, None)  # null in JSON
+    assert segment({"offset": "", "duration": "9"}, "t:2") == (None, 9.0)  # null in JSON
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,7 @@ def test_segments_of_one_file_have_names_that_last(tmp_path):
     assert [(one.offset, one.duration) for one in found] == [(0.0, 3.0), (3.0, 3.0), (6.5, None), (None, None)]
     assert [one.name for one in found] == ["a-0000000-0003000", "a-0003000-0006000", "a-0006500-end", "a"]
     assert (found[0].splits, found[0].extra) == (("validation",), {"speaker": "x"})
+    assert [one.lasts for one in found] == [None, None, None, 9.0]
     # Of the same name and text, but cut elsewhere: another corpus.
     (tmp_path / "t.jsonl").write_text(json.dumps(rows[1] | {"duration": 3.0004}))
     (moved,) = from_table(tmp_path / "t.jsonl")

@@ -378,6 +378,7 @@ def test_audacity_as_it_exports(tmp_path):
 
 @settings(deadline=None)
 @given(given_rows=rows(), pause=st.sampled_from([0.1, 0.5, 3.5]))
+@example(given_rows=[(0, 2, "a"), (102, 103, "b")], pause=0.1)  # 0.102 - 0.002 is less than 0.1
 def test_words_lose_nothing_and_are_parted_at_pauses(given_rows, pause):
     words = [Segment(a / 1000, b / 1000, text, "") for a, b, text in given_rows]
     joined = utterances(words[::-1], pause, 1e9)

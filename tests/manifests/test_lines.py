@@ -176,8 +176,10 @@ def test_lines_that_are_not_text(tmp_path):
         list(text_lines(tmp_path / "b.txt"))
     with pytest.raises(ManifestError, match="none.txt does not exist"):
         list(text_lines(tmp_path / "none.txt"))
-    with pytest.raises(ManifestError, match="does not exist"):
+    with pytest.raises(ManifestError, match="is a folder, not a file"):
         list(text_lines(tmp_path))
+    with pytest.raises(ManifestError, match="is a folder, not a manifest. Name one in it"):
+        read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["[" * 100_000, '{"a":' * 100_000, "1" * 10_000, '{"duration": ' + "1" * 10_000 + "}"])

@@ -8,7 +8,7 @@ import pytest
 
 from manifests import ManifestError, an4, commonvoice, librispeech, ljspeech, prepared, read_manifest, synthetic
 from manifests.__main__ import main
-from tests.manifests.test_datasets import an4_tree, libri_tree, lj_tree, voice_tree
+from tests.manifests.test_datasets import an4_tree, libri_tree, lj_tree, sound, voice_tree
 
 TEXT = {
     "labels": [*" abcdefghijklmnopqrstuvwxyz'"], "language": "en", "abbreviations": True, "numbers": True,
@@ -125,6 +125,23 @@ def test_the_command_line_makes_what_training_reuses_and_makes_it_anew(lj, tmp_p
     assert not (out / "validation.jsonl").exists() and len(read_manifest(out / "train.jsonl")) == 2
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.wav")} == sound
     assert ljspeech.prepare(None, str(out), options(validation=0, test=0)).counts == {"train": 2}
+
+
+def test_a_second_table_does_not_remove_what_the_first_became(tmp_path, capsys):
+    for name in ("train", "test"):
+        sound(tmp_path / name / "1.wav")
+        (tmp_path / f"{name}.csv").write_text(f"file,text\n{name}/1.wav,one\n")
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["table", str(tmp_path / "train.csv"), "--split", "train", *out]) == 0
+    before = content(tmp_path / "out")
+    assert main(["table", str(tmp_path / "test.csv"), "--split", "test", *out]) == 1
+    assert (
+        "holds train.jsonl of other recordings, which would be lost: what is asked for makes test.jsonl"
+        in capsys.readouterr().err
+    )
+    assert content(tmp_path / "out") == before
+    (tmp_path / "out" / "train.jsonl").unlink()
+    assert main(["table", str(tmp_path / "test.csv"), "--split", "test", *out]) == 0
 
 
 def test_each_dataset(tmp_path):

@@ -333,19 +333,21 @@ def test_tables_by_hand(tmp_path_factory, names, pad, blank, end, by):
 
 
 def test_folder_with_missing_pieces(tmp_path):
-    for name in ("a", "b", "c"):
+    for name in ("a", "b", "c", "d"):
         sound(tmp_path / "in" / f"{name}.wav")
     (tmp_path / "in" / "a.txt").write_text("one")
+    (tmp_path / "in" / "d.txt").write_text("two", encoding="utf-16")
     (tmp_path / "in" / "b.txt").write_bytes("café".encode("latin-1"))
     (tmp_path / "in" / "z.txt").write_text("no sound")
     sound(tmp_path / "in" / "noise" / "street.wav")
     found = from_folder(tmp_path / "in")
     result = build(found.recordings, tmp_path / "out", WHOLE)
-    assert dict(result.counts) == {"train": 1}
-    # A transcript in another encoding would lose its letters; one that is not there is not overlooked.
-    assert dict(result.kinds) == {"transcripts with characters outside the labels": 1, "empty transcripts": 1}
+    assert dict(result.counts) == {"train": 2}
+    # A transcript that is not there is not overlooked, and one in another encoding would lose its letters.
+    assert dict(result.kinds) == {"empty transcripts": 1}
+    assert "b.txt:1: not UTF-8 text" in found.faults[0] and found.kinds["transcripts that are not UTF-8"] == 1
     # Neither is a transcript whose recording is gone, nor a folder of sound of which nothing is written.
-    assert dict(found.kinds) == {"transcripts without a recording": 1} and "z.txt" in found.faults[0]
+    assert found.kinds["transcripts without a recording"] == 1 and "z.txt" in found.faults[1]
     assert found.notes[0].startswith("1 recordings are not taken") and "noise/street.wav" in found.notes[0]
     with pytest.raises(ManifestError, match="holds no sound with a .txt of the same name"):
         from_folder(tmp_path / "in" / "noise")

@@ -195,11 +195,14 @@ def test_flite_speaks():
 
 def test_texts_of_ones_own_become_a_corpus(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)  # --out is relative, and what the manifest names exists all the same
-    (tmp_path / "texts.txt").write_text("turn on the light\n\nstop!\nturn on  the light\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text(
+        "Turn on the light\n\nstop 2!\nturn on  the light\ncall 0800 123\n", encoding="utf-8"
+    )
     command = ["synthetic", "--texts", str(tmp_path / "texts.txt"), "--voices", "espeak", "--takes", "2"]
     assert main([*command, "--out", "made/out", "--workers", "1"]) == 0
+    assert f"left out: {tmp_path}/texts.txt:5: numbers that are not understood" in capsys.readouterr().out
     lines = read_manifest(tmp_path / "made" / "out" / "train.jsonl")
-    assert sorted(line.text for line in lines) == ["stop!", "stop!", "turn on the light", "turn on the light"]
+    assert sorted(line.text for line in lines) == ["stop two", "stop two", "turn on the light", "turn on the light"]
     assert all(line.audio.exists() and 0.2 < line.duration < 5 for line in lines)
     speakers = {part: {line.extra["speaker"] for line in read_manifest(tmp_path / "made" / "out" / f"{part}.jsonl")}
                 for part in ("train", "validation", "test")}  # fmt: skip
@@ -207,4 +210,7 @@ def test_texts_of_ones_own_become_a_corpus(tmp_path, capsys, monkeypatch):
     (tmp_path / "empty.txt").write_text("\n")
     assert main(["synthetic", "--texts", str(tmp_path / "empty.txt"), "--out", str(tmp_path / "no")]) == 1
     assert "holds no text" in capsys.readouterr().err
+    assert main([*command, "--train", "50"]) == main(["synthetic", "--takes", "2"]) == 1
+    said = capsys.readouterr().err
+    assert "--train: not used with --texts" in said and "--takes: not used without --texts" in said
     assert registry.INSTALLED == "installed"
