@@ -104,3 +104,9 @@ def test_words_are_aligned_and_texts_made_plain():
     assert score("", "")["wer"] == 0 and score("", "a")["wer"] == 1
     assert plain("'Tis GRÜN — “it's” 3.") == "tis grün it's 3"
     assert comparable("a" * 5000, "b" * 5000) and not comparable("a" * 5001, "b" * 5000)
+
+
+def test_words_of_other_scripts_are_whole():
+    said, written = (plain(text) for text in ("मैं हिन्दी बोलता हूँ।", "मैं हिन्दी बोलती हूँ"))
+    assert score(said, written) | {"words": 4, "word_errors": 1} == score(said, written)
+    assert plain("cafe\u0301 ☀️ İzmir") == plain("café i̇zmir")
