@@ -24,7 +24,7 @@ def main(cfg: DictConfig) -> object:
         return evaluate(cfg)
     require_keys(cfg, "model", "manifest")
     from experiments.evaluation.evaluate import channels_of, evaluate_bundle, evaluate_nemo, require_bundle
-    from experiments.evaluation.report import place_of, show_worst, summarise
+    from experiments.evaluation.report import hashes_of, place_of, show_worst, summarise
     from experiments.evaluation.training_overlap import heard_in_training, run_of
     from experiments.tracking.artifacts import is_reference, local_model
 
@@ -40,6 +40,7 @@ def main(cfg: DictConfig) -> object:
 
         report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, channels)
         out = Path(cfg.out or place_of(beside, "evaluation", manifest))
+    report.hashes = hashes_of(path, cfg.scorer)
     report.heard = heard_in_training(path, manifest)
     report.write(out)
     show_worst(report, cfg.worst)

@@ -39,7 +39,7 @@ class FourierTransform(nn.Conv1d):
     Args:
         window: samples in a frame.
         hop: samples between frames.
-        n_fft: length of the transform, at least `window`.
+        n_fft: length of the transform; `window` where that is more: a shorter one would hear a frame's beginning alone.
         learned: let training move the kernels.
         periodic: the Hann window is one period long; else it is symmetric.
         preemphasis: share of the sample before that is subtracted from each first.
@@ -56,6 +56,7 @@ class FourierTransform(nn.Conv1d):
         periodic: bool = True,
         preemphasis: float = 0.0,
     ):
+        n_fft = max(n_fft, window)
         self.bins = n_fft // 2 + 1
         self.n_fft = n_fft
         self.preemphasis = preemphasis
@@ -94,7 +95,7 @@ class Frontend(NeuralModule):
         sample_rate: hertz.
         window_size: seconds a frame.
         window_stride: seconds between frames.
-        n_fft: length of the Fourier transform; the window's own length when null.
+        n_fft: length of the Fourier transform; the window's own length when null, and where that is more.
         dither: standard deviation of the noise added to samples in training, which keeps silence from -inf.
         learned: let training move the Fourier kernels.
 
@@ -244,7 +245,7 @@ class LogMel(Frontend):
         **options,
     ):
         super().__init__(features, sample_rate, window_size, n_fft=n_fft, learned=learned, **options)
-        bank = mel(sr=sample_rate, n_fft=n_fft or self.window, n_mels=features, fmin=low, fmax=high)
+        bank = mel(sr=sample_rate, n_fft=self.fourier.n_fft, n_mels=features, fmin=low, fmax=high)
         self.bank = nn.Parameter(torch.tensor(bank[:, :, None], dtype=torch.float32), requires_grad=learned)
 
     def raw_features(self, samples: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 from experiments.compare.inputs import Place, below
 from experiments.compare.keys import flatten
 from experiments.compare.record import Deployed, Result, Run, known, number
-from experiments.compare.reports import read_report, with_reports
+from experiments.compare.reports import of_present, read_report, with_reports
 from heyjetson.bundle import MANIFEST, file_hash
 
 
@@ -99,9 +99,10 @@ def load_bundle(folder: Path) -> Run:
     run.metrics = {key: training[key] for key in ("steps", "epochs", "validation_wer") if number(training.get(key))}
     run.metrics["parameters"] = manifest.get("parameters")
     run.bundles = [figures]
-    reports = [read_report(path) for path in sorted(folder.parent.glob(f"{folder.name}-*.json"))]
+    reports = {path.name: read_report(path) for path in sorted(folder.parent.glob(f"{folder.name}-*.json"))}
     # A name may begin with another's: a report also says what it is of.
-    own = [report[1] for report in reports if report and Path(report[0]).name == folder.name]
+    named = {name: report[1] for name, report in reports.items() if report and Path(report[0]).name == folder.name}
+    own, run.note = of_present(named, folder)
     alone = [result for result in own if not result.scorer]
     run.results = with_reports({}, alone or own)
     measured = manifest.get("measured", {}).get(figures.precision, {})
@@ -109,5 +110,5 @@ def load_bundle(folder: Path) -> Run:
         name = figures.test or Path(str(measured.get("manifest", "test"))).stem
         run.results[name] = Result(name, known(measured))
     if not run.results:
-        run.note = "nothing measured: export it with manifest=FILE.jsonl"
+        run.note = run.note or "nothing measured: export it with manifest=FILE.jsonl"
     return run

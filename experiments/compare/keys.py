@@ -13,7 +13,7 @@ from experiments.compare.record import Run
 
 # Where a run lies, what follows from other keys, and what W&B and NeMo add.
 LEFT_OUT = ("name", "runs", "resume", "threads", "parameters", "nemo_version", "target", "encoder.feat_in", "data.out")
-LEFT_OUT_ENDS = (".sample_rate",)
+RATE, CHOSEN_RATE = ".sample_rate", "data.sample_rate"  # of many parts, and the key that they follow
 LEFT_OUT_BELOW = (
     "_wandb.",
     "cfg.",
@@ -115,7 +115,7 @@ def differing(runs: list[Run]) -> list[Differing]:
     found = [
         key
         for key in dict.fromkeys(key for config in configs for key in config)
-        if not (key in LEFT_OUT or key.startswith(LEFT_OUT_BELOW) or key.endswith(LEFT_OUT_ENDS))
+        if not (key in LEFT_OUT or key.startswith(LEFT_OUT_BELOW) or (key.endswith(RATE) and key != CHOSEN_RATE))
         and len({_comparable(config[key]) for config in configs if key in config}) > 1
     ]
     names = short_keys(found)

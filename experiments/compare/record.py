@@ -24,6 +24,7 @@ class Result:
         rows: the utterances; none where only the totals are known.
         scorer: language model that took part; None for none.
         corpus: name of the folder that its manifest is in; empty where that is not known.
+        hashes: of what was measured, see `hashes_of`; of earlier versions there are none.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Result:
     rows: tuple[Row, ...] = ()
     scorer: str | None = None
     corpus: str = ""
+    hashes: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def by_key(self) -> dict[Key, Row]:

@@ -7,10 +7,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from experiments.compare.record import Result, known
-from experiments.evaluation.report import Row
+from experiments.evaluation.report import Row, hashes_of
+from heyjetson.errors import BundleError
 from manifests import ManifestError
 from manifests import read_manifest as read_lines
 
+HASHES = ("model_sha256", "scorer_sha256")
 ROW = {field.name for field in fields(Row)}
 
 
@@ -33,7 +35,30 @@ def read_report(path: Path, name: str | None = None) -> tuple[str, Result] | Non
         return None
     scorer = str(record["scorer"]) if record.get("scorer") else None
     rows = _with_speakers(rows, manifest)
-    return model, Result(name or manifest.stem, known(record), tuple(rows), scorer, manifest.resolve().parent.name)
+    corpus, hashes = manifest.resolve().parent.name, tuple((key, str(record[key])) for key in HASHES if key in record)
+    return model, Result(name or manifest.stem, known(record), tuple(rows), scorer, corpus, hashes)
+
+
+def of_present(reports: dict[str, Result], model: Path) -> tuple[list[Result], str]:
+    """The reports on a model as it is.
+
+    Args:
+        reports: of evaluate.py, by name.
+        model: a `.nemo` or a bundle, which may have been trained further, or written anew.
+
+    Returns:
+        them, and what is to be said of the others; empty where there are none.
+    """
+    old = []
+    for name, result in reports.items():
+        try:
+            now = hashes_of(model, result.scorer) if result.hashes else {}
+        except (OSError, BundleError):
+            now = {}
+        if any(now.get(key, value) != value for key, value in result.hashes):
+            old.append(name)
+    said = f"{', '.join(old)} left out, of another {model.name} than the present one" if old else ""
+    return [result for name, result in reports.items() if name not in old], said
 
 
 def _with_speakers(rows: list[Row], manifest: Path) -> list[Row]:

@@ -15,13 +15,14 @@ from experiments.compare import bundles
 from experiments.compare.inputs import TRIAL, Place, find, short_names
 from experiments.compare.keys import flatten
 from experiments.compare.record import DIED, DIVERGED, Result, Run, known, number
-from experiments.compare.reports import read_report, with_reports
+from experiments.compare.reports import of_present, read_report, with_reports
 from experiments.compare.wandb_runs import load_offline, power_recorded, read_offline
 from experiments.errors import ConfigError
 from experiments.training.history_reader import divergence, read_history
 from manifests.progress import threaded
 
 MEASURES = ("val_wer", "val_cer", "val_miss", "val_loss")  # of validations, that are numbers in any run that is well
+NEMO = "model.nemo"
 UNFINISHED = "no metrics.json: still training, stopped or pruned"
 
 
@@ -81,7 +82,7 @@ def load_run(folder: Path) -> Run:
         logged = read_offline(offline)
         run.curve = run.curve or logged.curve
         run.energy = logged.energy
-    nemo = folder / "model.nemo"
+    nemo = folder / NEMO
     run.bytes = nemo.stat().st_size if nemo.is_file() else None
     path = folder / "metrics.json"
     if said := _diverged(folder):
@@ -99,9 +100,9 @@ def load_run(folder: Path) -> Run:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         run.metrics, run.note = {}, "metrics.json cannot be read"
         return run
-    run.results = _results(folder, tests)
+    run.results, run.note = _results(folder, tests)
     if not run.results:
-        run.note = "no test set: its configuration names none"
+        run.note = run.note or "no test set: its configuration names none"
     return run
 
 
@@ -143,16 +144,18 @@ def _ended(folder: Path) -> str:
         return ""
 
 
-def _results(folder: Path, tests: dict[str, Any]) -> dict[str, Result]:
-    """Test sets of metrics.json with their utterances, and what evaluate.py wrote beside the model."""
+def _results(folder: Path, tests: dict[str, Any]) -> tuple[dict[str, Result], str]:
+    """Test sets of metrics.json with their utterances, and what evaluate.py wrote beside the model; and what is wrong
+    with that."""
     results: dict[str, Result] = {}
     for name, totals in tests.items():
         report = read_report(folder / f"test_{name}.json", str(name))
         result = report[1] if report else Result(str(name), known(totals))
         if number(result.totals.get("wer")) is not None:
             results[str(name)] = result
-    further = [read_report(path) for path in sorted(folder.glob("evaluation-*.json"))]
-    return with_reports(results, [report[1] for report in further if report])
+    found = {path.name: read_report(path) for path in sorted(folder.glob("evaluation-*.json"))}
+    further, said = of_present({name: report[1] for name, report in found.items() if report}, folder / NEMO)
+    return with_reports(results, further), said
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -85,6 +85,6 @@ def faults(comparison: Comparison) -> list[str]:
     found: dict[str, list[str]] = {}
     for run in comparison.runs:
         if run.note:
-            found.setdefault(run.note, []).append(run.name)
-    lines = [f"Without a result ({note}): {', '.join(names)}." for note, names in found.items()]
+            found.setdefault(run.note if run.results else f"Without a result ({run.note})", []).append(run.name)
+    lines = [f"{note}: {', '.join(names)}." for note, names in found.items()]
     return lines[:FAULTS] + ([f"{len(lines) - FAULTS} more kinds of fault."] if len(lines) > FAULTS else [])

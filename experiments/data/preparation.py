@@ -61,8 +61,9 @@ def prepare_data(cfg: DictConfig) -> Data:
 
     Raises:
         ManifestError: the corpus cannot be made.
-        ConfigError: a manifest is not given.
+        ConfigError: a manifest is not given, or a label is none that transcripts are read by.
     """
+    _require_characters(list(cfg.labels))
     shards = Path(cfg.data.shards).absolute() if cfg.data.shards else None
     if shards:
         read_index(shards)
@@ -87,6 +88,15 @@ def prepare_data(cfg: DictConfig) -> Data:
             wrong = "is no file" if path.exists() else "does not exist"
             raise ManifestError(f"The manifest of data.{name}, {path}, {wrong}. Correct the path, or make it first.")
     return data
+
+
+def _require_characters(labels: Sequence[str]) -> None:
+    wrong = [one for one in labels if not isinstance(one, str) or len(one) != 1 or labels.count(one) > 1]
+    if wrong:
+        raise ConfigError(
+            f"labels must be single characters, each once, found {', '.join(map(repr, dict.fromkeys(wrong)))}. "
+            "Transcripts are read character by character: a sound of several letters needs a sign of its own there."
+        )
 
 
 def _prepare(data: DictConfig) -> str:

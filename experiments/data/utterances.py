@@ -23,6 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from experiments.data.left_out import LeftOut
+from experiments.data.sampler import fingerprint
 from heyjetson.audio import Source, read_sound, resample
 from heyjetson.errors import AudioError
 from manifests.lines import Utterance, parse_line, text_lines
@@ -143,6 +144,11 @@ class Lines(Dataset):
         self.utterances = utterances
         self.durations = [utterance.duration for utterance in self.utterances]
         self.reader, self.parser, self.survivors = reader, parser(labels), Survivors(left_out)
+
+    @property
+    def content(self) -> str:
+        """Names what is heard, wherever it lies."""
+        return fingerprint(self.reader, [(one.audio.name, one.segment, one.text) for one in self.utterances])
 
     def __len__(self) -> int:
         return len(self.utterances)

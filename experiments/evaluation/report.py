@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from heyjetson.bundle import Bundle, file_hash
 from heyjetson.metrics import character_errors, cosine_similarity, pooled, word_errors
 from heyjetson.significance import wer_interval
 from manifests import Utterance
@@ -45,6 +46,7 @@ class Report:
         seconds: time the model took, sound already in memory.
         heard: utterances that the model was trained on; None where that is not known.
         scorer: language model that took part: a scorer file, `bundle` for the one in the bundle; None for none.
+        hashes: of what was measured, see `hashes_of`.
     """
 
     manifest: str
@@ -53,6 +55,7 @@ class Report:
     seconds: float
     heard: int | None = None
     scorer: str | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
 
     def totals(self) -> dict[str, float]:
         """Pooled figures of the set, with the ends of the WER's 95 % interval."""
@@ -80,11 +83,26 @@ class Report:
             "manifest": self.manifest,
             "model": self.model,
             "scorer": self.scorer,
+            **self.hashes,
             **self.totals(),
             "shared_with_training": self.heard,
         }
         record["utterance_results"] = [asdict(row) for row in self.rows]
         path.write_text(json.dumps(record, indent=1))
+
+
+def hashes_of(model: Path, scorer: str | None = None) -> dict[str, str]:
+    """What a report's model is known by: its file may hold another one when the report is read.
+
+    Args:
+        model: a `.nemo` or a bundle.
+        scorer: language model that takes part; one of the bundle is told as well.
+    """
+    if not model.is_dir():
+        return {"model_sha256": file_hash(model)}
+    manifest = Bundle(model).manifest
+    names = {"model_sha256": manifest["graph"]} | ({"scorer_sha256": "scorer"} if scorer == "bundle" else {})
+    return {key: str(manifest["files"].get(name, {}).get("sha256")) for key, name in names.items()}
 
 
 def place_of(folder: Path, name: str, manifest: Path, ending: str = "") -> Path:

@@ -27,6 +27,7 @@ from experiments.data.left_out import LEFT_OUT
 from experiments.data.loader_workers import end_workers
 from experiments.data.preflight import checkpoint_bytes, run_dir
 from experiments.data.preparation import Data
+from experiments.data.sampler import fingerprint
 from experiments.data.unreadable import FAULTS, Unreadable, UnreadableError, ending
 from experiments.errors import ConfigError
 from experiments.evaluation.evaluate import evaluate_nemo
@@ -202,7 +203,7 @@ def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) ->
     module = SpeechDataModule(cfg, data, trainer.global_rank, trainer.world_size, done, run_dir() / LEFT_OUT)
     module.val_dataloader()  # where it cannot be had, that is said now
     LOG.info(describe(module.batches, trainer.world_size))
-    batches = heard(trainer, len(module.batches))
+    batches = heard(trainer.limit_train_batches, len(module.batches))
     if batches < len(module.batches):
         LOG.info(f"trainer.limit_train_batches ends an epoch after {batches} of them.")
     set_steps(model, trainer, batches)
@@ -257,8 +258,11 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
         ConfigError: no validation would come, or what ended the training, in a sentence.
     """
     folder = run_dir()
-    loader = data["datamodule"].train_dataloader() if "datamodule" in data else data["train_dataloaders"]
-    require_validations(trainer, heard(trainer, len(loader)))
+    module = data.get("datamodule")
+    loader = module.train_dataloader() if module else data["train_dataloaders"]
+    validation = module.val_dataloader() if module else data["val_dataloaders"]
+    part = heard(trainer.limit_val_batches, len(validation))
+    require_validations(trainer, heard(trainer.limit_train_batches, len(loader)))
     model.setup_optimization(model.cfg.optim)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     if is_rank_zero():
@@ -269,7 +273,9 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     if checkpoint:
         LOG.info(f"Continuing from {checkpoint.name}.")
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
-    resumption.follow(loader)
+    measured = [OmegaConf.select(cfg, key) for key in ("validation.false_alarms_per_hour", "detector")]  # of triggers
+    measured.append(part if part < len(validation) else None)
+    resumption.follow(loader, fingerprint(validation.dataset.content, measured))
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)
     if is_rank_zero():
@@ -302,9 +308,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     distributed.part()
 
 
-def heard(trainer: pl.Trainer, batches: int) -> int:
-    """Batches of an epoch, of all there are: `limit_train_batches` is a number of them, or a share."""
-    limit = trainer.limit_train_batches
+def heard(limit: int | float, batches: int) -> int:
+    """Batches that are heard, of all there are: `limit_train_batches` is a number of them, or a share."""
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 

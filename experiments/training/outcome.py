@@ -115,6 +115,9 @@ def restore_best(model: Any, trainer: pl.Trainer, called: str = "WER") -> tuple[
     state = read_checkpoint(path)
     model.load_state_dict(weights_of(state))
     best = float(trainer.checkpoint_callbacks[0].best_model_score)
+    if best == float("inf"):  # see `Resumption`
+        LOG.info(f"No validation like the present ones finished: the weights of step {state['global_step']} are kept.")
+        return int(state["global_step"]), None
     LOG.info(f"Best weights: step {state['global_step']}, validation {called} {best:.2%}.")
     return int(state["global_step"]), best
 

@@ -22,6 +22,7 @@ LOG = logging.getLogger(__name__)
 
 KEY = "resumption"
 RATES_SO_FAR = {"last_epoch", "_step_count", "_last_lr", "budget_used", "best", "num_bad_epochs", "cooldown_counter"}
+PLATEAU = {"best", "num_bad_epochs", "cooldown_counter"}  # of these, what a validation said
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 COUNTS = ("ready", "started", "processed", "completed")
 
@@ -74,18 +75,21 @@ class Resumption(Callback):
 
     def __init__(self) -> None:
         self.source: Any = None
+        self.validation = ""
         self.place = (0, 0)  # epoch, and batches of it that were trained on
         self.states: dict[str, Any] | None = None
         self.before: dict[str, Any] | None = None  # what the checkpoint says, until training goes on
         self.closed = False
 
-    def follow(self, loader: Any) -> None:
+    def follow(self, loader: Any, validation: str) -> None:
         """Take part in the order of the batches.
 
         Args:
             loader: of training: an `EpochLoader`, or a DataLoader with a sampler that has `order`, `position()` and
                 `begin_at()`.
+            validation: names what validations hear; figures of another one are no measure for these.
         """
+        self.validation = validation
         self.source = loader if hasattr(loader, "begin_at") else loader.sampler
 
     def on_train_batch_end(self, trainer: pl.Trainer, model: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -136,6 +140,7 @@ class Resumption(Callback):
             "validated": done,
             "due": trainer.fit_loop.epoch_loop._should_check_val_fx(None) and not trainer.fit_loop.epoch_loop.extra,
             "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
+            "validation": self.validation,
             "order": self.source.order,
             "position": self.source.position(),
             "random": states,
@@ -154,13 +159,17 @@ class Resumption(Callback):
         loop.validated, loop.due = state["batches"] if state["validated"] else -1, state["due"]
         self.source.begin_at(*self.place, state["position"])
         _place(checkpoint, state)
-        _rates(checkpoint, model)
+        anew = state.get("validation", self.validation) != self.validation
+        _rates(checkpoint, model, RATES_SO_FAR - PLATEAU if anew else RATES_SO_FAR)
         for callback in trainer.callbacks:
             saved = checkpoint["callbacks"].get(callback.state_key)
             if saved and isinstance(callback, EarlyStopping):
                 saved["patience"] = callback.patience  # of the configuration: the run may have been given more
             if saved and isinstance(callback, ModelCheckpoint):
                 _move(saved, str(callback.dirpath))
+        if anew:
+            _say(trainer, "Another validation than before: what is best is chosen by this one alone.")
+            _judge_anew(trainer, checkpoint["callbacks"])
         best, last = trainer.checkpoint_callbacks[:2]
         last._last_global_step_saved = checkpoint["global_step"]
         if state["validated"]:
@@ -230,17 +239,34 @@ def _place(checkpoint: dict[str, Any], state: dict[str, Any]) -> None:
     loops["epoch_loop.state_dict"]["_batches_that_stepped"] = checkpoint["global_step"]
 
 
-def _rates(checkpoint: dict[str, Any], model: Any) -> None:
+def _judge_anew(trainer: pl.Trainer, callbacks: dict[str, Any]) -> None:
+    """Forget what another validation gave: any figure of the present one is better."""
+    best = callbacks.get(trainer.checkpoint_callbacks[0].state_key)
+    if best:
+        worst = torch.tensor(torch.inf)
+        best["best_k_models"] = dict.fromkeys(best["best_k_models"], worst)
+        best |= {"best_model_score": worst, "kth_value": worst, "current_score": None}
+    for callback in trainer.callbacks:
+        if isinstance(callback, EarlyStopping):
+            callbacks.pop(callback.state_key, None)
+
+
+def _rates(checkpoint: dict[str, Any], model: Any, kept: set[str] = RATES_SO_FAR) -> None:
     """Rates and budget of the present configuration; only how far they have come is the checkpoint's.
 
     Schedules keep the number of steps that they were made for: beyond it, those of NeMo give a rate of zero.
+
+    Args:
+        checkpoint: whose states are changed.
+        model: with optimiser and schedule of the present configuration.
+        kept: what of a schedule's state is the checkpoint's.
     """
     for saved, fresh in zip(checkpoint["optimizer_states"], [model._optimizer], strict=False):
         for group, made in zip(saved["param_groups"], fresh.param_groups, strict=False):
             group.update({key: value for key, value in made.items() if key not in ("params", "lr")})
     schedules = [model._scheduler["scheduler"]] if model._scheduler else []
     for saved, fresh in zip(checkpoint["lr_schedulers"], schedules, strict=False):
-        chosen = {key: value for key, value in fresh.state_dict().items() if key not in RATES_SO_FAR}
+        chosen = {key: value for key, value in fresh.state_dict().items() if key not in kept}
         other = any(saved.get(key) != value for key, value in chosen.items())
         saved.update(chosen)
         if other and not isinstance(fresh, ReduceLROnPlateau | BudgetAnnealing):  # these go by what they are told

@@ -202,22 +202,31 @@ def test_whole_speakers_can_be_drawn_where_they_are_known(sets, runs, tmp_path):
 
 def test_only_settings_that_differ_are_shown_under_short_names():
     common = {"seed": 1, "name": "x", "logger.group": "x", "model.optim.lr": 0.1, "data.sample_rate": 16000}
+    common["frontend.sample_rate"] = 16000
     first = common | {"optim.lr": 0.1, "encoder": "A", "spec": None, "a.dropout": 0.1, "b.dropout": 0.1, "runs": "r"}
     second = common | {"optim.lr": 0.01, "encoder": "B", "spec": "C", "a.dropout": 0.2, "b.dropout": 0.3, "runs": "s"}
-    second |= {"name": "y", "logger.group": "y", "model.optim.lr": 0.01, "only.here": 1, "data.sample_rate": 8000}
+    second |= {
+        "name": "y",
+        "logger.group": "y",
+        "model.optim.lr": 0.01,
+        "only.here": 1,
+        "data.sample_rate": 8000,
+        "frontend.sample_rate": 8000,
+    }
     runs = [
         Run("a", "", config=first, choices={"encoder": "small"}),
         Run("b", "", config=second, choices={"encoder": "big"}),
     ]
     found = {key.name: key.values for key in differing(runs)}
     assert found == {
+        "sample_rate": (16000, 8000),
         "lr": (0.1, 0.01),
         "encoder": ("small", "big"),
         "spec": ("null", "C"),
         "a.dropout": (0.1, 0.2),
         "b.dropout": (0.1, 0.3),
     }
-    assert [key.logarithmic for key in differing(runs)] == [True, False, False, False, False]
+    assert [key.logarithmic for key in differing(runs)] == [False, True, False, False, False, False]
     assert differing(runs[:1]) == []
 
 

@@ -13,9 +13,10 @@ from experiments.compare.inputs import find, kind_of, short_names
 from experiments.compare.payload import operations
 from experiments.compare.runs import UNFINISHED, load, load_run
 from experiments.compare.statistics import compare
+from experiments.compare.table import faults
 from experiments.compare.wandb_runs import curve, power_recorded, read_offline, watt_hours
 from experiments.errors import ConfigError
-from experiments.evaluation.report import place_of
+from experiments.evaluation.report import hashes_of, place_of
 from heyjetson.metrics import word_errors
 from tests.experiments.compare_runs import corpus, make_bundle, make_run, rows_of
 
@@ -116,6 +117,19 @@ def test_evaluations_beside_the_model_are_further_test_sets_unless_they_repeat_o
     (folder / "evaluation-other-seen.json").write_text(json.dumps(fewer | {"manifest": "data/other/seen.jsonl"}))
     (folder / "evaluation-short.json").unlink()
     assert set(load_run(folder).results) == {"seen", "other/seen"}
+
+
+def test_a_report_on_a_model_that_was_written_anew_is_left_out(tests, tmp_path):
+    folder = make_run(tmp_path / "a", tests, 0.2)
+    report = json.loads((folder / "test_seen.json").read_text())
+    short = report | {"manifest": "data/short.jsonl", "utterance_results": report["utterance_results"][:5]}
+    hashes = hashes_of(folder / "model.nemo")
+    (folder / "evaluation-short.json").write_text(json.dumps(short | hashes))
+    assert set(load_run(folder).results) == {"seen", "short"}
+    (folder / "model.nemo").write_bytes(b"trained further")
+    run = load_run(folder)
+    assert set(run.results) == {"seen"}
+    assert faults(compare([run])) == ["evaluation-short.json left out, of another model.nemo than the present one: a."]
 
 
 def test_a_report_is_not_written_over_one_on_another_manifest_of_its_name(tmp_path):

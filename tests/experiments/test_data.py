@@ -5,6 +5,7 @@ import re
 import pytest
 
 from experiments.data.preparation import prepare_data
+from experiments.errors import ConfigError
 from manifests import ManifestError, prepared, read_manifest
 from tests.conftest import ROOT
 from tests.manifests.test_datasets import libri_tree, sound, voice_tree, write
@@ -32,6 +33,12 @@ def test_an4(recordings, compose_config, tmp_path, capsys, reused):
         prepare_data(compose_config(*overrides, "data.text.case=false"))
     with pytest.raises(ManifestError, match="text.labels was "):
         prepare_data(compose_config(*overrides, 'labels=[" ",a,b]'))
+
+
+@pytest.mark.parametrize(("labels", "told"), [('[" ",a,ch]', "'ch'"), ('[" ",a,b,a]', "'a'")])
+def test_labels_that_no_transcript_is_read_by_are_refused(compose_config, labels, told):
+    with pytest.raises(ConfigError, match=f"single characters, each once, found {told}"):
+        prepare_data(compose_config(f"labels={labels}"))
 
 
 def test_ljspeech_and_the_choice_of_its_text(recordings, compose_config, tmp_path, capsys):

@@ -80,6 +80,6 @@ def test_the_budget_that_ends_first_is_said(options, done, words, tmp_path):
 @pytest.mark.parametrize(("limit", "batches"), [(1.0, 375), (0.5, 187), (100, 100), (500, 375)])
 def test_an_epoch_that_is_limited_counts_as_it_is_heard(limit, batches, tmp_path):
     limited = trainer(max_epochs=6, limit_train_batches=limit)
-    assert heard(limited, 375) == batches
-    said = sentence(Estimate(0.12, 1_400_000_000, False), limited, heard(limited, 375), tmp_path, 22e6)
+    assert heard(limit, 375) == batches
+    said = sentence(Estimate(0.12, 1_400_000_000, False), limited, batches, tmp_path, 22e6)
     assert f"{6 * batches:,} steps, 6.0 epochs" in said

@@ -20,6 +20,17 @@ def test_features_are_the_same(kind, samples):
             assert torch.allclose(cheap.normalised(sound), expected, atol=2e-4)
 
 
+@pytest.mark.parametrize("kind", [LogMel, MFCC, NemoMel])
+@pytest.mark.parametrize("longer", [{"sample_rate": 22050}, {"window_size": 0.05}])
+def test_a_window_that_is_longer_than_the_transform_is_heard_whole_in_training_and_after(kind, longer):
+    frontend = kind(n_fft=400, **longer)
+    sound = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)) * 0.1
+    with torch.no_grad():
+        expected = frontend.eval().normalised(sound)
+        assert torch.allclose(folded(frontend).normalised(sound), expected, atol=2e-4)
+        assert torch.allclose(frontend.train().normalised(sound), expected, atol=2e-4)
+
+
 def test_kernels_that_were_trained_are_not_folded():
     frontend = LearnedFilterbank().eval()
     with torch.no_grad():

@@ -361,6 +361,17 @@ def test_checkpoints_of_earlier_versions_and_of_other_data(train, plain, tmp_pat
     assert sorted(sum(run.trained[:4], [])) == list(range(TRAIN)) and whole(run)
 
 
+def test_what_is_best_is_chosen_by_the_validation_that_there_is(train, plain, tmp_path):
+    state = torch.load(plain[1] / "6-validated.ckpt", weights_only=False)
+    best = next(saved for saved in state["callbacks"].values() if saved.get("monitor") == "val_wer")
+    best |= {key: torch.tensor(0.01) for key in ("best_model_score", "kth_value")}
+    best["best_k_models"] = dict.fromkeys(best["best_k_models"], torch.tensor(0.01))
+    torch.save(state, tmp_path / "6.ckpt")
+    for other, score in (["trainer.limit_val_batches=2"], 0.01), (["trainer.limit_val_batches=1"], 1.0):
+        run = train("trainer.val_check_interval=0.5", *other, start=tmp_path / "6.ckpt")
+        assert float(run.trainer.checkpoint_callbacks[0].best_model_score) == pytest.approx(score)
+
+
 @given(st.lists(st.floats(0.1, 20), min_size=1, max_size=30), st.integers(1, 4), st.integers(1, 3), st.data())
 def test_each_process_of_a_run_begins_in_the_middle_of_an_epoch(durations, size, ranks, data):
     epoch, of = data.draw(st.integers(0, 2)), len(LengthBatches(durations, size, 0.2, ranks=ranks))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
+from heyjetson.bundle import file_hash
 from heyjetson.engine import Engine as Model
 from heyjetson.formats import word_records
 from heyjetson.server.audio.uploads import Clip
@@ -29,8 +31,9 @@ class BundleEngine:
     def __init__(self, name: str, kind: str, model: Model, files: Workers, scorer: str | None):
         self.name, self.kind = name, kind
         self.model, self.files, self.scorer = model, files, scorer
-        graph = model.bundle.manifest["files"][model.bundle.graph.name]["sha256"]
-        self.identity = f"{graph} {scorer or ''}"
+        parts = model.bundle.manifest["files"]
+        helped = parts["scorer"]["sha256"] if scorer == "bundle" else file_hash(Path(scorer)) if scorer else ""
+        self.identity = f"{parts[model.bundle.graph.name]['sha256']} {helped}"
 
     async def transcribe(self, clip: Clip) -> TranscriptionResult:
         """See `Engine.transcribe`; the time is that of the model, without that of waiting."""

@@ -6,9 +6,10 @@ sentences are brought to the form of the truth by `plain` first.
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from typing import Any
 
+JOINERS = "\u200c\u200d"  # within words of Persian and of Indian scripts
 CELLS = 25_000_000  # characters of one text times characters of the other: about half a second of work
 
 
@@ -55,10 +56,16 @@ def comparable(reference: str, hypothesis: str) -> bool:
 
 def plain(text: str) -> str:
     """Words alone, in lower case, as transcripts of training data are written: an engine that writes `Turn on, please.`
-    has not heard anything else than `turn on please`.
+    has not heard anything else than `turn on please`. Vowel signs and accents that are characters of their own stay in
+    their word.
 
-    >>> plain("It's  5 o’clock — well-known, Müller!")
-    "it's 5 o'clock well known müller"
+    >>> plain("It's  5 o’clock — well-known, Müller!"), plain("मैं हिन्दी।")
+    ("it's 5 o'clock well known müller", 'मैं हिन्दी')
     """
-    words = re.sub(r"[^\w']+|_", " ", text.casefold().replace("’", "'"))
-    return " ".join(word.strip("'") for word in words.split() if word.strip("'"))
+    folded = unicodedata.normalize("NFC", text.casefold()).replace("’", "'")
+    words = "".join(character if _of_word(character) else " " for character in folded).split()
+    return " ".join(word.strip("'") for word in words if any(map(str.isalnum, word)))
+
+
+def _of_word(character: str) -> bool:
+    return character.isalnum() or character in f"'{JOINERS}" or unicodedata.category(character).startswith("M")

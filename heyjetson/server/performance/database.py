@@ -17,12 +17,13 @@ from heyjetson.server.disk_quota import Quota
 from heyjetson.server.errors import RequestError
 
 LOG = logging.getLogger(__name__)
-VERSION = 1
+VERSION = 2
 CURE = "Delete runs that are not needed, or the operator makes room, or {}."
 _SCHEMA = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, dataset TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL,
-    message TEXT NOT NULL DEFAULT '', created REAL NOT NULL, worked REAL NOT NULL DEFAULT 0
+    message TEXT NOT NULL DEFAULT '', created REAL NOT NULL, worked REAL NOT NULL DEFAULT 0,
+    recordings TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE engines (
     run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, position INTEGER NOT NULL, name TEXT NOT NULL,
@@ -38,6 +39,9 @@ CREATE TABLE outcomes (
     cosine REAL, PRIMARY KEY (run, engine, number)
 ) WITHOUT ROWID;
 """
+
+
+_SINCE_1 = "ALTER TABLE runs ADD COLUMN recordings TEXT NOT NULL DEFAULT '';"
 
 
 class Database:
@@ -116,8 +120,9 @@ class Database:
             if version > VERSION:
                 raise _unusable(f"they have version {version}, this server reads up to {VERSION}")
             database.execute("PRAGMA journal_mode = WAL")
-            if version == 0:
-                database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            if version < VERSION:
+                made = _SINCE_1 if version else _SCHEMA
+                database.executescript(f"BEGIN; {made} PRAGMA user_version = {VERSION}; COMMIT;")
         os.chmod(self.path, 0o600)  # it holds what was said
 
     @contextmanager

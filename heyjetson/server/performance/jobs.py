@@ -99,6 +99,7 @@ class Jobs:
                 self.models.model_name,
                 [(engine.name, engine.kind, engine.identity) for engine in engines],
                 [(one.index, one.seconds, one.text, one.speaker) for one in chosen],
+                dataset.identity,
             )
             self._enqueue(run)
         return run
@@ -129,6 +130,8 @@ class Jobs:
         dataset = self.models.datasets.get(run["dataset"])
         if dataset is None:
             raise RequestError(409, f"This server has no data set {run['dataset']!r} any more. {again}", "changed")
+        if not self.same_recordings(run):
+            raise RequestError(409, f"The data set {dataset.name!r} is not what it was. {again}", "changed")
         for number, reference in (await self._hands.run(self.results.references, run["id"])).items():
             if number >= len(dataset) or dataset.utterances[number].text != reference:
                 raise RequestError(409, f"The data set {dataset.name!r} is not what it was. {again}", "changed")
@@ -136,6 +139,11 @@ class Jobs:
             engine = self.models.engines.get(one["name"])
             if engine is None or engine.identity != one["identity"]:
                 raise RequestError(409, f"The engine {one['name']!r} is not what it was. {again}", "changed")
+
+    def same_recordings(self, run: dict[str, Any]) -> bool:
+        """Whether the data set of a run of `Results.runs` is still there; of earlier versions' runs the name counts."""
+        dataset = self.models.datasets.get(run["dataset"])
+        return dataset is not None and run["recordings"] in ("", dataset.identity)
 
     def _require_room(self) -> None:
         if self._closing or len(self._queue) >= WAITING:

@@ -63,6 +63,7 @@ class Results:
         model: str,
         engines: Sequence[tuple[str, str, str]],
         utterances: Iterable[tuple[int, float, str, str | None]],
+        recordings: str = "",
     ) -> int:
         """Write down a run that is to be.
 
@@ -71,6 +72,7 @@ class Results:
             model: name of the served bundle.
             engines: name, kind and identity of each.
             utterances: index, seconds, reference and speaker of each.
+            recordings: identity of the data set.
 
         Returns:
             the run's id.
@@ -79,8 +81,8 @@ class Results:
             FullError: there is no room for it.
         """
         with self._database.transaction(grows=True) as database:
-            sql = "INSERT INTO runs (dataset, model, state, created) VALUES (?, ?, 'waiting', ?)"
-            run = database.execute(sql, (dataset, model, time.time())).lastrowid
+            sql = "INSERT INTO runs (dataset, model, state, created, recordings) VALUES (?, ?, 'waiting', ?, ?)"
+            run = database.execute(sql, (dataset, model, time.time(), recordings)).lastrowid
             assert run is not None
             rows = [(run, position, *engine) for position, engine in enumerate(engines)]
             database.executemany(

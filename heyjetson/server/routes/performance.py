@@ -74,6 +74,7 @@ def _summary(state: AppState, run: dict[str, Any]) -> dict[str, Any]:
     ]
     kept = {key: run[key] for key in ("id", "dataset", "model", "message", "created", "utterances")}
     times = {"seconds": round(run["seconds"] or 0, 3), "worked": round(run["worked"], 3)}
+    times["playable"] = state.jobs.same_recordings(run)
     return {**kept, **times, "state": state.jobs.state(run), "progress": progress, "engines": engines}
 
 

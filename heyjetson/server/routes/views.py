@@ -30,7 +30,7 @@ async def views_of_file(request: Request, state: Here, file: Annotated[UploadFil
 
 @router.get("/dataset/{name}/{index}/views")
 async def views_of_utterance(request: Request, state: Here, dataset: Chosen, index: int) -> dict[str, Any]:
-    """The same of an utterance of a data set, with its truth aligned to the prediction."""
+    """The same of an utterance of a data set, with its truth, aligned to the prediction where all was looked at."""
     dataset.get(index)
     work = state.files.run(_utterance, state, dataset, index, more=SOUND_SHARE * LONGEST_SECONDS)
     return unchecked(await unless_disconnected(request, work))
@@ -40,4 +40,5 @@ def _utterance(state: AppState, dataset: Dataset, index: int) -> dict[str, Any]:
     text = dataset.get(index).text
     seen = views(state.engine, dataset.load(index), state.settings.scorer)
     prediction = seen["prediction"]["text"]
-    return {**seen, "text": text, "alignment": align(text, prediction), "score": score(text, prediction)}
+    judged = {} if seen["cut"] else {"alignment": align(text, prediction), "score": score(text, prediction)}
+    return {**seen, "text": text} | judged

@@ -290,3 +290,36 @@ def test_the_page_compares(driver, speech_folder, fake, spoken, tmp_path):
         assert "ab ba" in driver.find_element(By.ID, "columns").text
         assert complaints(driver) == []
         driver.get("about:blank")
+
+
+SLOW = """
+const fetched = window.fetch;
+window.fetch = async (path, options) => {
+  const answer = await fetched(path, options);
+  if (path.includes("/audio")) await new Promise((resolve) => { setTimeout(resolve, 500); });
+  return answer;
+};
+"""
+
+
+def test_a_recording_is_judged_by_its_own_text_though_another_data_set_is_chosen_meanwhile(
+    driver, speech_folder, spoken, tmp_path
+):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    for name, text in ("first", "ab ba"), ("second", "bb bb"):
+        line = f'{{"audio_filepath": "{spoken}", "duration": 2.9, "text": "{text}"}}\n'
+        (tmp_path / f"{name}.jsonl").write_text(line)
+    settings = Settings(speech_folder, data=(tmp_path,), state=tmp_path / "state")
+    with served(settings) as address:
+        wait = WebDriverWait(driver, PATIENCE, 0.05)
+        driver.get(f"{address}/compare")
+        utterance, reference = (driver.find_element(By.ID, name) for name in ("utterance", "reference"))
+        wait.until(lambda _: "ab ba" in utterance.text)
+        driver.execute_script(SLOW)
+        Select(utterance).select_by_index(0)
+        Select(driver.find_element(By.ID, "dataset")).select_by_index(1)
+        wait.until(lambda _: reference.get_property("value") and "bb bb" in utterance.text)
+        assert reference.get_property("value") == "ab ba"
+        driver.get("about:blank")

@@ -133,3 +133,23 @@ def test_texts_stand_out_from_what_is_behind_them(theme):
     low = {(one, other): contrast(one, other) for one, others in texts.items() for other in others}
     assert {pair: value for pair, value in low.items() if value < 4.5} == {}
     assert min(contrast("edge", "ground"), contrast("edge", "raised")) >= 3
+
+
+SHOWN = """
+const [done] = arguments;
+const modules = ["format", "transcript"].map((name) => import(`/static/js/${name}.js`));
+Promise.all(modules).then(([{ clock, seconds }, { subtitles }]) => {
+  const cue = [{ start: 59.9996, end: 61, text: "<b> & i" }];
+  const files = ["vtt", "srt"].map((kind) => subtitles(cue, kind));
+  done([[83.2, 59.97, 3599.99].map(clock), [0.0123, 0.0999, 0.9996, 1.2].map(seconds), ...files]);
+});
+"""
+
+
+def test_times_are_rounded_as_a_whole_and_webvtt_is_escaped(driver, site):
+    driver.get(site)
+    clocks, seconds, vtt, srt = driver.execute_async_script(SHOWN)
+    assert clocks == ["1:23.2", "1:00.0", "60:00.0"]
+    assert seconds == ["12 ms", "100 ms", "1000 ms", "1.20 s"]
+    assert vtt == "WEBVTT\n\n00:01:00.000 --> 00:01:01.000\n&lt;b&gt; &amp; i\n"
+    assert srt == "1\n00:01:00,000 --> 00:01:01,000\n<b> & i\n"

@@ -152,3 +152,42 @@ def test_sound_that_never_went_out_is_told(driver, site):
     states, lost = driver.execute_async_script(SOCKET, "", 0)
     assert states == [["connecting", "Connecting…"], ["closed", "Stopped"]]
     assert lost == [1]
+
+
+CUT = """
+const [done] = arguments, told = [], lost = [];
+class Socket {
+  static CLOSING = 2; static OPEN = 1;
+  constructor() { this.readyState = 1; this.bufferedAmount = 0; Socket.made = this; }
+  send() {}
+  close() {}
+}
+window.WebSocket = Socket;
+import("/static/js/socket.js").then(async ({ ListenSocket }) => {
+  const onevent = ({ type, text, start, end }) => told.push([type, text, start, end]);
+  const socket = new ListenSocket({ onevent, onlost: (seconds) => lost.push(seconds) });
+  const say = (event) => Socket.made.onmessage({ data: JSON.stringify(event) });
+  const words = [{ word: "turn", start: 0.2, end: 0.5 }, { word: "on", start: 0.6, end: 0.9 }];
+  const partial = () => say({ type: "partial", text: "turn on", seconds: 1, words });
+  socket.connect();
+  say({ type: "ready" });
+  socket.send(new ArrayBuffer(32000));
+  partial();
+  Socket.made.bufferedAmount = 16000;
+  Socket.made.onclose({ code: 1006 });
+  socket.connect();
+  say({ type: "ready" });
+  partial();
+  say({ type: "final", text: "turn on", seconds: 1, start: 0.2, end: 0.9, words: [] });
+  Socket.made.onclose({ code: 1006 });
+  await socket.close();
+  done([told.filter(([type]) => type === "final"), lost]);
+});
+"""
+
+
+def test_the_words_of_a_connection_that_is_lost_stay(driver, site):
+    driver.get(site)
+    finals, lost = driver.execute_async_script(CUT)
+    assert finals == [["final", "turn on", 0.2, 0.9], ["final", "turn on", 1.2, 1.9]]
+    assert lost == [0.5]

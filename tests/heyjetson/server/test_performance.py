@@ -235,15 +235,20 @@ def test_a_run_whose_ground_changed_is_not_continued(speech_folder, manifest, tm
         awaited(address, run, lambda run: run["state"] == "running")
     changed = tmp_path / "tones.jsonl"
     changed.write_text(manifest.read_text().replace('"ab ba"', '"other"'))
+    noisy = tmp_path / "noisy" / "tones.jsonl"
+    noisy.parent.mkdir()
+    noisy.write_text(manifest.read_text())  # its paths are relative to it: other recordings of the same texts
     with fake_engines() as elsewhere:
         for data, engines, told in (
             ((), named(fake, "hang"), "no data set 'tones' any more"),
             ((changed,), named(fake, "hang"), "data set 'tones' is not what it was"),
+            ((noisy,), named(fake, "hang"), "data set 'tones' is not what it was"),
             ((manifest,), named(elsewhere, "hang"), "engine 'hang' is not what it was"),
             ((manifest,), (), "engine 'hang' is not what it was"),
         ):
             with served(Settings(speech_folder, data=data, engines=engines, state=tmp_path)) as address:
-                assert httpx.get(f"{address}/v1/performance").json()[0]["state"] == "interrupted"
+                (left,) = httpx.get(f"{address}/v1/performance").json()
+                assert (left["state"], left["playable"]) == ("interrupted", data == (manifest,))
                 answer = httpx.post(f"{address}/v1/performance/{run}/continue")
                 assert (answer.status_code, told in answer.json()["error"]["message"]) == (409, True), answer.text
 

@@ -166,7 +166,7 @@ def test_what_is_no_sound_is_refused_with_a_sentence(site, content):
     assert httpx.post(f"{site}/v1/views").status_code == 422
 
 
-def test_an_utterance_is_looked_at_with_its_truth(speech_folder, spoken, tmp_path):
+def test_an_utterance_is_looked_at_with_its_truth(speech_folder, spoken, tmp_path, monkeypatch):
     manifest = tmp_path / "spoken.jsonl"
     lines = [{"audio_filepath": str(spoken), "duration": soundfile.info(spoken).duration, "text": "ab b"}]
     lines.append({"audio_filepath": "missing.wav", "duration": 1.0, "text": "a"})
@@ -176,5 +176,8 @@ def test_an_utterance_is_looked_at_with_its_truth(speech_folder, spoken, tmp_pat
         assert (seen["text"], seen["prediction"]["text"]) == ("ab b", "ab ba")
         assert [step["op"] for step in seen["alignment"]] == ["equal", "substitute"]
         assert seen["score"]["wer"] == 0.5
+        monkeypatch.setattr(module, "LONGEST_SECONDS", 1.5)  # of a part of what was said there is no error rate
+        seen = httpx.get(f"{address}/v1/dataset/spoken/0/views").json()
+        assert seen["cut"] and seen["text"] == "ab b" and "score" not in seen and "alignment" not in seen
         for index in (1, 2, -1):
             assert httpx.get(f"{address}/v1/dataset/spoken/{index}/views").status_code == 404

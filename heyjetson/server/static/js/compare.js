@@ -7,7 +7,7 @@ import { percent, seconds } from "./format.js";
 
 const LISTED = 100;
 let recording = null; // { blob, name }
-let listed = [];
+let listed = { name: "", utterances: [] }; // what the choice shows, of which data set
 let running = null;
 
 function chooseRecording(blob, name) {
@@ -21,20 +21,21 @@ function chooseRecording(blob, name) {
 
 const list = latest(async (signal) => {
   const query = new URLSearchParams({ search: byId("search").value, limit: LISTED });
-  const page = await askJSON(`/v1/dataset/${encodeURIComponent(byId("dataset").value)}?${query}`, { signal });
-  listed = page.utterances;
-  byId("utterance").replaceChildren(...listed.map((one) => element("option", { value: one.index }, `${one.index} · ${one.text || "(nothing)"}${one.speaker ? ` · ${one.speaker}` : ""}`)));
+  const name = byId("dataset").value;
+  const page = await askJSON(`/v1/dataset/${encodeURIComponent(name)}?${query}`, { signal });
+  listed = { name, utterances: page.utterances };
+  byId("utterance").replaceChildren(...page.utterances.map((one) => element("option", { value: one.index }, `${one.index} · ${one.text || "(nothing)"}${one.speaker ? ` · ${one.speaker}` : ""}`)));
   byId("found").textContent = page.total > LISTED ? `The first ${LISTED} of ${page.total}: search for others.` : `${page.total} found.`;
 });
 
 const chooseUtterance = latest(async (signal) => {
   const index = byId("utterance").value;
   if (index === "") return;
-  const name = byId("dataset").value;
+  const { name, utterances } = listed; // another list may have come when the sound has
   const blob = await askBlob(`/v1/dataset/${encodeURIComponent(name)}/${index}/audio`, { signal });
   byId("file").value = "";
   chooseRecording(blob, `${name}-${index}.wav`);
-  byId("reference").value = listed.find((one) => String(one.index) === index)?.text ?? "";
+  byId("reference").value = utterances.find((one) => String(one.index) === index)?.text ?? "";
 });
 
 function column(engine, against) {
@@ -92,6 +93,7 @@ byId("cancel").addEventListener("click", () => running?.abort());
 byId("file").addEventListener("change", () => {
   const file = byId("file").files[0];
   byId("utterance").selectedIndex = -1;
+  chooseUtterance(); // none: one that is on its way is not wanted any more
   chooseRecording(file, file?.name);
   byId("reference").value = "";
 });

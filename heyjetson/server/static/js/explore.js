@@ -108,8 +108,9 @@ async function upload(file) {
 }
 
 function describe(seen) {
-  const known = seen.text !== undefined;
-  byId("truth-row").hidden = byId("difference-row").hidden = !known;
+  const known = seen.score !== undefined; // of all that was said: of a part of the sound there is none
+  byId("truth-row").hidden = seen.text === undefined;
+  byId("difference-row").hidden = !known;
   byId("truth").textContent = seen.text || "";
   byId("prediction").textContent = seen.prediction.text || "(nothing was heard)";
   byId("legend").replaceChildren(...(known ? [legend()] : []));

@@ -18,7 +18,7 @@ export const drawList = latest(async (signal, run = report) => {
   const page = await askJSON(`/v1/performance/${run.id}/utterances?${asked}`, { signal });
   if (offset && offset >= page.total) { offset = 0; await drawList(); return; }
   const engines = run.engines.map(({ name, message }) => ({ name, message }));
-  const items = page.utterances.map((one) => ({ ...one, engines, dataset: run.dataset, run: run.id }));
+  const items = page.utterances.map((one) => ({ ...one, engines, dataset: run.dataset, run: run.id, playable: run.playable }));
   inPlace(byId("utterances"), items, { key: (one) => `${one.run}-${one.index}`, make: emptyRow, fill: fillRow });
   byId("found").textContent = page.total ? `${offset + 1}–${offset + page.utterances.length} of ${page.total}` : "None.";
   byId("back").disabled = offset === 0;
@@ -34,6 +34,7 @@ function fillRow(row, one) {
   row.utterance = one;
   const [button, body] = row.children;
   button.setAttribute("aria-label", `Play utterance ${one.index}`);
+  button.hidden = !one.playable; // another data set of its name would play something else
   const about = [`No. ${one.index}`, `${one.seconds.toFixed(1)} s`, one.speaker].filter(Boolean).join(", ");
   body.replaceChildren(element("div", { class: "truth" }, one.reference || "(nothing)"), ...one.engines.map((engine) => outcome(engine, one)),
     element("div", { class: "quiet about" }, about));

@@ -9,7 +9,8 @@ const AHEAD = 5; // seconds in the browser's own buffer, beyond which the networ
 
 /**
  *   options(): the query's values of the moment.
- *   onevent(event): of the server; its times go on over connections. Partials and finals get `round_trip_ms`.
+ *   onevent(event): of the server; its times go on over connections. Partials and finals get `round_trip_ms`. A running
+ *   utterance whose connection is lost ends with what was understood of it.
  *   onstate(state, sentence): connecting, open, waiting, closed.
  *   onlost(seconds): sound that was thrown away.
  */
@@ -21,6 +22,7 @@ export class ListenSocket {
     this.sent = 0; // samples, since the beginning
     this.base = 0; // samples sent before this connection
     this.marks = []; // [samples sent, when]
+    this.running = null; // the last partial of the running utterance
     this.tries = 0;
     this.closing = false; // close() was called
     this.over = false;
@@ -60,12 +62,22 @@ export class ListenSocket {
     const begun = this.base / this.rate;
     for (const name of ["start", "end", "seconds", "time"]) if (name in event) event[name] += begun;
     for (const word of event.words || []) { word.start += begun; word.end += begun; }
+    if (event.type === "partial") this.running = event.words.length ? event : null;
+    if (event.type === "final" || event.type === "flushed") this.running = null;
     this.onevent(event);
+  }
+
+  keepWords() {
+    const { running } = this;
+    this.running = null;
+    if (running) this.onevent({ ...running, type: "final", start: running.words[0].start, end: running.words.at(-1).end });
   }
 
   closed(code) {
     this.ready = false;
     if (this.over) return;
+    this.keepWords();
+    if (this.socket.bufferedAmount) this.onlost(this.socket.bufferedAmount / 2 / this.rate);
     if (this.closing) { this.finished?.(); return; } // close() goes on from there
     if (FINAL_CODES.has(code)) { this.end(this.said || "The server ended the stream."); return; }
     const wait = WAITS[Math.min(this.tries, WAITS.length - 1)];
@@ -79,6 +91,7 @@ export class ListenSocket {
     if (this.over) return;
     this.over = true;
     clearTimeout(this.timer);
+    this.keepWords();
     if (this.keptBytes) this.onlost(this.keptBytes / 2 / this.rate);
     this.kept = [];
     this.keptBytes = 0;

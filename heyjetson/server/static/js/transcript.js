@@ -2,6 +2,7 @@
 
 import { copies, download, element, figure } from "./api.js";
 import { whilePlaying } from "./cursor.js";
+import { escaped } from "./format.js";
 
 const SURE = 0.9;
 const UNSURE = 0.6;
@@ -69,7 +70,7 @@ function captionTime(seconds, decimal) {
 export function subtitles(segments, kind) {
   const decimal = kind === "srt" ? "," : ".";
   const blocks = segments.map(({ start, end, text }, index) =>
-    `${kind === "srt" ? `${index + 1}\n` : ""}${captionTime(start, decimal)} --> ${captionTime(end, decimal)}\n${text.trim()}\n`);
+    `${kind === "srt" ? `${index + 1}\n` : ""}${captionTime(start, decimal)} --> ${captionTime(end, decimal)}\n${kind === "srt" ? text.trim() : escaped(text.trim())}\n`);
   return (kind === "srt" ? "" : "WEBVTT\n\n") + blocks.join("\n");
 }
 
