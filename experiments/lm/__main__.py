@@ -19,6 +19,7 @@ from heyjetson.decoding import core
 from heyjetson.errors import HeyJetsonError, refused_by_system
 from manifests import ManifestError
 from manifests.commands import add
+from manifests.show import typed
 from manifests.text import LABELS
 
 
@@ -57,7 +58,7 @@ def _train(given: argparse.Namespace) -> int:
         )
         unknown = measured.unknown / max(measured.tokens, 1)
         print(f"perplexity  {measured.value:.1f} on {given.held_out}, {unknown:.2%} unknown {given.unit}s")
-    print(f"next        python -m experiments.lm tune BUNDLE VALIDATION.jsonl --lm {given.out}")
+    print(f"next        python -m experiments.lm tune BUNDLE VALIDATION.jsonl --lm {typed(given.out)}")
     return 0
 
 

@@ -16,13 +16,13 @@ from experiments.lm.texts import RESERVED, Source
 from heyjetson.decoding.pronunciations import Pronunciations
 from heyjetson.decoding.scorer import ORDERS, SPACE
 from manifests.progress import progress
+from manifests.whole import whole_file
 
 
 def write_arpa(path: Path, model: Model) -> None:
     """Write a model, all or nothing."""
-    part = path.with_name(path.name + ".part")
     names = [(word,) for word in model.vocabulary]
-    with part.open("w", encoding="utf-8") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
         out.write("\\data\\\n")
         for n, order in enumerate(model.orders, 1):
             out.write(f"ngram {n}={len(order.token)}\n")
@@ -41,7 +41,6 @@ def write_arpa(path: Path, model: Model) -> None:
             for name, log, backoff in progress(rows, f"writing {n}-grams", len(names)):
                 out.write(f"{log:.7g}\t{' '.join(name)}" + ("\n" if last else f"\t{backoff:.7g}\n"))
         out.write("\n\\end\\\n")
-    part.replace(path)
 
 
 def read_vocabulary(path: Path) -> tuple[int, list[str]]:
