@@ -6,7 +6,7 @@ from nemo.core.classes import ModelPT
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from heyjetson.wakeword.verifier import Verifier
+from heyjetson.verifier import Verifier
 
 
 class SoundVerifier(nn.Module):

@@ -14,7 +14,7 @@ from typing import Any
 
 from heyjetson import calibration
 from heyjetson.errors import BundleError
-from heyjetson.wakeword.verifier import Verifier
+from heyjetson.verifier import Verifier
 
 FORMAT = 1
 MANIFEST = "manifest.json"

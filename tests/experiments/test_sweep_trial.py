@@ -158,7 +158,7 @@ def test_two_trials_do_not_make_one_corpus_at_once(tmp_path):
     prepare = {"_target_": f"{__name__}.make_slowly", "out": str(out)}
     data = {"out": str(out), "shards": None, "prepare": prepare, "train": manifest, "validation": manifest, "test": {}}
     with ThreadPoolExecutor(2) as pool:
-        configurations = [OmegaConf.create({"data": data}) for _ in range(2)]
+        configurations = [OmegaConf.create({"labels": ["a"], "data": data}) for _ in range(2)]
         assert [str(each.train) for each in pool.map(prepare_data, configurations)] == [manifest, manifest]
     assert made == ["begin", "end", "begin", "end"]
 

@@ -233,7 +233,7 @@ def test_a_trigger_goes_on_from_an_encoder_that_writes_sounds(compose_config, ph
 def test_a_verifier_learns_nothing_and_hears_as_the_model_it_was(run, phones):
     """Trained, stopped, continued and with twice as many frames."""
     from experiments.pretrained.restore import restore_model
-    from heyjetson.wakeword.verifier import Verifier
+    from heyjetson.verifier import Verifier
 
     model, sounds = restore_model(run / "model.nemo", trigger=True), restore_model(phones)
     weights = {name: value for name, value in sounds.state_dict().items() if name.startswith(("encoder", "decoder"))}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyjetson.wakeword.verifier import Verifier
+from heyjetson.verifier import Verifier
 
 LABELS = ["a", "b", " "]
 BLANK = 3
