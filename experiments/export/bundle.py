@@ -197,6 +197,8 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
     options = options or ExportOptions()
     if options.manifest is not None and kind_of(model) == "trigger":
         raise ConfigError("A trigger writes no text: leave manifest out, and measure it with evaluate.py.")
+    if options.target == "triton" and kind_of(model) == "trigger":
+        raise ConfigError("A trigger cannot be served by Triton, models that transcribe can: leave target out.")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists())):
         raise ConfigError(f"{out} exists and is not a bundle; nothing was written. Choose another out=DIR.")
     record = describe(model, nemo, options)

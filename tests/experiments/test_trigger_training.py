@@ -77,7 +77,7 @@ def test_a_run_writes_what_a_user_needs(run, corpus):
 
 
 def test_the_bundle_hears_what_the_model_hears(run, tmp_path):
-    from experiments.export.bundle import export_bundle
+    from experiments.export.bundle import ExportOptions, export_bundle
     from experiments.pretrained.restore import restore_model
     from heyjetson import Bundle, Trigger
 
@@ -94,6 +94,9 @@ def test_the_bundle_hears_what_the_model_hears(run, tmp_path):
     # Whole recordings are heard in pieces of a minute, which begin anew ten seconds before.
     np.testing.assert_allclose(whole[:3000], streamed[:3000], atol=1e-4)
     np.testing.assert_allclose(whole, streamed, atol=5e-2)
+    with pytest.raises(ConfigError, match="cannot be served by Triton"):
+        export_bundle(model, run / "model.nemo", tmp_path / "served", ExportOptions(target="triton"))
+    assert not (tmp_path / "served").exists()
     with pytest.raises(ConfigError, match="Add --config-name trigger"):
         restore_model(run / "model.nemo")
 
