@@ -217,16 +217,9 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
             return scores
         length = torch.full((len(samples),), samples.shape[1], device=samples.device)
         sounds = self.verifier(*self.preprocessor(input_signal=samples, length=length))
-        return torch.from_numpy(self.checked(torch.cat([scores, sounds], dim=2).cpu().numpy())).to(samples.device)
-
-    def checked(self, frames: np.ndarray) -> np.ndarray:
-        """Scores [B, T, W] of all that the graph gives for whole clips: scores, and log-probabilities of sounds where
-        there is a verifier, [B, T, W + P + 1]."""
-        if self.verifier is None:
-            return frames
         checker = self.verifier.rules.checker(self.frame_seconds)
-        checker.reset((len(frames),))
-        return checker.feed(frames)
+        checker.reset((len(samples),))
+        return torch.from_numpy(checker.feed(torch.cat([scores, sounds], dim=2).cpu().numpy())).to(samples.device)
 
     def on_validation_epoch_end(self, sync_metrics: bool = False) -> None:
         """Nothing: NeMo would average accuracies."""

@@ -87,13 +87,8 @@ def frames_of(engine: Engine | Trigger, samples: np.ndarray) -> np.ndarray:
     if not bundle.streams:
         log_probs, counts = engine.log_probs(sound[None])  # type: ignore[union-attr]
         return log_probs[0, : counts[0]]
-    stream = FrameStream(bundle, session)
-    given = [np.zeros((0, bundle.columns), np.float32)]
-    for piece in _pieces(sound):
-        stream.push(piece)
-        while (frames := stream.step()) is not None:
-            given.append(frames)
-    return np.concatenate(given)
+    given = FrameStream(bundle, session).hear(_pieces(sound))
+    return np.concatenate([np.zeros((0, bundle.columns), np.float32), *given])
 
 
 def _pieces(sound: np.ndarray) -> Iterator[np.ndarray]:

@@ -133,12 +133,8 @@ class Engine:
     def stream_log_probs(self, chunks: Iterable[np.ndarray]) -> np.ndarray:
         """Log-probabilities [T, V + 1] of a stream's chunks [S] each, float32 at the bundle's sample rate."""
         frames = FrameStream(self.bundle, self._streaming().session)
-        given: list[np.ndarray] = []
-        for chunk in chunks:
-            frames.push(chunk)
-            while (log_probs := frames.step()) is not None:
-                given.append(log_probs)
-        return np.concatenate([np.zeros((0, len(self.bundle.labels) + 1), np.float32), *given, *frames.finish()])
+        nothing = np.zeros((0, self.bundle.columns), np.float32)
+        return np.concatenate([nothing, *frames.hear(chunks), *frames.finish()])
 
     def _streaming(self) -> Engine:
         if not self.bundle.streams:

@@ -5,6 +5,7 @@ A frame is the log-probabilities of V labels and the blank, or of a trigger the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +133,13 @@ class FrameStream:
             return None
         self._advance(self.shift)
         return self._run(samples)
+
+    def hear(self, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Take chunks [S] each, as `push` does, and give the frames of each step that they complete."""
+        for chunk in chunks:
+            self.push(chunk)
+            while (frames := self.step()) is not None:
+                yield frames
 
     def finish(self) -> list[np.ndarray]:
         """Run what is left, then what the lookahead holds. Only `reset` may follow.

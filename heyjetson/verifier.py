@@ -10,8 +10,7 @@ al., 2006).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,10 +53,6 @@ class Verifier:
     def columns(self) -> int:
         """That the graph has beside the scores."""
         return len(self.labels) + 1
-
-    def record(self) -> dict[str, Any]:
-        """For a manifest, and for the arguments."""
-        return asdict(self) | {"labels": list(self.labels), "words": dict(self.words)}
 
     def checker(self, frame_seconds: float) -> ScoreChecker:
         """For one stream, or one batch of clips."""

@@ -139,7 +139,7 @@ def _unlearnt(model: Any) -> int:
 
 def _verifier(model: Any) -> dict[str, Any]:
     """What checks a trigger's scores."""
-    return {} if model.verifier is None else {"verifier": model.verifier.rules.record()}
+    return {} if model.verifier is None else {"verifier": asdict(model.verifier.rules)}
 
 
 def _normalisation(model: Model) -> str:

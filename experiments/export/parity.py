@@ -155,9 +155,5 @@ def check_parity(
 
 def _streamed(engine: Engine | Trigger, chunks: Sequence[np.ndarray]) -> np.ndarray:
     """All that a stream's graph gives, [T, V + 1, W or W + P + 1]."""
-    stream, given = FrameStream(engine.bundle, engine.session), []
-    for chunk in chunks:
-        stream.push(chunk)
-        while (frames := stream.step()) is not None:
-            given.append(frames)
-    return np.concatenate([*given, *stream.finish()])
+    stream = FrameStream(engine.bundle, engine.session)
+    return np.concatenate([*stream.hear(chunks), *stream.finish()])
