@@ -112,7 +112,8 @@ def _tune(given: argparse.Namespace) -> int:
     for name, found in found_by.items():
         table.add_row(name, f"{found.words.rate:.2%}", f"{found.characters.rate:.2%}")
     Console().print(table)
-    print(f"alpha {tuned.alpha:g}, beta {tuned.beta:g}, beam {given.beam}")
+    scale = tuned.priors.scale if tuned.priors else 0.0
+    print(f"alpha {tuned.alpha:g}, beta {tuned.beta:g}, prior_scale {scale:g}, beam {given.beam}")
     if tuned.after.words.rate >= tuned.before.words.rate and not given.anyway:
         raise LmError(
             "The language model does not lower the word error rate here, so the bundle stays as it is. Make one from "
@@ -123,7 +124,7 @@ def _tune(given: argparse.Namespace) -> int:
         **({} if model.pronunciations else {"greedy_wer": round(tuned.before.words.rate, 5)}),
         "wer": round(tuned.after.words.rate, 5),
     }
-    put_into_bundle(bundle, model, tuned.alpha, tuned.beta, given.beam, measured)
+    put_into_bundle(bundle, model, tuned.alpha, tuned.beta, given.beam, measured, tuned.priors)
     print(f"{bundle.folder / 'scorer'} written and named in the bundle's manifest")
     return 0
 

@@ -19,6 +19,7 @@ from heyjetson.bundle import MANIFEST, file_hash, write_manifest
 from heyjetson.decoding import core
 from heyjetson.decoding.arpa import to_probing
 from heyjetson.decoding.ngram import Ngram
+from heyjetson.decoding.priors import Priors
 from heyjetson.decoding.probing import ProbingModel
 from heyjetson.decoding.pronunciations import Pronunciations
 from heyjetson.decoding.scorer import ORDERS, UNITS, Scorer, character_tokens, write_scorer
@@ -116,7 +117,15 @@ def _mapped(path: Path) -> ProbingModel | None:
     return ProbingModel.open(path)
 
 
-def pack(model: LanguageModel, labels: Sequence[str], out: Path, alpha: float, beta: float, beam_size: int) -> Scorer:
+def pack(
+    model: LanguageModel,
+    labels: Sequence[str],
+    out: Path,
+    alpha: float,
+    beta: float,
+    beam_size: int,
+    priors: Priors | None = None,
+) -> Scorer:
     """Write a scorer and open it again.
 
     Args:
@@ -126,6 +135,7 @@ def pack(model: LanguageModel, labels: Sequence[str], out: Path, alpha: float, b
         alpha: weight of the language model.
         beta: added for each word.
         beam_size: texts kept after each frame.
+        priors: that the model's outputs are divided by; None for none.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -145,12 +155,14 @@ def pack(model: LanguageModel, labels: Sequence[str], out: Path, alpha: float, b
             beam_size=beam_size,
             sources=model.sources,
             pronunciations=model.pronunciations,
+            priors=priors,
         )
     return Scorer.open(out, labels)
 
 
 def put_into_bundle(
-    bundle: Bundle, model: LanguageModel, alpha: float, beta: float, beam_size: int, measured: Mapping[str, Any]
+    bundle: Bundle, model: LanguageModel, alpha: float, beta: float, beam_size: int, measured: Mapping[str, Any],
+    priors: Priors | None = None,
 ) -> None:
     """Write the scorer into a bundle and name it in the manifest.
 
@@ -161,11 +173,12 @@ def put_into_bundle(
         beta: added for each word.
         beam_size: texts kept after each frame.
         measured: figures for the manifest.
+        priors: that the model's outputs are divided by; None for none.
     """
-    pack(model, bundle.labels, bundle.folder / SCORER, alpha, beta, beam_size)
+    pack(model, bundle.labels, bundle.folder / SCORER, alpha, beta, beam_size, priors)
     record = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))
     record = {key: value for key, value in record.items() if key not in ("format", "files")}
     phones = {"phones": True} if model.pronunciations else {}
-    weights = {"alpha": alpha, "beta": beta}
+    weights = {"alpha": alpha, "beta": beta, **({"prior_scale": priors.scale} if priors else {})}
     record["scorer"] = {"unit": model.unit, "order": model.order, **phones, **weights, **measured}
     write_manifest(bundle.folder, record)

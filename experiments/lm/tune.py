@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from heyjetson.decoding.beam import BeamOptions
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.greedy import GreedyDecoder
 from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Word
+from heyjetson.decoding.priors import Priors
 from heyjetson.decoding.scorer import Scorer
 from heyjetson.loudness import Loudness
 from heyjetson.metrics import Errors, character_errors, pooled, word_errors
@@ -22,8 +23,8 @@ from manifests import Utterance
 from manifests.convert import naming, sound_of
 from manifests.progress import progress
 
-ALPHA, BETA = (0.0, 2.5), (-3.0, 5.0)  # where weights are looked for
-FIRST = ((0.3, 0.5), (0.6, 1.0), (1.0, 1.5))  # what is tried before anything is known
+LOOKED_FOR = {"alpha": (0.0, 2.5), "beta": (-3.0, 5.0), "prior_scale": (0.0, 0.8)}
+FIRST = ((0.3, 0.5, 0.0), (0.6, 1.0, 0.0), (1.0, 1.5, 0.3))  # what is tried before anything is known
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,14 @@ class Tuned:
     Args:
         alpha: weight of the language model.
         beta: added for each word.
+        priors: of the model's outputs, and how much they count; None where they shall not.
         before: errors of greedy decoding.
         after: errors with the language model.
     """
 
     alpha: float
     beta: float
+    priors: Priors | None
     before: Rates
     after: Rates
 
@@ -144,7 +147,13 @@ class Output:
 
 
 def tune(
-    spoken: Sequence[Emissions], scorer: Path, output: Output, beam_size: int, trials: int, seed: int = 0
+    spoken: Sequence[Emissions],
+    scorer: Path,
+    output: Output,
+    beam_size: int,
+    trials: int,
+    seed: int = 0,
+    with_priors: bool = True,
 ) -> Tuned:
     """Look for the weights with the fewest word errors, then the fewest character errors (Optuna's TPE).
 
@@ -157,6 +166,7 @@ def tune(
         beam_size: texts kept after each frame.
         trials: weights to try.
         seed: of the search.
+        with_priors: look for their scale, too.
 
     Raises:
         LmError: there is nothing to tune on.
@@ -166,13 +176,14 @@ def tune(
     if not any(utterance.reference.split() for utterance in spoken):
         raise LmError("The manifest has no transcript with a word, so there is no word error rate to lower.")
     opened = Scorer.open(scorer, output.labels)
+    opened.priors = priors = Priors.estimate((piece for said in spoken for piece in said.pieces), output.blank_id)
     before = rates(GreedyDecoder(output.labels, output.blank_id, output.frame_seconds), spoken)
+    looked_for = {name: LOOKED_FOR[name] for name in LOOKED_FOR if with_priors or name != "prior_scale"}
     found: dict[int, Rates] = {}
 
     def loss(trial: optuna.Trial) -> float:
-        options = BeamOptions(
-            beam_size, alpha=trial.suggest_float("alpha", *ALPHA), beta=trial.suggest_float("beta", *BETA)
-        )
+        weights = {name: trial.suggest_float(name, *between) for name, between in looked_for.items()}
+        options = BeamOptions(beam_size, **weights)
         decoder = make_decoder(output.labels, output.blank_id, output.frame_seconds, scorer=opened, options=options)
         total = Rates(Errors(), Errors())
         for quarter in range(4):
@@ -188,9 +199,10 @@ def tune(
     optuna.logging.set_verbosity(logging.WARNING)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=len(FIRST))
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
-    for alpha, beta in FIRST:
-        study.enqueue_trial({"alpha": alpha, "beta": beta})
+    for known in FIRST:
+        study.enqueue_trial(dict(zip(looked_for, known, strict=False)))
     for _ in progress(range(trials), "trying weights", trials):
         study.optimize(loss, n_trials=1)
     best = study.best_trial
-    return Tuned(round(best.params["alpha"], 3), round(best.params["beta"], 3), before, found[best.number])
+    alpha, beta, scale = (round(best.params.get(name, 0.0), 3) for name in LOOKED_FOR)
+    return Tuned(alpha, beta, replace(priors, scale=scale) if scale else None, before, found[best.number])

@@ -27,6 +27,7 @@ from heyjetson.loudness import Loudness
 
 if TYPE_CHECKING:
     from heyjetson.decoding.fusion import FusionGraph
+    from heyjetson.decoding.priors import Priors
 
 COMMIT_EVERY = 32  # frames
 BLANK, LABEL = 0, 1  # the two ways a text can end
@@ -45,6 +46,7 @@ class BeamDecoder:
         options: width of the search.
         n_best: readings that `finish` returns at most.
         calibration: of the model's word times; None leaves them raw.
+        priors: that outputs are divided by; None for none.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class BeamDecoder:
         options: BeamOptions,
         n_best: int = 1,
         calibration: Calibration | None = None,
+        priors: Priors | None = None,
     ):
         self.labels = [*labels, " "]  # the last one stands for the space where no label does
         self.columns = [column for column in range(len(labels) + 1) if column != blank_id] + [blank_id]
@@ -64,6 +67,7 @@ class BeamDecoder:
         self.options = options
         self.n_best = n_best
         self.calibration = calibration
+        self.priors = priors
         self.reset()
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
@@ -108,7 +112,7 @@ class BeamDecoder:
             raise DecoderError(
                 "The log-probabilities hold values that are not numbers, or infinite ones. Check what computes them."
             )
-        self._run(rows)
+        self._run(self.priors.divide(rows) if self.priors else rows)
 
     def _run(self, rows: np.ndarray) -> None:
         for row in rows:

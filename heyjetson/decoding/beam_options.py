@@ -18,6 +18,7 @@ class BeamOptions:
         longest_open: frames after which the beginning of the likeliest text is settled at the latest.
         alpha: weight of the language model; the scorer's own when None.
         beta: added for each word; the scorer's own when None.
+        prior_scale: power of the priors that outputs are divided by; the scorer's own when None, as the priors are.
     """
 
     beam_size: int = 64
@@ -26,9 +27,12 @@ class BeamOptions:
     longest_open: int = 250
     alpha: float | None = None
     beta: float | None = None
+    prior_scale: float | None = None
 
     def __post_init__(self) -> None:
         if self.beam_size < 1 or self.longest_open < 1 or self.beam_threshold <= 0:
             raise DecoderError("beam_size, longest_open and beam_threshold must be above 0.")
         if self.alpha is not None and self.alpha < 0:
             raise DecoderError(f"alpha must not be negative, found {self.alpha}.")
+        if self.prior_scale is not None and self.prior_scale < 0:
+            raise DecoderError(f"prior_scale must not be negative, found {self.prior_scale}.")

@@ -56,7 +56,7 @@ def make_decoder(
     if said and hot_words:
         hot_words = {said.phrase(phrase): boost for phrase, boost in hot_words.items()}
     asked = (labels, scorer, hot_words, options.alpha, options.beta)
-    given = (options, n_best, calibration)
+    given = (options, n_best, calibration, scorer.priors_at(options.prior_scale) if scorer else None)
     if core.library() and (scorer is None or scorer.mapped):
         from heyjetson.decoding.compiled import CompiledBeamDecoder
         from heyjetson.decoding.guide import Guide

@@ -15,11 +15,13 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from heyjetson.decoding import core
+from heyjetson.decoding.priors import Priors
 from heyjetson.decoding.pronunciations import Pronunciations
 from heyjetson.decoding.spelling import read_word_list
 from heyjetson.errors import ScorerError
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from heyjetson.decoding.probing import ProbingModel
     from heyjetson.decoding.spelling import SpellingTrie
 
-FORMAT = 1
+FORMAT = 2  # what has no priors is written as 1, which older readers know
 LARGEST_RECORD = 16 << 20  # bytes of scorer.json
 RECORD = "scorer.json"
 LEXICON = "lexicon.txt"
@@ -76,6 +78,7 @@ def write_scorer(
     beam_size: int = 64,
     sources: Iterable[Mapping[str, str]] = (),
     pronunciations: Pronunciations | None = None,
+    priors: Priors | None = None,
 ) -> None:
     """Write a scorer, all or nothing.
 
@@ -91,6 +94,7 @@ def write_scorer(
         beam_size: texts kept after each frame.
         sources: what the model was made from: name and SHA-256 of each.
         pronunciations: where the words are pronunciations, what is written for them.
+        priors: that the model's outputs are divided by; None for none.
     """
     name = MODELS[0] if model.suffix == ".arpa" else MODELS[1]
     lexicon = "".join(f"{word}\t{score:.4f}\n" for word, score in sorted((words or {}).items())).encode()
@@ -102,7 +106,7 @@ def write_scorer(
     files = {name: {"sha256": digest, "bytes": model.stat().st_size}}
     files |= {each: {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)} for each, text in texts.items()}
     record = {
-        "format": FORMAT,
+        "format": FORMAT if priors else 1,
         "unit": unit,
         "order": order,
         "alpha": alpha,
@@ -114,6 +118,8 @@ def write_scorer(
         "files": files,
         "sources": [dict(source) for source in sources],
     }
+    if priors:
+        record |= {"prior_scale": priors.scale, "priors": list(priors.log)}
     part = out.with_name(out.name + ".part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(RECORD), json.dumps(record, indent=1, ensure_ascii=False))
@@ -148,6 +154,7 @@ class Scorer:
         beam_size: texts that the weights were tuned for.
         record: all of scorer.json.
         pronunciations: where the words are pronunciations, what is written for them; else None.
+        priors: that the model's outputs are divided by; None for none.
 
     Raises:
         ScorerError: it is missing, damaged, made for other labels, or of a newer format.
@@ -182,6 +189,7 @@ class Scorer:
         self.alpha = float(self.record["alpha"])
         self.beta = float(self.record["beta"])
         self.beam_size: int = self.record["beam_size"]
+        self.priors = self._priors(len(labels) + 1)
         self._words, self._scores = words, scores
         self._labels = list(labels)
         self._lock = threading.RLock()
@@ -192,6 +200,10 @@ class Scorer:
     def open(cls, path: str | os.PathLike[str], labels: Sequence[str]) -> Scorer:
         """Open a scorer; see the class."""
         return cls(path, labels)
+
+    def priors_at(self, scale: float | None) -> Priors | None:
+        """The priors as they are, or with another scale."""
+        return self.priors if scale is None or self.priors is None else replace(self.priors, scale=scale)
 
     def _damaged(self, what: str) -> ScorerError:
         return ScorerError(f"The scorer {self.path} is damaged: {what}. Copy it again, or pack it anew.")
@@ -232,6 +244,17 @@ class Scorer:
             if entry.get("bytes") != archive.getinfo(name).file_size:
                 raise self._damaged(f"{name} has {archive.getinfo(name).file_size} bytes, not those of {RECORD}")
         return record
+
+    def _priors(self, outputs: int) -> Priors | None:
+        if "priors" not in self.record:
+            return None
+        try:
+            priors = Priors(tuple(map(float, self.record["priors"])), float(self.record["prior_scale"]))
+        except (LookupError, TypeError, ValueError) as error:
+            raise self._damaged(f"the priors in {RECORD} are none ({error})") from None
+        if len(priors.log) != outputs:
+            raise self._damaged(f"{RECORD} has {len(priors.log)} priors for {outputs} outputs")
+        return priors
 
     def _check_labels(self, labels: Sequence[str]) -> None:
         if self.record["labels_sha256"] == labels_hash(labels):

@@ -16,7 +16,7 @@ from experiments.lm import LmError, benchmark
 from experiments.lm.__main__ import main
 from experiments.lm.arpa import read_vocabulary, write_arpa
 from experiments.lm.estimate import FALLBACK, SPECIAL, discounts, estimate
-from experiments.lm.pack import open_model
+from experiments.lm.pack import open_model, pack
 from experiments.lm.perplexity import perplexity
 from experiments.lm.tune import Emissions, Output, Recorder, decode, emissions, tune
 from heyjetson import Bundle, Engine
@@ -298,6 +298,24 @@ def test_the_benchmark_needs_no_model(workshop, capsys):
 def test_there_must_be_words_to_tune_on(workshop):
     with pytest.raises(LmError, match="no transcript with a word"):
         tune([Emissions("", [])], Path("none"), Output(list(LABELS), len(LABELS), 0.04), 8, 1)
+
+
+def test_what_a_model_leaves_out_is_found_by_its_priors(workshop):
+    """Too sure of its blanks, it drops words until its outputs are divided by how often it gives them."""
+    assert main("train train.jsonl --order 3 --out lm.arpa".split()) == 0
+    labels, blank = list(LABELS), len(LABELS)
+    rng, spoken = np.random.default_rng(5), []
+    for utterance in read_manifest(Path("validation.jsonl"))[:30]:
+        rows = noisy(utterance.text, rng)
+        rows[:, blank] += 5.0
+        rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
+        spoken.append(Emissions(utterance.text, [rows]))
+    pack(open_model(Path("lm.arpa"), labels), labels, Path("scorer"), 0.5, 0.0, 16)
+    asked = (spoken, Path("scorer"), Output(labels, blank, 0.04), 16, 12)
+    without, found = tune(*asked, with_priors=False), tune(*asked)
+    assert without.priors is None and found.priors and found.priors.scale > 0.1
+    assert found.after.words.rate < 0.9 * without.after.words.rate
+    assert tune(*asked) == found
 
 
 @pytest.mark.parametrize("command", ["", "train", "pack", "tune"])

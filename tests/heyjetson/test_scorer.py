@@ -105,8 +105,8 @@ def test_what_is_wrong_is_named(scorer, tmp_path):
     cut.write_bytes(scorer.read_bytes()[:-200])
     with pytest.raises(ScorerError, match="cut off or damaged.*Copy it again"):
         Scorer.open(cut, LABELS)
-    change(scorer, format=2)
-    with pytest.raises(ScorerError, match="has format 2, this heyjetson reads up to 1. Upgrade"):
+    change(scorer, format=3)
+    with pytest.raises(ScorerError, match="has format 3, this heyjetson reads up to 2. Upgrade"):
         Scorer.open(scorer, LABELS)
 
 
