@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from manifests.lines import ManifestError, text_lines
+from manifests.lines import ManifestError
 from manifests.text import Normaliser
+from manifests.wrapped import TITLED, sentence_lines
 
-BORDER = re.compile(r"(?<=[.!?;])\s+|\s+[-–—]+\s+|[()\"“”]")  # where a sentence, or a part of one, ends
+BORDER = re.compile(TITLED + r"(?<=[.!?;])\s+|\s+[-–—]+\s+|[()\"“”]")  # where a sentence, or a part of one, ends
+CLAUSE = re.compile(r"(?<=[,:])\s+")
 TIMES = 5  # that a word must be written, to be no slip
 SPOKEN = (3, 9)  # words of a sentence that is spoken: short ones are where CTC finds its first alignments
 WRITTEN = (2, 25)  # of one that a language model learns from
@@ -32,16 +34,17 @@ class Texts:
 
 
 def sentences(path: Path, normalise: Normaliser) -> Iterable[str]:
-    """Sentences of a text file, in characters of the labels; what is not understood is left out.
+    """Sentences of a text file in characters of the labels, long ones in parts; what is not understood is left out.
 
     Raises:
-        ManifestError: the file is missing or not UTF-8.
+        ManifestError: the file is missing, or its encoding is another than UTF-8.
     """
-    for _, line in text_lines(path):
-        for part in BORDER.split(line.replace("’", "'")):
-            cleaned = normalise(part)
-            if cleaned.refused is None and cleaned.text:
-                yield cleaned.text
+    for line in sentence_lines(path):
+        for sentence in BORDER.split(line.replace("’", "'")):
+            for part in [sentence] if len(sentence.split()) <= WRITTEN[1] else CLAUSE.split(sentence):
+                cleaned = normalise(part)
+                if cleaned.refused is None and cleaned.text:
+                    yield cleaned.text
 
 
 def choose(

@@ -157,7 +157,7 @@ def parser() -> argparse.ArgumentParser:
                 "train.jsonl --unit character --order 6 --out letters.arpa",
                 "train.jsonl --text book.txt --phones --out sounds.arpa"])  # fmt: skip
     one.add_argument("manifests", type=Path, nargs="*", metavar="MANIFEST", help="whose transcripts are learnt from")
-    one.add_argument("--text", type=Path, action="append", default=[], help="a sentence a line; may be given again")
+    one.add_argument("--text", type=Path, action="append", default=[], help="a sentence a line, or a book; repeatable")
     one.add_argument("--order", type=int, choices=range(2, 7), default=3, help="longest n-gram (default 3)")
     one.add_argument("--unit", choices=("word", "character"), default="word",
                      help="word: only known words are written; character: any are (default word)")  # fmt: skip

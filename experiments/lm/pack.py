@@ -161,7 +161,12 @@ def pack(
 
 
 def put_into_bundle(
-    bundle: Bundle, model: LanguageModel, alpha: float, beta: float, beam_size: int, measured: Mapping[str, Any],
+    bundle: Bundle,
+    model: LanguageModel,
+    alpha: float,
+    beta: float,
+    beam_size: int,
+    measured: Mapping[str, Any],
     priors: Priors | None = None,
 ) -> None:
     """Write the scorer into a bundle and name it in the manifest.

@@ -11,10 +11,10 @@ from heyjetson.bundle import file_hash
 from heyjetson.decoding.pronunciations import Pronunciations
 from heyjetson.decoding.scorer import SPACE
 from manifests import ManifestError, read_manifest
-from manifests.lines import text_lines
 from manifests.phones import sounds
 from manifests.progress import progress
 from manifests.text import LABELS, Normaliser, TextOptions
+from manifests.wrapped import sentence_lines
 
 RESERVED = ("<s>", "</s>", "<unk>")
 
@@ -41,7 +41,7 @@ def read_texts(
 
     Args:
         manifests: whose transcripts are taken as they are.
-        texts: UTF-8, a sentence a line; they are normalised as transcripts are.
+        texts: UTF-8, a sentence a line, or wrapped as books are; they are normalised as transcripts are.
         labels: characters that a sentence may have.
         language: of numbers in the texts, as num2words calls it.
 
@@ -60,7 +60,7 @@ def read_texts(
         found = [line.text for line in read_manifest(path)]
         left_out += _take(path, found, labels, sentences, sources)
     for path in texts:
-        lines = [line for _, line in text_lines(path)]
+        lines = sentence_lines(path)
         cleaned = [normalise(line) for line in progress(lines, f"reading {path.name}", len(lines))]
         fit = [text for text, refused in cleaned if not refused]
         left_out += len(cleaned) - len(fit) + _take(path, fit, labels, sentences, sources)

@@ -183,7 +183,7 @@ def tune(
 
     def loss(trial: optuna.Trial) -> float:
         weights = {name: trial.suggest_float(name, *between) for name, between in looked_for.items()}
-        options = BeamOptions(beam_size, **weights)
+        options = replace(BeamOptions(beam_size), **weights)  # type: ignore[arg-type]
         decoder = make_decoder(output.labels, output.blank_id, output.frame_seconds, scorer=opened, options=options)
         total = Rates(Errors(), Errors())
         for quarter in range(4):

@@ -52,3 +52,9 @@ def test_a_text_of_which_nothing_can_be_used_is_refused(tmp_path):
     path.write_text("Hello there, world.")
     with pytest.raises(ManifestError, match=r"short\.txt holds no sentence .* longer text"):
         choose(TRANSCRIPTS, [path])
+
+
+def test_long_sentences_are_taken_in_parts(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_text("we saw the bear and the dogs, and they saw us all the time: " * 9 + "and so we went.\n")
+    assert "and they saw us all the time" in choose(TRANSCRIPTS, [path]).written
