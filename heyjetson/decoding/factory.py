@@ -9,6 +9,7 @@ from heyjetson.calibration import Calibration
 from heyjetson.decoding.greedy import GreedyDecoder
 from heyjetson.decoding.hypothesis import Decoder
 from heyjetson.decoding.pronunciations import SpelledDecoder
+from heyjetson.decoding.sentences import SentenceDecoder
 from heyjetson.errors import DecoderError
 
 if TYPE_CHECKING:
@@ -67,4 +68,7 @@ def make_decoder(
         from heyjetson.decoding.fusion import FusionGraph
 
         decoder = BeamDecoder(labels, blank_id, frame_seconds, FusionGraph(*asked), *given)
-    return SpelledDecoder(decoder, said) if said else decoder
+    if scorer is None:
+        return decoder
+    one: Decoder = SpelledDecoder(decoder, said) if said else decoder
+    return SentenceDecoder(one, labels, blank_id, frame_seconds, n_best)
