@@ -36,6 +36,7 @@ class SentenceDecoder:
         symbols = [*labels[:blank_id], "", *labels[blank_id:]]  # of the columns
         self._letters = np.array([symbol not in ("", " ") for symbol in symbols])
         self._ends = math.ceil(PAUSE / frame_seconds)  # frames
+        self._kept = max(self._ends // 2, 1)
         self.reset()
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
@@ -67,7 +68,7 @@ class SentenceDecoder:
     def _feed(self, log_probs: np.ndarray) -> None:
         self.decoder.feed(log_probs)
         self._frames += len(log_probs)
-        self._tail = np.concatenate([self._tail, log_probs])[-(self._ends // 2) :]
+        self._tail = np.concatenate([self._tail, log_probs])[-self._kept :]
 
     def _end(self) -> None:
         """End a sentence. The next one begins within the pause: a word may sound before its first letter is written."""
