@@ -24,7 +24,7 @@ from manifests.convert import naming, sound_of
 from manifests.progress import progress
 
 LOOKED_FOR = {"alpha": (0.0, 2.5), "beta": (-3.0, 5.0), "prior_scale": (0.0, 0.8)}
-FIRST = ((0.3, 0.5, 0.0), (0.6, 1.0, 0.0), (1.0, 1.5, 0.3))  # what is tried before anything is known
+FIRST = ((0.3, 0.5, 0.0), (0.6, 1.0, 0.0), (1.0, 1.5, 0.3), (1.3, 0.5, 0.5))  # tried before anything is known
 
 
 @dataclass(frozen=True)

@@ -366,14 +366,17 @@ class BeamDecoder:
             DecoderError: it is finished already.
         """
         require_frames(np.zeros((0, len(self.columns))), len(self.columns), self._finished)
-        self._finished = True
+        self._final, self._finished = self.ending(), True
+        return self._final
+
+    def ending(self) -> list[Hypothesis]:
+        """What `finish` would give; more may follow."""
         mass = np.logaddexp(*self._mass)
         scores = mass + self._bonus + self._gains()
         if not (scores > -np.inf).any():  # every text ends within a word that is none: that word is left out
             best = self._best()
             words = self._built.followed_by(self._characters(best)).ended(self._frames, complete=False)
-            self._final = [self._hypothesis(words, float((mass + self._bonus)[best]))]
-            return self._final
+            return [self._hypothesis(words, float((mass + self._bonus)[best]))]
         # With a space at its end or without, it is the same text.
         groups: dict[int, list[int]] = {}
         for i in np.flatnonzero(scores > -np.inf).tolist():
@@ -382,12 +385,12 @@ class BeamDecoder:
             )
         totals = {text: float(np.logaddexp.reduce(scores[members])) for text, members in groups.items()}
         ranked = sorted(totals, key=lambda text: -totals[text])[: self.n_best]
-        self._final = []
+        found = []
         for text in ranked:
             likeliest = max(groups[text], key=lambda i: self._path[:, i].max())
             words = self._built.followed_by(self._characters(likeliest)).ended(self._frames)
-            self._final.append(self._hypothesis(words, totals[text]))
-        return self._final
+            found.append(self._hypothesis(words, totals[text]))
+        return found
 
     @staticmethod
     def _hypothesis(words: list[Word], score: float) -> Hypothesis:

@@ -95,8 +95,7 @@ class CompiledBeamDecoder(BeamDecoder):
         self._library.beam_finish(self._core, self._view, gains.ctypes.data)
         return gains
 
-    def finish(self) -> list[Hypothesis]:
-        """End the utterance; see `BeamDecoder`."""
-        if not self._finished:
-            self._pull()
-        return super().finish()
+    def ending(self) -> list[Hypothesis]:
+        """What `finish` would give; see `BeamDecoder`."""
+        self._pull()
+        return super().ending()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from heyjetson.calibration import Calibration
 from heyjetson.decoding.greedy import GreedyDecoder
-from heyjetson.decoding.hypothesis import Decoder
+from heyjetson.decoding.hypothesis import Decoder, SentenceSearch
 from heyjetson.decoding.pronunciations import SpelledDecoder
 from heyjetson.decoding.sentences import SentenceDecoder
 from heyjetson.errors import DecoderError
@@ -58,17 +58,18 @@ def make_decoder(
         hot_words = {said.phrase(phrase): boost for phrase, boost in hot_words.items()}
     asked = (labels, scorer, hot_words, options.alpha, options.beta)
     given = (options, n_best, calibration, scorer.priors_at(options.prior_scale) if scorer else None)
-    if core.library() and (scorer is None or scorer.mapped):
-        from heyjetson.decoding.compiled import CompiledBeamDecoder
-        from heyjetson.decoding.guide import Guide
 
-        guide: Guide = Guide(*asked)  # type: ignore[arg-type]
-        decoder: BeamDecoder = CompiledBeamDecoder(labels, blank_id, frame_seconds, guide, *given)  # type: ignore
-    else:
-        from heyjetson.decoding.fusion import FusionGraph
+    def search() -> SentenceSearch:
+        if core.library() and (scorer is None or scorer.mapped):
+            from heyjetson.decoding.compiled import CompiledBeamDecoder
+            from heyjetson.decoding.guide import Guide
 
-        decoder = BeamDecoder(labels, blank_id, frame_seconds, FusionGraph(*asked), *given)
-    if scorer is None:
-        return decoder
-    one: Decoder = SpelledDecoder(decoder, said) if said else decoder
-    return SentenceDecoder(one, labels, blank_id, frame_seconds, n_best)
+            guide: Guide = Guide(*asked)  # type: ignore[arg-type]
+            decoder: BeamDecoder = CompiledBeamDecoder(labels, blank_id, frame_seconds, guide, *given)  # type: ignore
+        else:
+            from heyjetson.decoding.fusion import FusionGraph
+
+            decoder = BeamDecoder(labels, blank_id, frame_seconds, FusionGraph(*asked), *given)
+        return SpelledDecoder(decoder, said) if said else decoder
+
+    return SentenceDecoder(search, labels, blank_id, frame_seconds, n_best) if scorer else search()

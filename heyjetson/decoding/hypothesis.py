@@ -82,3 +82,10 @@ class Decoder(Protocol):
             sound: what is heard of the recording, always further than the frames that are fed; where there is none,
                 words have the model's own borders.
         """
+
+
+class SentenceSearch(Decoder, Protocol):
+    """A decoder that takes all it hears for one sentence."""
+
+    def ending(self) -> list[Hypothesis]:
+        """What `finish` would give; more may follow."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Word
+from heyjetson.decoding.hypothesis import Hypothesis, SentenceSearch, Word
 from heyjetson.errors import DecoderError
 from heyjetson.loudness import Loudness
 
@@ -121,7 +121,7 @@ class SpelledDecoder:
         pronunciations: of its words.
     """
 
-    def __init__(self, decoder: Decoder, pronunciations: Pronunciations):
+    def __init__(self, decoder: SentenceSearch, pronunciations: Pronunciations):
         self.decoder, self.pronunciations = decoder, pronunciations
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
@@ -139,6 +139,10 @@ class SpelledDecoder:
     def finish(self) -> list[Hypothesis]:
         """End the utterance: its readings, the likeliest first."""
         return [self._written(reading) for reading in self.decoder.finish()]
+
+    def ending(self) -> list[Hypothesis]:
+        """What `finish` would give; more may follow."""
+        return [self._written(reading) for reading in self.decoder.ending()]
 
     def _spelled(self, words: Sequence[Word]) -> list[Word]:
         texts = self.pronunciations.spell([word.text for word in words])

@@ -1,52 +1,61 @@
-"""A pause ends what a language model takes for one sentence: the next one begins anew.
+"""A pause may end what a language model takes for one sentence.
 
-A language model knows how sentences begin and end. Without this it reads two of them, however long the pause is, as
-one that goes on, and a fifth more words are wrong.
+A language model knows how sentences begin and end. One that reads two of them as one that goes on, however long the
+pause between, writes a fifth more words wrong; but people pause within sentences, too, some for seconds. So from a
+pause on both are followed, the sentence that goes on and one that begins anew, until the next pause or the end says
+which is likelier.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Word
+from heyjetson.decoding.hypothesis import Hypothesis, SentenceSearch, Word
 from heyjetson.decoding.words import require_frames
 from heyjetson.loudness import Loudness
 
-PAUSE = 1.0  # seconds without a letter; within sentences that people read aloud they are seldom as long
+PAUSE = 1.0  # seconds without a letter
 QUIET = 0.2  # probability of all letters together, below which a frame has none
 
 
 class SentenceDecoder:
-    """A decoder whose utterances are decoded sentence by sentence; see `Decoder`.
+    """A decoder of utterances of several sentences; see `Decoder`.
 
     Args:
-        decoder: of one sentence at a time.
+        make: a search for one sentence; called twice.
         labels: V characters.
         blank_id: column of the blank.
         frame_seconds: seconds between rows.
         n_best: readings that `finish` returns at most.
     """
 
-    def __init__(self, decoder: Decoder, labels: Sequence[str], blank_id: int, frame_seconds: float, n_best: int = 1):
-        self.decoder, self.frame_seconds, self.n_best = decoder, frame_seconds, n_best
+    def __init__(
+        self,
+        make: Callable[[], SentenceSearch],
+        labels: Sequence[str],
+        blank_id: int,
+        frame_seconds: float,
+        n_best: int = 1,
+    ):
+        self.on, self.anew = make(), make()  # the sentence that goes on, and one that begins at the last pause
+        self.frame_seconds, self.n_best = frame_seconds, n_best
         symbols = [*labels[:blank_id], "", *labels[blank_id:]]  # of the columns
         self._letters = np.array([symbol not in ("", " ") for symbol in symbols])
         self._ends = math.ceil(PAUSE / frame_seconds)  # frames
-        self._kept = max(self._ends // 2, 1)
         self.reset()
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
         """Begin an utterance; see `Decoder`."""
         self._offset, self._sound = offset, sound
-        self._before = [Hypothesis("", [], 0.0)]  # of the sentences that have ended
-        self._tail = np.zeros((0, len(self._letters)), np.float32)  # the last frames, half a pause
+        self._before = [Hypothesis("", [], 0.0)]  # readings of what lies before the sentence that goes on
+        self._paused: list[Hypothesis] | None = None  # and of all before the last pause, if one ended there
         self._frames = self._quiet = 0
         self._said = self._finished = False
-        self.decoder.reset(offset, sound)
+        self.on.reset(offset, sound)
 
     def feed(self, log_probs: np.ndarray) -> None:
         """Take the next frames, [T, V + 1].
@@ -62,27 +71,29 @@ class SentenceDecoder:
             if self._said and self._quiet == self._ends:
                 self._feed(log_probs[fed:frame])
                 fed = frame
-                self._end()
+                self._pause()
         self._feed(log_probs[fed:])
 
     def _feed(self, log_probs: np.ndarray) -> None:
-        self.decoder.feed(log_probs)
+        self.on.feed(log_probs)
+        if self._paused is not None:
+            self.anew.feed(log_probs)
         self._frames += len(log_probs)
-        self._tail = np.concatenate([self._tail, log_probs])[-self._kept :]
 
-    def _end(self) -> None:
-        """End a sentence. The next one begins within the pause: a word may sound before its first letter is written."""
-        self._before = self._followed_by(self.decoder.finish())
-        now = self._offset + self._frames * self.frame_seconds
-        ended = max((reading.words[-1].end for reading in self._before if reading.words), default=self._offset)
-        again = min(len(self._tail), max(int((now - ended) / self.frame_seconds), 0))  # none before the last word ends
-        self.decoder.reset(now - again * self.frame_seconds, self._sound)
-        self.decoder.feed(self._tail[len(self._tail) - again :])
-        self._said = False
+    def _pause(self) -> None:
+        """Settle whether a sentence ended at the pause before, and begin one here."""
+        ended = self._joined(self._before, self.on.ending())
+        if self._paused is not None:
+            other = self._joined(self._paused, self.anew.ending())
+            if other[0].score > ended[0].score:
+                self._before, ended = self._paused, other
+                self.on, self.anew = self.anew, self.on
+        self._paused, self._said = ended, False
+        self.anew.reset(self._offset + self._frames * self.frame_seconds, self._sound)
 
     def words(self) -> list[Word]:
         """The likeliest words so far; the last ones may still change."""
-        return self._before[0].words if self._finished else self._before[0].words + self.decoder.words()
+        return self._before[0].words if self._finished else self._before[0].words + self.on.words()
 
     def finish(self) -> list[Hypothesis]:
         """End the utterance: its readings, the likeliest first. Only `reset` may follow.
@@ -90,19 +101,26 @@ class SentenceDecoder:
         Raises:
             DecoderError: it is finished already.
         """
-        require_frames(self._tail[:0], len(self._letters), self._finished)
-        self._before, self._finished = self._followed_by(self.decoder.finish()), True
+        require_frames(np.zeros((0, len(self._letters))), len(self._letters), self._finished)
+        readings = self._joined(self._before, self.on.finish())
+        if self._paused is not None:
+            readings += self._joined(self._paused, self.anew.finish())
+        best: dict[str, Hypothesis] = {}
+        for reading in sorted(readings, key=lambda reading: -reading.score):
+            best.setdefault(reading.text, reading)
+        self._before, self._finished = list(best.values())[: self.n_best], True
         return self._before
 
-    def _followed_by(self, readings: Sequence[Hypothesis]) -> list[Hypothesis]:
+    def _joined(self, before: Sequence[Hypothesis], readings: Sequence[Hypothesis]) -> list[Hypothesis]:
         """The likeliest readings of what was said before and of a sentence more."""
-        both = sorted(
-            ((one.score + other.score, one, other) for one in self._before for other in readings),
-            key=lambda pair: -pair[0],
-        )[: self.n_best]
-        return [
+        both = [
             replace(
-                one, text=" ".join(filter(None, (one.text, other.text))), words=one.words + other.words, score=score
+                one,
+                text=" ".join(filter(None, (one.text, other.text))),
+                words=one.words + other.words,
+                score=one.score + other.score,
             )
-            for score, one, other in both
+            for one in before
+            for other in readings
         ]
+        return sorted(both, key=lambda reading: -reading.score)[: self.n_best]

@@ -242,7 +242,7 @@ def test_memory_is_bounded(search, make_scorer, unit, sharpness, monkeypatch):
         LABELS, BLANK, 0.04, scorer=make_scorer(unit, LABELS) if unit else None, hot_words=HOT,
         options=BeamOptions(beam_size=8, longest_open=64),
     )  # fmt: skip
-    search_itself = decoder.decoder if unit else decoder
+    search_itself = decoder.on if unit else decoder
     assert isinstance(search_itself, BeamDecoder)
     sizes = []
     for block in range(4):

@@ -270,7 +270,7 @@ PROGRAM = """
                     decoder.feed(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
                     decoder.words()
                 decoder.finish()
-            done.append(type(getattr(decoder, "decoder", decoder)).__name__)
+            done.append(type(getattr(decoder, "on", decoder)).__name__)
 
     threads = [threading.Thread(target=decode, args=(first,)) for first in (0, 4)]
     for thread in threads:
@@ -326,7 +326,7 @@ def test_what_streams_share_is_never_written(make_scorer, unit, tmp_path):
                 file.write_bytes(array.tobytes())
                 setattr(holder, name, np.memmap(file, array.dtype, "r", shape=array.shape))
 
-        parts = make_decoder(labels, 3, 0.04, scorer=scorer, hot_words=hot_words).decoder.guide.parts
+        parts = make_decoder(labels, 3, 0.04, scorer=scorer, hot_words=hot_words).on.guide.parts
         lock(parts.hot_words, ["follow", "boost", "lookahead_score"])
         for trie in filter(None, (parts.words, parts.extra)):
             lock(trie, ["first", "label", "word", "ahead"])
@@ -334,7 +334,7 @@ def test_what_streams_share_is_never_written(make_scorer, unit, tmp_path):
             lock(parts, ["tokens"])
         assert isinstance(scorer.mapped.content, np.memmap) and not scorer.mapped.content.flags.writeable
         decoder = make_decoder(labels, 3, 0.04, scorer=scorer, hot_words=hot_words)
-        assert decoder.decoder.guide.parts is parts
+        assert decoder.on.guide.parts is parts
         decoder.feed(np.log(np.random.default_rng(0).dirichlet([1.0] * 4, 200)))
         print(len(decoder.finish()[0].words) > 0)
     """

@@ -161,7 +161,7 @@ def test_what_the_compiled_search_cannot_read_numpy_searches(scorer, monkeypatch
     opened = Scorer.open(scorer, LABELS)
     assert opened.mapped is None
     decoder = make_decoder(LABELS, 3, 0.04, scorer=opened)
-    assert type(decoder.decoder) is BeamDecoder
+    assert type(decoder.on) is BeamDecoder
     decoder.feed(np.log(np.full((20, 4), 0.25)))
     assert decoder.finish()
 

@@ -1,5 +1,7 @@
 """With a language model a pause ends a sentence."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,27 +34,45 @@ def decoded(scorer, *pieces, **options):
 
 
 @pytest.mark.parametrize("unit", ["word", "character"])
-def test_two_sentences_are_read_as_two(make_scorer, unit):
-    """Each as it is read alone, with the scores of both, and later by where it lies."""
-    scorer = make_scorer(unit, LABELS)
-    first, second = written("b a ab", ENDS, 0.5), written("ab a", 0, 0.5)
-    (one,), (other,) = decoded(scorer, first[:-1]), decoded(scorer, written("", ENDS // 2), second)
-    (both,) = decoded(scorer, first, second)
-    assert both.text == f"{one.text} {other.text}"
-    assert both.score == pytest.approx(one.score + other.score, abs=0.01)
-    later = (len(first) - ENDS // 2) * FRAME
-    starts = [word.start for word in one.words] + [word.start + later for word in other.words]
-    assert [word.start for word in both.words] == pytest.approx(starts, abs=2e-3)
+def test_the_likelier_of_one_sentence_and_two(make_scorer, unit):
+    scorer, told = make_scorer(unit, LABELS, alpha=2.0), set()
+    texts = ["b a ab", "ab a", "a b", "b", "a a b", "bb", "b b b"]
+    for first, second in itertools.product(texts, texts):
+        beginning, end = written(first, ENDS, 0.5), written(second, 5, 0.5)
+        alone = make_decoder(LABELS, BLANK, FRAME, scorer=scorer).on  # takes all for one sentence
+        alone.feed(np.concatenate([beginning, end]))
+        (one,) = alone.finish()
+        two = [decoded(scorer, rows)[0] for rows in (beginning[:-1], end)]
+        (found,) = decoded(scorer, beginning, end)
+        likelier = one.score < sum(reading.score for reading in two)
+        told.add(likelier)
+        if abs(one.score - sum(reading.score for reading in two)) < 0.01:
+            continue  # a frame of quiet decides
+        assert found.text == (" ".join(reading.text for reading in two) if likelier else one.text)
+        later = [word.start + len(beginning) * FRAME for word in two[1].words]
+        starts = [word.start for word in two[0].words] + later if likelier else [word.start for word in one.words]
+        assert [word.start for word in found.words] == pytest.approx(starts, abs=2e-3)
+    assert told == {True, False}
 
 
-def test_a_shorter_pause_and_none_end_nothing(make_scorer):
-    scorer = make_scorer("word", LABELS)
-    for frames, same in ((ENDS - 1, True), (ENDS, False)):
-        rows = np.concatenate([written("b a ab", frames, 0.5), written("ab a", 0, 0.5)])
-        one = make_decoder(LABELS, BLANK, FRAME, scorer=scorer).decoder  # takes all for one sentence
-        one.feed(rows)
-        assert (decoded(scorer, rows) == one.finish()) is same
-    assert not hasattr(make_decoder(LABELS, BLANK, FRAME, hot_words=HOT), "decoder")  # nothing says what a sentence is
+def test_a_shorter_pause_ends_nothing(make_scorer):
+    scorer = make_scorer("word", LABELS, alpha=2.0)
+    rows = np.concatenate([written("b a ab", ENDS - 2, 0.5), written("ab a", 0, 0.5)])
+    alone = make_decoder(LABELS, BLANK, FRAME, scorer=scorer).on
+    alone.feed(rows)
+    assert decoded(scorer, rows) == alone.finish()
+    assert not hasattr(make_decoder(LABELS, BLANK, FRAME, hot_words=HOT), "on")  # nothing says what a sentence is
+
+
+def test_each_pause_is_settled_for_itself(make_scorer):
+    """However many there are, the scores are those of the best sentences between them."""
+    scorer = make_scorer("word", LABELS, alpha=2.0)
+    pieces = [written(text, ENDS) for text in ("b a ab", "ab a", "a b", "ab a", "b a ab")]
+    (found,) = decoded(scorer, *pieces)
+    alone = make_decoder(LABELS, BLANK, FRAME, scorer=scorer).on
+    alone.feed(np.concatenate(pieces))
+    assert found.score > alone.finish()[0].score + 0.1
+    assert found.score > sum(decoded(scorer, piece[:-1])[0].score for piece in pieces) - 0.1
 
 
 @settings(deadline=None, max_examples=30)
