@@ -19,6 +19,7 @@ from heyjetson.decoding.words import require_frames
 from heyjetson.loudness import Loudness
 
 PAUSE = 1.0  # seconds without a letter
+EXPECTED = 2.0  # what a pause adds to the logarithm of the probability that a sentence ended
 QUIET = 0.2  # probability of all letters together, below which a frame has none
 
 
@@ -88,7 +89,8 @@ class SentenceDecoder:
             if other[0].score > ended[0].score:
                 self._before, ended = self._paused, other
                 self.on, self.anew = self.anew, self.on
-        self._paused, self._said = ended, False
+        self._paused = [replace(reading, score=reading.score + EXPECTED) for reading in ended]
+        self._said = False
         self.anew.reset(self._offset + self._frames * self.frame_seconds, self._sound)
 
     def words(self) -> list[Word]:
