@@ -33,8 +33,10 @@ def decoded(scorer, *pieces, **options):
     return decoder.finish()
 
 
+@pytest.mark.parametrize("expected", [0.0, EXPECTED])
 @pytest.mark.parametrize("unit", ["word", "character"])
-def test_the_likelier_of_one_sentence_and_two(make_scorer, unit):
+def test_the_likelier_of_one_sentence_and_two(make_scorer, unit, expected, monkeypatch):
+    monkeypatch.setattr("heyjetson.decoding.sentences.EXPECTED", expected)
     scorer, told = make_scorer(unit, LABELS, alpha=2.0), set()
     texts = ["b a ab", "ab a", "a b", "b", "a a b", "bb", "b b b"]
     for first, second in itertools.product(texts, texts):
@@ -44,7 +46,7 @@ def test_the_likelier_of_one_sentence_and_two(make_scorer, unit):
         (one,) = alone.finish()
         two = [decoded(scorer, rows)[0] for rows in (beginning[:-1], end)]
         (found,) = decoded(scorer, beginning, end)
-        apart = sum(reading.score for reading in two) + EXPECTED
+        apart = sum(reading.score for reading in two) + expected
         likelier = one.score < apart
         told.add(likelier)
         if abs(one.score - apart) < 0.01:
@@ -53,7 +55,7 @@ def test_the_likelier_of_one_sentence_and_two(make_scorer, unit):
         later = [word.start + len(beginning) * FRAME for word in two[1].words]
         starts = [word.start for word in two[0].words] + later if likelier else [word.start for word in one.words]
         assert [word.start for word in found.words] == pytest.approx(starts, abs=2e-3)
-    assert told == {True, False}
+    assert told == ({True} if expected else {True, False})  # the few sentences of this language model seldom go on
 
 
 def test_a_shorter_pause_ends_nothing(make_scorer):
