@@ -99,6 +99,14 @@ class Pronunciations:
             }
         return max((score + self._score(word, BORDER), words) for word, (score, words) in best.items())[1]
 
+    def spelled(self, phrase: str) -> str:
+        """A phrase with its words as they stand here: clients write names as people do."""
+        return " ".join(word if word in self.sounds else word.lower() for word in phrase.split())
+
+    def knows(self, phrase: str) -> bool:
+        """Whether it says how all words of a phrase are pronounced."""
+        return all(word in self.sounds for word in phrase.split())
+
     def phrase(self, phrase: str) -> str:
         """A phrase as the search reads it.
 
