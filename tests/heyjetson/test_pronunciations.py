@@ -45,6 +45,19 @@ def test_no_other_words_of_these_sounds_are_likelier(said, sounds):
     assert score(said.spell(sounds)) == pytest.approx(max(map(score, ways)))
 
 
+def test_hot_words_choose_among_words_that_sound_alike(said):
+    assert said.spell(["Y", "go", "tu"]) == ["i", "go", "to"]
+    assert (
+        said.spell(["Y", "go", "tu"], {"too": 0.1})[2] == "to"
+        and said.spell(["Y", "go", "tu"], {"too": 3.0})[2] == "too"
+    )
+    assert said.spell(["tu"], {"two": -9.0}) != ["two"]
+    # A phrase counts where all of it was said, and its words share what it adds.
+    assert said.spell(["go", "tu", "no"], {"two know": 8.0}) == ["go", "two", "know"]
+    assert said.spell(["go", "tu"], {"two know": 8.0}) == said.spell(["go", "tu"])
+    assert said.spell(["xyz"], {"unheard of": 3.0, "": 1.0}) == ["xyz"] and said.spell([], {"too": 3.0}) == []
+
+
 def test_what_is_written_is_read(said):
     read = Pronunciations.parse(said.text())
     assert (read.sounds, read.pairs) == (dict(said.sounds), dict(said.pairs))
@@ -184,3 +197,17 @@ def test_a_report_says_that_the_language_model_took_part(tmp_path):
     assert report.scorer == "bundle" and "scorer_sha256" in report.hashes
     report.write(tmp_path / "bundle-test-scorer.json")
     assert load_bundle(bundle.folder).results["test"].scorer == "bundle"
+
+
+def test_a_hot_word_is_written_as_it_was_asked_for(tmp_path):
+    from heyjetson import Engine
+    from tests.heyjetson.trigger_fake import RATE, make_sounding, say
+
+    engine = Engine(make_sounding(tmp_path / "bundle"))
+    decoder = engine.decoder()
+    decoder.pronunciations = Pronunciations.of(["ay bee", "ay bee", "eh"], {"ay": "a", "eh": "a", "bee": "b"})
+    assert engine.transcribe(say("a b "), RATE, decoder).text == "ay bee"
+    hot = engine.decoder(hot_words={"ay": 5.0})
+    assert hot.hot_words == {"ay": 5.0}
+    hot.pronunciations, hot.hot_words = decoder.pronunciations, {"eh": 5.0}
+    assert engine.transcribe(say("a b "), RATE, hot).text == "eh bee"
