@@ -34,13 +34,13 @@ def main(cfg: DictConfig) -> object:
     channels = channels_of(run_of(path), cfg.channels)
     if path.is_dir():
         report = evaluate_bundle(path, manifest, cfg.threads, cfg.scorer, channels)
-        out = Path(cfg.out or place_of(beside, path.name, manifest, "-scorer" if cfg.scorer else ""))
+        out = Path(cfg.out or place_of(beside, path.name, manifest, "-scorer" if report.scorer else ""))
     else:
         from experiments.pretrained.restore import restore_model
 
         report = evaluate_nemo(restore_model(path), manifest, cfg.batch_size, channels)
         out = Path(cfg.out or place_of(beside, "evaluation", manifest))
-    report.hashes = hashes_of(path, cfg.scorer)
+    report.hashes = hashes_of(path, report.scorer)
     report.heard = heard_in_training(path, manifest)
     report.write(out)
     show_worst(report, cfg.worst)

@@ -297,6 +297,14 @@ class Bundle:
         scorer = self.manifest.get("scorer")
         return isinstance(scorer, dict) and bool(scorer.get("phones")) and self.scorer is not None
 
+    def scorer_for(self, asked: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+        """The language model that takes part where `asked` is given: one that writes sounds has its own in any case.
+
+        Args:
+            asked: a scorer file, `bundle`, or None for none.
+        """
+        return "bundle" if asked is None and self.writes_sounds else asked
+
     @property
     def scorer(self) -> Path | None:
         """The language model that came with it."""

@@ -13,7 +13,9 @@ from heyjetson import audio
 from heyjetson.bundle import Bundle
 from heyjetson.chunked import OVERLAP, chunks, joined
 from heyjetson.decoding.factory import make_decoder
+from heyjetson.decoding.hotwords import spelled
 from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
+from heyjetson.decoding.pronunciations import SpelledDecoder
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
 from heyjetson.frames import FrameStream
@@ -23,6 +25,7 @@ from heyjetson.stream import Stream
 
 if TYPE_CHECKING:
     from heyjetson.decoding.beam import BeamOptions
+    from heyjetson.decoding.pronunciations import Pronunciations
     from heyjetson.decoding.scorer import Scorer
 
 PIECE = 2.0  # seconds of a recording that a stream is fed at once
@@ -165,7 +168,7 @@ class Engine:
             DecoderError: a hot word cannot be written, or a library is missing.
         """
         bundle = self.bundle
-        return make_decoder(
+        decoder = make_decoder(
             bundle.labels,
             bundle.blank_id,
             bundle.frame_seconds,
@@ -175,14 +178,41 @@ class Engine:
             options=options,
             calibration=bundle.calibration,
         )
+        if hot_words and isinstance(decoder, SpelledDecoder):
+            decoder.hot_words = dict(hot_words)
+        return decoder
+
+    def spelled(self, phrase: str, scorer: str | os.PathLike[str] | None = None) -> str:
+        """A phrase that a client names as people write it, as hot words have it.
+
+        Args:
+            phrase: a name, a term.
+            scorer: see `decoder`.
+        """
+        said = self._pronunciations(scorer)
+        return said.spelled(phrase) if said else spelled(phrase, self.bundle.labels)
+
+    def can_write(self, phrase: str, scorer: str | os.PathLike[str] | None = None) -> bool:
+        """Whether a phrase can be a hot word.
+
+        Args:
+            phrase: as `spelled` gives it.
+            scorer: see `decoder`.
+        """
+        said = self._pronunciations(scorer)
+        return bool(phrase) and (said.knows(phrase) if said else set(phrase) <= set(self.bundle.labels))
+
+    def _pronunciations(self, scorer: str | os.PathLike[str] | None) -> Pronunciations | None:
+        opened = self._scorer(scorer)
+        return opened.pronunciations if opened else None
 
     def _scorer(self, where: str | os.PathLike[str] | None) -> Scorer | None:
         """A scorer, opened once for all streams."""
-        if where is None and not self.bundle.writes_sounds:
+        if (where := self.bundle.scorer_for(where)) is None:
             return None
         from heyjetson.decoding.scorer import Scorer
 
-        path = self.bundle.folder / "scorer" if where is None or str(where) == "bundle" else where
+        path = self.bundle.folder / "scorer" if str(where) == "bundle" else where
         key = os.path.abspath(path)
         if key not in self._scorers:
             self._scorers[key] = Scorer.open(path, self.bundle.labels)

@@ -76,10 +76,14 @@ def json_object(raw: str, where: str, example: str) -> dict[str, Any]:
         example: of a right line, for messages.
 
     Raises:
-        ManifestError: it holds none.
+        ManifestError: it holds none, or a key twice.
     """
     try:
         record = json.loads(raw)
+        if isinstance(record, dict) and raw.count(":") > len(record):  # slower, and mostly a colon within a text
+            json.loads(raw, object_pairs_hook=_each_key_once)
+    except _TwiceError as error:
+        raise ManifestError(f"{where}: {error}. Remove one.") from None
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at column {error.colno}"
     except (ValueError, RecursionError):  # a number of thousands of digits, or thousands of brackets
@@ -89,6 +93,19 @@ def json_object(raw: str, where: str, example: str) -> dict[str, Any]:
             return record
         raise ManifestError(f"{where}: expected a JSON object, found {type(record).__name__}: one like {example}.")
     raise ManifestError(f"{where}: not JSON ({reason}). Each line must be one object like {example}.")
+
+
+class _TwiceError(Exception):
+    """A key that is there twice, of which JSON's readers take the last."""
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in record and record[key] != value:
+            raise _TwiceError(f'the key "{key}" is there twice, as {record[key]!r:.60} and as {value!r:.60}')
+        record[key] = value
+    return record
 
 
 def parse_line(raw: str, where: str, folder: Path, line: int = 0) -> Utterance:

@@ -69,7 +69,14 @@ def rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
                     f"{where}: {len(record)} columns, but the first line names {len(names)}: {', '.join(names):.80}. "
                     f"Quote texts with a {delimiter!r} in them, correct the line, or name the columns in the first."
                 )
-            yield where, dict(zip(names, record, strict=True))
+            cells: dict[str, str] = {}
+            for name, value in zip(names, record, strict=True):
+                if name and cells.setdefault(name, value) != value:  # columns without a name may be any number
+                    raise ManifestError(
+                        f"{where}: two columns are called {name!r}, and hold {cells[name]!r:.60} and {value!r:.60}. "
+                        "Rename or remove one."
+                    )
+            yield where, cells
             begun = reader.line_num
     except csv.Error as error:
         raise ManifestError(

@@ -1,18 +1,23 @@
 """The notebooks run from top to bottom, and are committed without what they wrote."""
 
 import ast
+import base64
+import io
 import json
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import nbformat
 import pytest
+import soundfile
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from manifests import read_manifest, write_manifest
 from tests.conftest import ROOT
 from tests.experiments.compare_runs import corpus as tones
 from tests.experiments.compare_runs import make_run
@@ -115,10 +120,18 @@ def test_no_helper_is_written_twice():
         assert len({*first, *second}) == len([*first, *second]) and not any(others)
 
 
-def test_features(run, corpus, python):
-    notebook = run("1_features", python, MANIFEST=corpus / "test.jsonl", LINE=2)
+def seconds_of(html: str) -> float:
+    """How long a sound within a notebook lasts."""
+    sound = soundfile.info(io.BytesIO(base64.b64decode(html.partition(";base64,")[2].partition('"')[0])))
+    return sound.frames / sound.samplerate
+
+
+def test_features_of_an_utterance_that_is_a_segment(run, corpus, python, tmp_path):
+    segments = [replace(one, offset=0.1, duration=0.4) for one in read_manifest(corpus / "test.jsonl")]
+    write_manifest(tmp_path / "segments.jsonl", segments)
+    notebook = run("1_features", python, MANIFEST=tmp_path / "segments.jsonl", LINE=2)
     assert pictures(notebook) == 4
-    assert "audio" in wrote(notebook, "waveform", "text/html")[0]
+    assert seconds_of(wrote(notebook, "waveform", "text/html")[0]) == pytest.approx(0.4, abs=0.01)
 
 
 def test_model_ladder(run, tmp_path, python):
@@ -147,12 +160,19 @@ def two_runs(tmp_path_factory):
 
 
 def test_reading_an_experiment(run, two_runs, python):
+    for path in (folder / "test_seen.json" for folder in two_runs):
+        report = json.loads(path.read_text())
+        for row in report["utterance_results"]:
+            row |= {"offset": 0.1, "duration": 0.3}
+        path.write_text(json.dumps(report))
     notebook = run("3_reading_an_experiment", python, RUN=two_runs[0], OTHER=two_runs[1], WORST=2)
     wer = json.loads((two_runs[0] / "metrics.json").read_text())["test"]["seen"]["wer"]
     assert f"{wer:.2%}" in "".join(wrote(notebook, "metrics"))
     assert wrote(notebook, "interval")[0].count(f"{wer:.2%} (") == 2  # over utterances and over speakers
     shown = wrote(notebook, "worst", "text/html")
-    assert sum("<audio" in html for html in shown) == 2 and "line-through" in "".join(shown)
+    assert "line-through" in "".join(shown)
+    # The test set's utterances are segments here: each is heard alone.
+    assert [seconds_of(html) for html in shown if "<audio" in html] == [pytest.approx(0.3, abs=0.01)] * 2
     said = " ".join("".join(wrote(notebook, "compare")).split())
     assert "second has the fewest errors" in said and "The difference is significant" in said
     assert pictures(notebook) == 1

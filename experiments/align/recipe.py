@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from experiments.align.segments import Aligned, Segment, segment
 from experiments.align.texts import LONGEST, Transcript, normaliser_for, read_transcript
 from experiments.errors import ConfigError
 from heyjetson.audio import is_recording, load
+from manifests import phones
 from manifests.lines import Utterance, write_manifest
 
 ALIGNED = "aligned.jsonl"
 DOUBTFUL = "doubtful.jsonl"
 LEFT_OUT = "left_out.txt"
 LABELS = "labels"
+_TRACK = re.compile(r"(?:\d+\.\d{3}\t\d+\.\d{3}\t[^\t\n]+\n)*")  # as `_label` writes its lines
 DOUBT = "? "  # before the text of a doubtful label
 
 
@@ -124,9 +127,15 @@ class Aligner:
 
     Raises:
         ManifestError: numbers of the language are not known.
+        ConfigError: the model writes sounds.
     """
 
     def __init__(self, acoustic: Acoustic, options: AlignOptions):
+        if set(acoustic.labels) == set(phones.LABELS):  # most are letters, too: a text would be taken for sounds
+            raise ConfigError(
+                "The model writes sounds, and transcripts are in letters. Give one that writes letters, such as "
+                "experiment=people trains."
+            )
         self.acoustic, self.options = acoustic, options
         self.normaliser = normaliser_for(acoustic.labels, options.language)
 
@@ -171,6 +180,7 @@ def write(results: list[Result], out: Path, min_score: float) -> None:
                 write_manifest(out / name, lines)
             else:
                 (out / name).unlink(missing_ok=True)
+        _remove_tracks(out / LABELS, {f"{result.sound.stem}.txt" for result in results})
         left_out = [line for result in results for line in _left_out(result)]
         (out / LEFT_OUT).write_text("".join(f"{line}\n" for line in left_out), encoding="utf-8")
         for result in results:
@@ -178,6 +188,16 @@ def write(results: list[Result], out: Path, min_score: float) -> None:
             (out / LABELS / f"{result.sound.stem}.txt").write_text(track, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{out} cannot be written to ({error.strerror or error}). Give another out=.") from None
+
+
+def _remove_tracks(folder: Path, written: set[str]) -> None:
+    """Remove label tracks of an earlier call, but no other file."""
+    for path in folder.glob("*.txt"):
+        try:
+            if path.name not in written and _TRACK.fullmatch(path.read_text(encoding="utf-8")):
+                path.unlink()
+        except UnicodeDecodeError:  # not of this module
+            continue
 
 
 def _line(sound: Path, found: Segment) -> Utterance:

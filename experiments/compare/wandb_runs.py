@@ -145,11 +145,13 @@ def metrics(logged: Logged) -> dict[str, Any]:
 
 
 def curve(items: Iterable[dict[str, Any]]) -> list[dict[str, float]]:
-    """Points of a curve from rows of a history: those of one step become one."""
+    """Points of a curve from rows of a history: those of one step become one. Steps count as in a run's folder."""
     points: dict[int, dict[str, float]] = {}
     for item in items:
         logged = {key: value for key in CURVE if (value := number(item.get(key))) is not None}
-        step = number(item.get("trainer/global_step", item.get("_step")))
+        taken = number(item.get("trainer/global_step"))
+        # Lightning counts a step once its row, and the validation behind it, are logged.
+        step = number(item.get("_step")) if taken is None else taken + 1
         if step is None or not logged.keys() - {"learning_rate"}:
             continue
         point = points.setdefault(int(step), {"step": float(step)})

@@ -102,6 +102,7 @@ def evaluate_bundle(
     """
     engine = Engine(Bundle(folder), threads)
     decoder = engine.decoder(scorer)
+    helped = engine.bundle.scorer_for(scorer)
     rows, notes, spent = [], Notes(), 0.0
     utterances = read_manifest(manifest)
     for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
@@ -112,7 +113,7 @@ def evaluate_bundle(
         spent += time.perf_counter() - started
         rows.append(make_row(utterance, result.text))
     _say(notes)
-    return Report(str(manifest), str(folder), rows, spent, scorer=scorer)
+    return Report(str(manifest), str(folder), rows, spent, scorer=None if helped is None else str(helped))
 
 
 def _say(notes: Notes) -> None:

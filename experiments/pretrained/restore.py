@@ -17,6 +17,7 @@ from experiments.cli.log_levels import set_log_levels
 from experiments.errors import ConfigError
 from experiments.training.best_effort import first_line
 from heyjetson.errors import no_room
+from manifests.show import typed
 
 TARGET = "custom_modules.model.SpeechModel"
 TRIGGER = "custom_modules.trigger.TriggerModel"
@@ -56,8 +57,9 @@ def read_nemo_config(path: Path) -> DictConfig:
             raise
         cure = ""
         if path.suffix == ".ckpt":
-            run = path.parent.parent if path.parent.name == "checkpoints" else "RUN"
-            cure = f" It is a checkpoint: `python train.py resume={run}` goes on from it and writes model.nemo."
+            known = path.parent.name == "checkpoints"
+            resume = typed(path.parent.parent, "resume=") if known else "resume=RUN"
+            cure = f" It is a checkpoint: `python train.py {resume}` goes on from it and writes model.nemo."
         raise ConfigError(f"{path} is not a .nemo file: it is not an archive with a model_config.yaml.{cure}") from None
     require_no_resolvers(config, path)
     return config

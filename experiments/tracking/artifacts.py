@@ -18,6 +18,7 @@ from experiments.errors import ConfigError
 from experiments.training.best_effort import first_line
 from heyjetson.bundle import MANIFEST
 from heyjetson.user_cache import user_cache
+from manifests.show import typed
 
 LOG = logging.getLogger(__name__)
 
@@ -85,8 +86,8 @@ def local_model(text: str) -> Path:
         return path / MODEL
     if (path / "checkpoints").is_dir():
         raise ConfigError(
-            f"The run {path} holds no {MODEL}: it has not ended. `python train.py resume={path}` goes on and writes "
-            "it; a smaller trainer.max_time ends it sooner."
+            f"The run {path} holds no {MODEL}: it has not ended. `python train.py {typed(path, 'resume=')}` goes on "
+            "and writes it; a smaller trainer.max_time ends it sooner."
         )
     return path
 

@@ -20,6 +20,7 @@ from experiments.errors import ConfigError
 from experiments.locks import lock, unlock
 from experiments.sweep.relaunch import trial_folder
 from experiments.training import ranks
+from manifests.show import typed
 
 LOG = logging.getLogger(__name__)
 
@@ -103,14 +104,15 @@ def _require_the_same(folder: Path, overrides: list[str]) -> None:
     """Of a folder that is given as hydra.run.dir: a job that is started again continues, another run does not."""
     if any((folder / name).exists() for name in ENDS):
         raise ConfigError(
-            f"{folder} holds a finished run. Continue it with resume={folder}, or give another hydra.run.dir."
+            f"{folder} holds a finished run. Continue it with {typed(folder, 'resume=')}, or give another "
+            "hydra.run.dir."
         )
     saved = folder / ".hydra" / "overrides.yaml"
     before = [str(one) for one in OmegaConf.load(saved)] if saved.is_file() else []
     if any((folder / name).exists() for name in TRACES) and before != [str(one) for one in overrides]:
         raise ConfigError(
             f"{folder} holds a run that was started with {' '.join(before) or 'other settings'}. Continue that one "
-            f"with resume={folder}, or give another hydra.run.dir."
+            f"with {typed(folder, 'resume=')}, or give another hydra.run.dir."
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 
 from heyjetson.commands import command, live_sound, source_rate
 from heyjetson.errors import AudioError, OptionError
+from heyjetson.letters import in_word
 
 RATE = 16000  # hertz that recordings are written at
 MARGIN = 0.25  # seconds kept before and after a word
@@ -49,8 +49,9 @@ def run(options: argparse.Namespace) -> int:
         raise OptionError(f"--count must be at least 1, found {options.count}.")
     if options.longest <= options.silence:
         raise OptionError(f"--longest must be more than --silence, {options.silence:g} s, found {options.longest:g}.")
-    label = re.sub(r"[^\w]+", "-", options.word or "", flags=re.UNICODE).strip("-").lower()
-    if options.word is not None and not label:
+    word = "".join(one if one == "_" or in_word(one) else " " for one in options.word or "")
+    label = "-".join(word.lower().split())
+    if options.word is not None and not any(map(str.isalnum, label)):
         raise OptionError(f"--word must have a letter or a digit, found {options.word!r}.")
     folder = options.out / label
     _make(folder)

@@ -86,18 +86,47 @@ class Pronunciations:
             return math.log(count / self.counts[before])
         return math.log(BACKOFF * max(self.counts.get(word, 0), 1) / self._total)
 
-    def spell(self, said: Sequence[str]) -> list[str]:
-        """Words of what was said, one for each; what is no word's pronunciation stays as it is."""
+    def spell(self, said: Sequence[str], hot_words: Mapping[str, float] | None = None) -> list[str]:
+        """Words of what was said, one for each; what is no word's pronunciation stays as it is.
+
+        Args:
+            said: pronunciations.
+            hot_words: phrases and what each adds to the score, as in the search, which knows their sounds alone.
+        """
         best: dict[str, tuple[float, list[str]]] = {BORDER: (0.0, [])}
-        for sounds in said:
+        for sounds, more in zip(said, self._boosts(said, hot_words or {}), strict=True):
             # Where nothing sounds alike there is nothing to choose, and all ways meet.
             best = {
                 word: max(
-                    (score + self._score(before, word), [*words, word]) for before, (score, words) in best.items()
+                    (score + self._score(before, word) + more.get(word, 0.0), [*words, word])
+                    for before, (score, words) in best.items()
                 )
                 for word in self._alike.get(sounds, [sounds])
             }
         return max((score + self._score(word, BORDER), words) for word, (score, words) in best.items())[1]
+
+    def _boosts(self, said: Sequence[str], hot_words: Mapping[str, float]) -> list[dict[str, float]]:
+        """What hot words add to each spelling of each word: where all of a phrase was said, its words share it."""
+        boosts: list[dict[str, float]] = [{} for _ in said]
+        places: dict[str, list[int]] = defaultdict(list)
+        for place, sounds in enumerate(said if hot_words else ()):
+            places[sounds].append(place)
+        for phrase, boost in hot_words.items():
+            words = phrase.split()
+            sounds_of = [self.sounds.get(word, "") for word in words]
+            for place in places.get(sounds_of[0], ()) if words else ():
+                if list(said[place : place + len(words)]) == sounds_of:
+                    for at, word in enumerate(words, place):
+                        boosts[at][word] = boosts[at].get(word, 0.0) + boost / len(words)
+        return boosts
+
+    def spelled(self, phrase: str) -> str:
+        """A phrase with its words as they stand here: clients write names as people do."""
+        return " ".join(word if word in self.sounds else word.lower() for word in phrase.split())
+
+    def knows(self, phrase: str) -> bool:
+        """Whether it says how all words of a phrase are pronounced."""
+        return all(word in self.sounds for word in phrase.split())
 
     def phrase(self, phrase: str) -> str:
         """A phrase as the search reads it.
@@ -119,10 +148,14 @@ class SpelledDecoder:
     Args:
         decoder: that gives sounds.
         pronunciations: of its words.
+
+    Attributes:
+        hot_words: phrases and what each adds to the score, of words that sound alike.
     """
 
     def __init__(self, decoder: SentenceSearch, pronunciations: Pronunciations):
         self.decoder, self.pronunciations = decoder, pronunciations
+        self.hot_words: Mapping[str, float] = {}
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
         """Begin an utterance."""
@@ -145,7 +178,7 @@ class SpelledDecoder:
         return [self._written(reading) for reading in self.decoder.ending()]
 
     def _spelled(self, words: Sequence[Word]) -> list[Word]:
-        texts = self.pronunciations.spell([word.text for word in words])
+        texts = self.pronunciations.spell([word.text for word in words], self.hot_words)
         return [replace(word, text=text) for word, text in zip(words, texts, strict=True)]
 
     def _written(self, reading: Hypothesis) -> Hypothesis:

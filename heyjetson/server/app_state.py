@@ -60,7 +60,7 @@ class AppState(Models):
         """
         datasets = open_datasets(settings.data)
         engine = Engine(Bundle(settings.bundle), settings.threads, settings.provider)
-        if settings.scorer:
+        if engine.bundle.scorer_for(settings.scorer):
             engine.decoder(settings.scorer)  # opened before the first request needs it
         trigger = Trigger(Bundle(settings.trigger), settings.threads, settings.provider) if settings.trigger else None
         seconds = settings.work_seconds

@@ -239,16 +239,14 @@ class TriggerStream:
 
     def reset(self) -> None:
         """Forget everything that was fed."""
-        self._resampler = (
-            None
-            if self.input_rate == self.rate
-            else soxr.ResampleStream(self.input_rate, self.rate, self._heard, "float32")
-        )
+        other = self.input_rate != self.rate
+        self._resampler = soxr.ResampleStream(self.input_rate, self.rate, self._heard, "float32") if other else None
         for frames in self._frames:
             frames.reset()
         self.detector.reset()
         self._ambience = [EnergyGate(0.0, frames.shift / self.rate) for frames in self._frames]
         self._waiting.clear()
+        self._kept: list[np.ndarray] = []  # scores of a call that failed, for the next one
         self._fed = 0
         self._finished = False
 
@@ -283,7 +281,7 @@ class TriggerStream:
 
         Raises:
             AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
-            StreamError: the stream is finished.
+            StreamError: the stream is finished, or the graph failed: it goes on without the sound of that step.
         """
         if self._waiting.keeps(samples):
             self._fed += len(samples)
@@ -324,6 +322,15 @@ class TriggerStream:
         given += self._hear(heard)
         # What a resampler holds back is not known.
         self._waiting.room = 0 if self._resampler or self.channels > 1 else self._frames[0].missing
+        return self._told(given)
+
+    def _told(self, given: list[np.ndarray]) -> list[np.ndarray]:
+        """Scores that may be given; after a step that failed its error is raised, and they come with the next call."""
+        self._kept, given = [], [*self._kept, *given]
+        for frames in self._frames:
+            if fault := frames.fault:
+                self._kept, frames.fault = given, None
+                raise fault
         return given
 
     def _hear(self, heard: np.ndarray) -> list[np.ndarray]:
@@ -351,7 +358,7 @@ class TriggerStream:
         self._finished = True
         for frames in self._frames:
             frames.push(np.zeros(round(silence * self.rate), np.float32))
-        return given + _best([frames.finish() for frames in self._frames])
+        return self._told(given + _best([frames.finish() for frames in self._frames]))
 
     def _separate(self, samples: np.ndarray) -> np.ndarray:
         """Samples → [S] float32 where one channel is heard, else [S, channels]."""

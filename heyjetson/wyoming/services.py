@@ -19,7 +19,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 from heyjetson import languages
 from heyjetson.audio import to_mono
 from heyjetson.bundle import name_of
-from heyjetson.decoding.hotwords import KEYWORD_BOOST, spelled
+from heyjetson.decoding.hotwords import KEYWORD_BOOST
 from heyjetson.decoding.hypothesis import Decoder
 from heyjetson.deltas import TextDeltas
 from heyjetson.engine import Engine
@@ -107,21 +107,21 @@ class Services:
         words = self._hot_words(request) if request else {}
         decoder = self.engine.decoder(self.scorer, words or None)
         if self.engine.bundle.streams:
-            return Transcribing(self, decoder, rate, steady=not words and not self.scorer)
+            helped = words or self.engine.bundle.scorer_for(self.scorer)
+            return Transcribing(self, decoder, rate, steady=not helped)
         return Keeping(self, decoder, rate)
 
     def _hot_words(self, request: Transcribe) -> dict[str, float]:
         """Names and terms that shall be heard: as many as the search can bear, names first, and those that the model
         can write. An assistant sends all that its house has, so one that cannot be used must not end the request."""
         assert self.engine
-        labels = self.engine.bundle.labels
         found: dict[str, float] = {}
         left_out = []
         wanted = [(name, KEYWORD_BOOST) for name in _strings("transcript_names", request.transcript_names)]
         wanted += [(term, TERM_BOOST) for term in _strings("transcript_terms", request.transcript_terms)]
         for phrase, boost in wanted:
-            written = spelled(phrase, labels)
-            usable = written and set(written) <= set(labels) and len(written) <= PHRASE_CHARACTERS
+            written = self.engine.spelled(phrase, self.scorer)
+            usable = self.engine.can_write(written, self.scorer) and len(written) <= PHRASE_CHARACTERS
             if usable and len(found) < PHRASES:
                 found.setdefault(written, boost)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from heyjetson.audio import AUDIO, is_recording, resample
+from heyjetson.letters import bare, in_word
 from heyjetson.wakeword.recordings import LONGEST, TakeError, take, trim
 from manifests.convert import decode, files, is_silent
 from manifests.lines import ManifestError, read_manifest
@@ -192,13 +193,9 @@ def read_backgrounds(
 
 def folder_of(folder: Path, word: str) -> Path:
     """The folder below `folder` that is named as the word, or `folder`."""
-
-    def plain(name: str) -> str:
-        return "".join(one for one in name.lower() if one.isalnum())
-
     if word and folder.is_dir():
         for below in sorted(path for path in folder.iterdir() if path.is_dir()):
-            if plain(below.name) == plain(word):
+            if bare(below.name) == bare(word):
                 return below
     return folder
 
@@ -229,10 +226,12 @@ def spaced(text: str) -> str:
     """The words of a transcript as people write them, in small letters with a space before and after each,
     and without an 's behind them, before which they are said whole.
 
-    >>> spaced("“Hey, Jetson!” It's the computer’s.")
-    ' hey jetson it the computer '
+    >>> spaced("“Hey, Jetson!” It's the computer’s."), spaced("मैं हिन्दी।")
+    (' hey jetson it the computer ', ' मैं हिन्दी ')
     """
-    words = re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower().replace("\u2019", "'"))
+    folded = unicodedata.normalize("NFC", text.casefold()).replace("\u2019", "'")
+    apart = "".join(one if one == "'" or in_word(one) else " " for one in folded)
+    words = [word for one in apart.split() if (word := one.strip("'"))]
     return " ".join(["", *(word.removesuffix("'s") for word in words), ""])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from heyjetson.audio import is_recording
+from heyjetson.letters import bare
 from manifests.lines import ManifestError
 from manifests.voices.base import Engine, Request, voices_of
 
@@ -35,11 +36,11 @@ class Folder(Engine):
 
     def says(self, text: str) -> bool:
         """Whether there are takes of a text."""
-        return any(_plain(name.split("/")[0]) == _plain(text) for name in self._recordings)
+        return any(bare(name.split("/")[0]) == bare(text) for name in self._recordings)
 
     def draw(self, text: str, part: str, rng: random.Random) -> Request:
         names = self._recordings
-        mine = [name for name in names if _plain(name.split("/")[0]) == _plain(text)]
+        mine = [name for name in names if bare(name.split("/")[0]) == bare(text)]
         # Takes and not voices are shared out here: of each text by itself.
         chosen = voices_of(mine, part) or voices_of(mine, "train")
         if not chosen:
@@ -54,7 +55,3 @@ class Folder(Engine):
     def _recordings(self) -> list[str]:
         root = Path(str(self.path))
         return sorted(str(file.relative_to(root)) for file in root.glob("*/*") if is_recording(file))
-
-
-def _plain(text: str) -> str:
-    return "".join(one for one in text.lower() if one.isalnum())

@@ -14,7 +14,7 @@ from experiments.align.recipe import AlignOptions, pair, write
 from experiments.align.segments import segment, worst_mean
 from experiments.align.texts import Utterance, cut, normaliser_for, read_transcript
 from experiments.errors import ConfigError
-from manifests import read_manifest
+from manifests import phones, read_manifest
 
 RATE, HOP = 16000, 640  # samples a frame of the stand-in
 LABELS = [" ", *"abcdefghijklmnopqrstuvwxyz'"]
@@ -248,6 +248,27 @@ def test_the_command_writes_what_is_sure_and_what_is_not(talks, tmp_path, monkey
     for command in ("check", "table"):  # who is on the other channel was not aligned
         assert f"python -m manifests {command} {out / 'aligned.jsonl'} --channels first" in said.out
     assert len(read_manifest(out / "aligned.jsonl")) == 10 and not (out / "doubtful.jsonl").exists()
+
+
+def test_labels_of_an_earlier_alignment_go_and_other_files_stay(talks, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("experiments.align.acoustic.open_acoustic", lambda path, threads: ACOUSTIC)
+    out = tmp_path / "out"
+    run(monkeypatch, capsys, "model=x", f"sound={talks / 'sound'}", f"text={talks / 'text'}", f"out={out}")
+    (out / "labels" / "notes.txt").write_text("b is to be heard again\n")
+    (out / "labels" / "edited.txt").write_text("0.100000\t0.700000\tturn on\n")  # as Audacity exports it
+    (out / "labels" / "latin.txt").write_bytes("größer\n".encode("latin-1"))
+    one = [f"sound={talks / 'sound' / 'a.flac'}", f"text={talks / 'text' / 'a.txt'}"]
+    run(monkeypatch, capsys, "model=x", *one, f"out={out}")
+    names = sorted(path.name for path in (out / "labels").iterdir())
+    assert names == ["a.txt", "edited.txt", "latin.txt", "notes.txt"]
+
+
+def test_a_model_of_sounds_is_refused(talks, tmp_path, monkeypatch, capsys):
+    sounds = replace(ACOUSTIC, labels=list(phones.LABELS), blank_id=len(phones.LABELS))
+    monkeypatch.setattr("experiments.align.acoustic.open_acoustic", lambda path, threads: sounds)
+    keys = ["model=x", f"sound={talks / 'sound'}", f"text={talks / 'text'}", f"out={tmp_path / 'out'}"]
+    assert "The model writes sounds, and transcripts are in letters" in run(monkeypatch, capsys, *keys).err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_done_is_kept_when_a_recording_breaks(talks, tmp_path, monkeypatch, capsys):

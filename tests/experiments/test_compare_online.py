@@ -56,8 +56,8 @@ def test_a_project_is_read_without_its_exports():
     first, second = load_project("me/p", api(Stored("a", 0.25), Stored("b", None), Stored("x", 0.1, "export")))
     assert (first.kind, first.place) == ("online", "https://wandb.example/me/p/runs/a")
     assert first.results["test"].totals["wer"] == 0.25 and first.config["optim.lr"] == 0.1
-    assert [point["step"] for point in first.curve] == [20, 40] and "val_loss" not in first.curve[1]
-    assert first.metrics == {"parameters": 5000, "steps": 40, "seconds": 90, "validation_wer": 0.5}
+    assert [point["step"] for point in first.curve] == [21, 41] and "val_loss" not in first.curve[1]
+    assert first.metrics == {"parameters": 5000, "steps": 41, "seconds": 90, "validation_wer": 0.5}
     assert first.energy == pytest.approx(1.0)
     assert "W&B says crashed" in second.note
     assert [key.key for key in differing([first, second])] == ["optim.lr"]

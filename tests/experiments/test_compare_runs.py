@@ -243,7 +243,7 @@ def test_an_offline_run_is_read_by_wandb_itself(offline):
     (run,) = load([offline], NOWHERE)
     assert (run.name, run.kind) == ("mine", "offline")
     assert run.config["optim.lr"] == 0.01
-    assert [point["step"] for point in run.curve] == [19, 39, 79]
+    assert [point["step"] for point in run.curve] == [20, 40, 80]
     assert run.curve[1]["train_loss"] == 11 and run.curve[1]["val_wer"] == 0.5
     assert run.last("val_loss") is None
     assert run.results["seen"].totals["wer_high"] == 0.3 and run.results["seen"].size == (8, 20)
@@ -262,7 +262,7 @@ def test_without_history_the_curve_comes_from_the_offline_run(tests, tmp_path, o
     (folder / "wandb").mkdir()
     train = next(offline.glob("wandb/offline-run-*-mine"))
     (folder / "wandb" / train.name).symlink_to(train)
-    assert [point["step"] for point in load_run(folder).curve] == [19, 39, 79]
+    assert [point["step"] for point in load_run(folder).curve] == [20, 40, 80]
 
 
 def test_energy_is_power_over_time():
@@ -295,8 +295,8 @@ def test_power_is_looked_for_before_a_run_is_read(tmp_path, offline):
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), max_size=30))
 def test_a_curve_has_one_point_a_step_in_order(rows):
     points = curve({"trainer/global_step": step, "val_wer": wer, "_runtime": 1} for step, wer in rows)
-    assert [point["step"] for point in points] == sorted({step for step, _ in rows})
-    assert {point["step"]: point["val_wer"] for point in points} == dict(rows)
+    assert [point["step"] for point in points] == sorted({step + 1 for step, _ in rows})
+    assert {point["step"] - 1: point["val_wer"] for point in points} == dict(rows)
 
 
 words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=8).map(" ".join)

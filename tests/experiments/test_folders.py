@@ -8,6 +8,10 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
+
+from experiments.errors import ConfigError
+from experiments.pretrained.restore import read_nemo_config
 from experiments.training import run_folders
 from experiments.training.run_folders import LOCK, hold, new_folder, release
 from tests.conftest import ROOT
@@ -102,6 +106,25 @@ def test_what_is_prepared_for_a_run_goes_with_it_and_what_has_begun_stays(tmp_pa
 def test_names_that_are_taken_get_a_number(tmp_path):
     wanted = tmp_path / "runs" / "2026-01-31_12-00-00"
     assert [new_folder(wanted).name[19:] for _ in range(3)] == ["", "-2", "-3"]
+
+
+def test_a_run_to_be_continued_is_named_as_it_is_typed(tmp_path):
+    folder = tmp_path / "my run (1)"
+    folder.mkdir()
+    typed = f"'resume=\"{folder}\"'"  # for the shell and for Hydra
+    (folder / "history.jsonl").touch()
+    with pytest.raises(ConfigError) as refused:
+        run_folders._require_the_same(folder, ["seed=2"])
+    assert f"Continue that one with {typed}, or" in str(refused.value)
+    (folder / "model.nemo").touch()
+    with pytest.raises(ConfigError) as refused:
+        run_folders._require_the_same(folder, ["seed=2"])
+    assert f"Continue it with {typed}, or" in str(refused.value)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").write_bytes(b"no archive")
+    with pytest.raises(ConfigError) as refused:
+        read_nemo_config(folder / "checkpoints" / "last.ckpt")
+    assert f"`python train.py {typed}` goes on from it" in str(refused.value)
 
 
 def test_a_folder_that_was_asked_for_is_for_one_run_at_a_time(tmp_path):

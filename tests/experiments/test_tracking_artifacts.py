@@ -66,10 +66,11 @@ def _cache(tmp_path, monkeypatch):
 
 
 def test_a_run_stands_for_its_model_and_a_bundle_for_itself(tmp_path):
-    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    run, bundle = tmp_path / "my run (1)", tmp_path / "bundle"
     (run / "checkpoints").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=rf"holds no model.nemo.*`python train.py resume={run}`"):
+    with pytest.raises(ConfigError, match="holds no model.nemo") as refused:
         local_model(str(run))
+    assert f"`python train.py 'resume=\"{run}\"'` goes on" in str(refused.value)  # for the shell and for Hydra
     (run / "model.nemo").touch()
     assert local_model(str(run)) == run / "model.nemo"
     bundle.mkdir()

@@ -45,6 +45,19 @@ def test_no_other_words_of_these_sounds_are_likelier(said, sounds):
     assert score(said.spell(sounds)) == pytest.approx(max(map(score, ways)))
 
 
+def test_hot_words_choose_among_words_that_sound_alike(said):
+    assert said.spell(["Y", "go", "tu"]) == ["i", "go", "to"]
+    assert (
+        said.spell(["Y", "go", "tu"], {"too": 0.1})[2] == "to"
+        and said.spell(["Y", "go", "tu"], {"too": 3.0})[2] == "too"
+    )
+    assert said.spell(["tu"], {"two": -9.0}) != ["two"]
+    # A phrase counts where all of it was said, and its words share what it adds.
+    assert said.spell(["go", "tu", "no"], {"two know": 8.0}) == ["go", "two", "know"]
+    assert said.spell(["go", "tu"], {"two know": 8.0}) == said.spell(["go", "tu"])
+    assert said.spell(["xyz"], {"unheard of": 3.0, "": 1.0}) == ["xyz"] and said.spell([], {"too": 3.0}) == []
+
+
 def test_what_is_written_is_read(said):
     read = Pronunciations.parse(said.text())
     assert (read.sounds, read.pairs) == (dict(said.sounds), dict(said.pairs))
@@ -134,24 +147,67 @@ def test_a_model_that_is_made_anew_forgets_the_pronunciations(tmp_path):
 
 
 def test_a_bundle_that_writes_sounds_writes_words_without_being_asked(tmp_path):
-    from dataclasses import replace
+    from heyjetson import Engine
+    from tests.heyjetson.trigger_fake import RATE, make_sounding, make_speech, say
 
-    from experiments.lm.__main__ import main
-    from experiments.lm.pack import open_model, put_into_bundle
-    from heyjetson import Bundle, Engine
-    from tests.heyjetson.trigger_fake import RATE, make_speech, say
-
-    (tmp_path / "texts.txt").write_text("a b\nb a\nab\n")
-    arpa = tmp_path / "lm.arpa"
-    assert main(["train", "--text", str(tmp_path / "texts.txt"), "--order", "2", "--out", str(arpa)]) == 0
-    sounds = {"ay": "a", "bee": "b", "abbey": "ab"}
-    bundle = make_speech(tmp_path / "bundle")
-    assert not bundle.writes_sounds and Engine(bundle).transcribe(say("b a "), RATE).text == "b a"
-    model = replace(open_model(arpa, bundle.labels), pronunciations=Pronunciations.of(["ay bee abbey"], sounds))
-    put_into_bundle(bundle, model, 0.1, 0.0, 16, {})
-    bundle = Bundle(bundle.folder)
+    letters = make_speech(tmp_path / "letters")
+    assert not letters.writes_sounds and Engine(letters).transcribe(say("b a "), RATE).text == "b a"
+    bundle = make_sounding(tmp_path / "bundle")
     assert bundle.writes_sounds
     assert Engine(bundle).transcribe(say("b a "), RATE).text == "bee ay"
     stream = Engine(bundle).stream(RATE)
     stream.feed(say("b a "))
     assert stream.finish().text == "bee ay"
+
+
+def test_a_phrase_is_a_hot_word_by_its_words_not_by_its_letters(tmp_path):
+    from heyjetson import Engine
+    from tests.heyjetson.trigger_fake import make_sounding, make_speech
+
+    engine = Engine(make_sounding(tmp_path / "bundle"))
+    assert engine.spelled(" AY  Bee") == "ay bee"  # "b" and "a" are sounds, "y" is none
+    assert engine.can_write("ay bee") and not engine.can_write("ab") and not engine.can_write("")
+    letters = Engine(make_speech(tmp_path / "letters"))
+    assert letters.spelled(" AB  a") == "ab a"
+    assert letters.can_write("ab a") and not letters.can_write("ay") and not letters.can_write("")
+
+
+def test_the_language_model_of_a_bundle_that_writes_sounds_takes_part_unasked(tmp_path):
+    from tests.heyjetson.trigger_fake import make_sounding, make_speech
+
+    bundle, letters = make_sounding(tmp_path / "bundle"), make_speech(tmp_path / "letters")
+    assert (bundle.scorer_for(None), bundle.scorer_for("other")) == ("bundle", "other")
+    assert (letters.scorer_for(None), letters.scorer_for("bundle")) == (None, "bundle")
+
+
+def test_a_report_says_that_the_language_model_took_part(tmp_path):
+    import soundfile
+
+    from experiments.compare.bundles import load_bundle
+    from experiments.evaluation.evaluate import evaluate_bundle
+    from experiments.evaluation.report import hashes_of
+    from tests.heyjetson.trigger_fake import RATE, make_sounding, say
+
+    bundle = make_sounding(tmp_path / "bundle")
+    soundfile.write(tmp_path / "a.wav", say("b a "), RATE)
+    manifest = tmp_path / "test.jsonl"
+    manifest.write_text('{"audio_filepath": "a.wav", "duration": 0.64, "text": "bee ay"}\n')
+    report = evaluate_bundle(bundle.folder, manifest)
+    report.hashes = hashes_of(bundle.folder, report.scorer)
+    assert report.scorer == "bundle" and "scorer_sha256" in report.hashes
+    report.write(tmp_path / "bundle-test-scorer.json")
+    assert load_bundle(bundle.folder).results["test"].scorer == "bundle"
+
+
+def test_a_hot_word_is_written_as_it_was_asked_for(tmp_path):
+    from heyjetson import Engine
+    from tests.heyjetson.trigger_fake import RATE, make_sounding, say
+
+    engine = Engine(make_sounding(tmp_path / "bundle"))
+    decoder = engine.decoder()
+    decoder.pronunciations = Pronunciations.of(["ay bee", "ay bee", "eh"], {"ay": "a", "eh": "a", "bee": "b"})
+    assert engine.transcribe(say("a b "), RATE, decoder).text == "ay bee"
+    hot = engine.decoder(hot_words={"ay": 5.0})
+    assert hot.hot_words == {"ay": 5.0}
+    hot.pronunciations, hot.hot_words = decoder.pronunciations, {"eh": 5.0}
+    assert engine.transcribe(say("a b "), RATE, hot).text == "eh bee"

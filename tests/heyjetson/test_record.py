@@ -53,6 +53,12 @@ def test_each_word_becomes_a_trimmed_file_at_16_kilohertz(monkeypatch, tmp_path,
     assert out.count("recording ") == 3 and f"3 recordings in {tmp_path / 'hey-jetson'}" in out
 
 
+def test_a_folder_is_named_as_its_word_in_any_script(monkeypatch, tmp_path):
+    for word, name in {"नमस्ते दुनिया": "नमस्ते-दुनिया", "Tom's_Bot!": "tom-s_bot"}.items():
+        assert recorded(monkeypatch, speech("computer"), tmp_path, "--word", word, "--stdin") == 0
+        assert [path.suffix for path in (tmp_path / name).iterdir()] == [".wav"]
+
+
 def test_nothing_is_overwritten_and_the_count_ends_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(record.time, "strftime", lambda form: "20260102-030405")  # all in one second
     sound = speech("computer", "computer", "computer")

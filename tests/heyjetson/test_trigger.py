@@ -280,6 +280,28 @@ def test_samples_that_are_not_numbers_are_refused_and_the_stream_goes_on(trigger
     assert found + stream.feed(clip[5000:]) + stream.finish() == fed(trigger.stream(), clip, [1000])
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [RATE, 22050])
+def test_time_goes_on_after_a_step_that_failed(trigger, channels, rate, monkeypatch):
+    clip = np.stack([scene(rate)] * channels, axis=1)
+    stream = trigger.stream(rate, channels)
+    whole, given = stream.feed(clip), 0
+    whole += stream.finish()
+    stream.reset()
+    steps = stream._frames[0].steps
+    good, calls = steps.sound, []
+    monkeypatch.setattr(steps, "sound", lambda: good() and not calls.append(0) and len(calls) != 3)
+    found = []
+    for start in range(0, len(clip), 5000):  # several steps at once
+        try:
+            found += stream.feed(clip[start : start + 5000])
+        except StreamError:
+            given += 1
+    found += stream.finish()
+    assert given == 1 and whole
+    assert [(event.word, event.time) for event in found] == [(event.word, event.time) for event in whole]
+
+
 # The bundle.
 
 

@@ -160,3 +160,20 @@ def make_speech(folder: Path) -> Bundle:
     """Write the speech bundle."""
     record = {"kind": "ctc_stream", "labels": list(LETTERS), "blank_id": len(LETTERS), "states": []}
     return _write(folder, speech_graph(), record)
+
+
+def make_sounding(folder: Path) -> Bundle:
+    """Write the speech bundle as one whose letters are sounds, with a language model that makes words of them."""
+    from dataclasses import replace
+
+    from experiments.lm.__main__ import main
+    from experiments.lm.pack import open_model, put_into_bundle
+    from heyjetson.decoding.pronunciations import Pronunciations
+
+    bundle = make_speech(folder)
+    texts, arpa = folder.with_name(f"{folder.name}.txt"), folder.with_name(f"{folder.name}.arpa")
+    texts.write_text("a b\nb a\nab\n")
+    assert main(["train", "--text", str(texts), "--order", "2", "--out", str(arpa)]) == 0
+    said = Pronunciations.of(["ay bee abbey"], {"ay": "a", "bee": "b", "abbey": "ab"})
+    put_into_bundle(bundle, replace(open_model(arpa, bundle.labels), pronunciations=said), 0.1, 0.0, 16, {})
+    return Bundle(folder)

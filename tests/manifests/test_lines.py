@@ -35,6 +35,11 @@ def test_a_good_line(tmp_path):
         ('{"audio_filepath": "a.wav", "duration": NaN, "text": "a"}', "m.jsonl:2: the duration must be a positive"),
         ('{"audio_filepath": "a.wav", "duration": -1, "text": "a"}', "m.jsonl:2: the duration must be a positive"),
         ('{"audio_filepath": "a.wav", "duration": 1, "text": null}', 'm.jsonl:2: "text" must be a str'),
+        (
+            '{"audio_filepath": "a.wav", "duration": 1, "text": "one", "text": "two"}',
+            "m.jsonl:2: the key \"text\" is there twice, as 'one' and as 'two'. Remove one.",
+        ),
+        ('{"audio_filepath": "a.wav", "duration": 1, "text": "a", "x": {"y": 1, "y": 2}}', 'the key "y" is there'),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, message):
@@ -42,6 +47,13 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     path.write_text(f"{GOOD}\n{line}\n")
     with pytest.raises(ManifestError, match=message.replace("[", r"\[")):
         read_manifest(path)
+
+
+def test_a_key_that_says_the_same_twice_and_colons_are_fine(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"audio_filepath": "a:b.wav", "duration": 1, "text": "a", "text": "a", "x": NaN, "t": "1:2:3"}\n')
+    (utterance,) = read_manifest(path)
+    assert (utterance.audio.name, utterance.text, utterance.extra["t"]) == ("a:b.wav", "a", "1:2:3")
 
 
 def test_several_bad_lines_are_named_at_once(tmp_path):

@@ -38,6 +38,15 @@ def plain(found: list[tuple[str, dict[str, str]]]) -> list[dict[str, str]]:
     return [row for _, row in found]
 
 
+def test_two_columns_of_one_name_are_refused_where_they_differ(tmp_path):
+    path = table(tmp_path, "t.csv", "path,text,text,,\na.wav,one,one,x,y\nb.wav,two,three,x,y\n")
+    with pytest.raises(ManifestError, match="t.csv:3: two columns are called 'text', and hold 'two' and 'three'"):
+        list(rows(path))
+    lines = table(tmp_path, "t.jsonl", '{"path": "a.wav", "text": "one", "text": "two"}\n')
+    with pytest.raises(ManifestError, match='t.jsonl:1: the key "text" is there twice'):
+        list(rows(lines))
+
+
 @settings(deadline=None)
 @given(
     names=st.lists(cells.map(str.strip).filter(bool), min_size=2, max_size=4, unique=True),

@@ -14,7 +14,7 @@ from manifests.espeak import speak
 from manifests.trigger import sounding
 from manifests.trigger.baking import Sources, bake, gather
 from manifests.trigger.clips import ClipOptions, Pools
-from manifests.trigger.sounds import part_of, read_backgrounds, read_words, word_in
+from manifests.trigger.sounds import folder_of, part_of, read_backgrounds, read_words, says, word_in
 from manifests.trigger.spoken import SpokenOptions, spoken_near_misses, spoken_word
 
 RATE = 16000
@@ -142,6 +142,15 @@ def test_a_background_with_the_word_is_refused_where_a_transcript_says_so(tmp_pa
     assert len(made.faults) == 5 and len(made.names) == 1  # as people write it; whoever says computers says it whole
     with pytest.raises(ManifestError, match="can be used"):
         read_backgrounds([tmp_path / "speech.jsonl"], without=["hey jetson"])
+
+
+def test_words_of_scripts_with_vowel_signs_are_whole(tmp_path):
+    assert says("मैं हिन्दी बोलता हूँ।", "हिन्दी") and not says("हिंदू", "हद")
+    assert not says("हिन्दी", "हि") and not says("राम", "रम")
+    assert says("un cafe\u0301 !", "caf\u00e9") and not says("un cafe\u0301 !", "caf")
+    for name in ("\u0939\u0926", "\u0939\u093f\u0902\u0926\u0942"):  # the second has the letters of the first
+        (tmp_path / name).mkdir()
+    assert folder_of(tmp_path, "\u0939\u093f\u0902\u0926\u0942").name == "\u0939\u093f\u0902\u0926\u0942"
 
 
 def test_words_are_spoken_and_trimmed(tmp_path):

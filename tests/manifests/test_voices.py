@@ -111,6 +111,16 @@ def test_a_folder_says_what_it_has(tmp_path):
     assert of["train"] and of["test"] and not of["train"] & of["test"]
 
 
+def test_a_folder_of_takes_is_found_by_every_sign_of_its_name(tmp_path):
+    for name in ("हद", "हिंदू"):  # the second has the letters of the first, and vowel signs
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "1.wav", 0.3 * np.sin(np.arange(RATE) * 0.1), RATE)
+    engine = Folder(tmp_path)
+    for name in ("हद", "हिंदू"):
+        assert {engine.draw(name, "train", random.Random(s)).voice for s in range(9)} == {f"{name}/1.wav"}
+    assert not engine.says("हिद")
+
+
 def test_phonemes_are_those_that_kokoro_knows():
     assert as_kokoro("go!", "en-us") == "ɡˈO!"  # a plain g it would drop, and say "oh"
     assert as_kokoro("computer", "en-us") != as_kokoro("computer", "en")

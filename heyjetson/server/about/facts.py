@@ -43,7 +43,7 @@ def about(here: AppState) -> dict[str, Any]:
             "engine": _engine_file(engine.session),
             "available": _available(),
             "threads": settings.threads,
-            "scorer": bool(settings.scorer),
+            "scorer": bool(engine.bundle.scorer_for(settings.scorer)),
         },
         "versions": _versions(),
         "limits": {

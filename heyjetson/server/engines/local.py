@@ -32,7 +32,8 @@ class BundleEngine:
         self.name, self.kind = name, kind
         self.model, self.files, self.scorer = model, files, scorer
         parts = model.bundle.manifest["files"]
-        helped = parts["scorer"]["sha256"] if scorer == "bundle" else file_hash(Path(scorer)) if scorer else ""
+        helps = model.bundle.scorer_for(scorer)
+        helped = parts["scorer"]["sha256"] if helps == "bundle" else file_hash(Path(helps)) if helps else ""
         self.identity = f"{parts[model.bundle.graph.name]['sha256']} {helped}"
 
     async def transcribe(self, clip: Clip) -> TranscriptionResult:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from heyjetson.audio.rates import rate_fault
-from heyjetson.decoding.hotwords import KEYWORD_BOOST, parse_hot_words, spelled
+from heyjetson.decoding.hotwords import KEYWORD_BOOST, parse_hot_words
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import OptionError
 
@@ -100,19 +100,19 @@ def hot_words_of(given: Any) -> dict[str, float] | None:
 
 
 def keywords_of(
-    phrases: Iterable[str], labels: Sequence[str], more: Mapping[str, float] | None
+    phrases: Iterable[str], spell: Callable[[str], str], more: Mapping[str, float] | None
 ) -> dict[str, float] | None:
     """Hot words of phrases that have no number, as OpenAI's clients name them.
 
     Args:
         phrases: as people write them; empty ones are nothing.
-        labels: of the model, whose case they get.
+        spell: gives them as the model writes them, see `Engine.spelled`.
         more: hot words with numbers, which count first.
 
     Raises:
         OptionError: see `hot_words_of`.
     """
-    named = {spelled(phrase, labels): KEYWORD_BOOST for phrase in phrases if phrase.strip()}
+    named = {spell(phrase): KEYWORD_BOOST for phrase in phrases if phrase.strip()}
     return hot_words_of(named | dict(more or {}))
 
 

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from heyjetson import languages
@@ -89,7 +90,8 @@ class Realtime:
         return LiveSession(engine, None, self.models.settings.scorer, options)
 
     def _hot_words(self, choices: Choices) -> dict[str, float] | None:
-        return keywords_of(choices.keywords, self.models.engine.bundle.labels, None)
+        spell = partial(self.models.engine.spelled, scorer=self.models.settings.scorer)
+        return keywords_of(choices.keywords, spell, None)
 
     def ready(self) -> list[Event]:
         """See `Talk`, like what follows."""
@@ -179,7 +181,9 @@ class Realtime:
         """Begin an item, unless one has begun."""
         if self._item:
             return []
-        steady = self.models.engine.bundle.streams and not self.models.settings.scorer and not self.choices.keywords
+        bundle = self.models.engine.bundle
+        helped = bundle.scorer_for(self.models.settings.scorer) or self.choices.keywords
+        steady = bundle.streams and not helped
         self._item = _Item(TextDeltas(steady), seconds)
         if not self.choices.turns:
             return []

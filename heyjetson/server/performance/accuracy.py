@@ -9,7 +9,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-JOINERS = "\u200c\u200d"  # within words of Persian and of Indian scripts
+from heyjetson.letters import in_word
+
 CELLS = 25_000_000  # characters of one text times characters of the other: about half a second of work
 
 
@@ -63,9 +64,5 @@ def plain(text: str) -> str:
     ("it's 5 o'clock well known müller", 'मैं हिन्दी')
     """
     folded = unicodedata.normalize("NFC", text.casefold()).replace("’", "'")
-    words = "".join(character if _of_word(character) else " " for character in folded).split()
+    words = "".join(character if character == "'" or in_word(character) else " " for character in folded).split()
     return " ".join(word.strip("'") for word in words if any(map(str.isalnum, word)))
-
-
-def _of_word(character: str) -> bool:
-    return character.isalnum() or character in f"'{JOINERS}" or unicodedata.category(character).startswith("M")

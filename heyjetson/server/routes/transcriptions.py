@@ -76,7 +76,8 @@ async def transcribe(
             more["logprobs"] = log_probs(result.words)
         return JSONResponse({"text": result.text} | more, headers=headers)
     about = {"model": state.model_name, "real_time_factor": round(job.taken / clip.seconds, 4)}
-    language, labels = languages.name(state.settings.language), state.engine.bundle.labels
+    bundle, language = state.engine.bundle, languages.name(state.settings.language)
+    labels = [] if bundle.writes_sounds else bundle.labels  # its labels are no letters, though they look like some
     about |= verbose(result, clip.seconds, wanted.granularities, language, labels)
     return JSONResponse(about | more, headers=headers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Form, Request
@@ -116,7 +117,7 @@ async def asked(
     """
     state.require_model(model)
     languages.require([language, *possible], state.settings.language)
-    words = keywords_of(keywords, state.engine.bundle.labels, hot_words_of(hot_words))
+    words = keywords_of(keywords, partial(state.engine.spelled, scorer=state.settings.scorer), hot_words_of(hot_words))
     if response_format == "diarized_json" or speaker_names or speaker_references:
         told = "Speakers are not told apart here: leave known_speaker_names[] out and choose verbose_json."
         raise RequestError(422, told, "invalid")

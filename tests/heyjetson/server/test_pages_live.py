@@ -191,3 +191,42 @@ def test_the_words_of_a_connection_that_is_lost_stay(driver, site):
     finals, lost = driver.execute_async_script(CUT)
     assert finals == [["final", "turn on", 0.2, 0.9], ["final", "turn on", 1.2, 1.9]]
     assert lost == [0.5]
+
+
+TOLD = """
+const [done] = arguments, sent = [], asked = [];
+class Socket {
+  static CLOSING = 2; static OPEN = 1;
+  constructor(address) {
+    this.readyState = 1; this.bufferedAmount = 0; Socket.made = this;
+    asked.push(address.searchParams.get("x"));
+  }
+  send(item) { sent.push(typeof item === "string" ? JSON.parse(item).hot : "sound"); }
+  close() {}
+}
+window.WebSocket = Socket;
+import("/static/js/socket.js").then(async ({ ListenSocket }) => {
+  let hot = 0;
+  const socket = new ListenSocket({ onevent: () => {}, options: () => ({ x: hot }) });
+  const change = () => { hot += 1; socket.command({ type: "configure", hot }); };
+  const ready = () => Socket.made.onmessage({ data: JSON.stringify({ type: "ready" }) });
+  socket.connect();
+  socket.send(new ArrayBuffer(32));
+  change();
+  change();
+  ready();
+  change();
+  Socket.made.onclose({ code: 1006 });
+  change();
+  socket.connect();
+  ready();
+  done([asked, sent]);
+});
+"""
+
+
+def test_a_change_while_it_connects_is_told_before_the_sound(driver, site):
+    driver.get(site)
+    asked, sent = driver.execute_async_script(TOLD)
+    assert asked == ["0", "4"]  # the second connection has the last change in its address
+    assert sent == [2, "sound", 3]

@@ -16,7 +16,7 @@ from wyoming.info import Describe, Info, SelectProgram
 from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection
 
-from heyjetson import OptionError
+from heyjetson import Engine, OptionError
 from heyjetson.languages import DEFAULT
 from heyjetson.wyoming.services import Keeping, Services
 from heyjetson.wyoming.sound import SoundFormat
@@ -181,6 +181,19 @@ def test_what_is_offered(service):
 def test_silence_and_no_sound_at_all(service):
     assert text_of(run(transcribed(service, pcm(trigger_fake.quiet(1.0))))) == ""
     assert text_of(run(transcribed(service, b""))) == ""
+
+
+def test_a_model_that_writes_sounds_is_given_words_and_may_change_its_mind(tmp_path, caplog):
+    engine = Engine(trigger_fake.make_sounding(tmp_path / "sounds"))
+    services = Services(engine, None)
+    # "ab" is written with its sounds' letters and is no word; an assistant's request goes on without it.
+    request = Transcribe(transcript_names=["AY", "Abbey", "ab"])
+    with caplog.at_level("INFO", "heyjetson.wyoming"):
+        assert services._hot_words(request) == {"ay": 3.0, "abbey": 3.0}
+    assert "1 names were not listened for" in caplog.text
+    assert not services.open(None, RATE, 1)._deltas.steady
+    with running(services) as uri:
+        assert text_of(run(transcribed(uri, pcm(trigger_fake.say("b a ")), 4000, request))) == "bee ay"
 
 
 def test_names_are_hot_words_and_those_that_cannot_be_written_are_left_out(make_services, caplog):

@@ -24,6 +24,7 @@ export class ListenSocket {
     this.marks = []; // [samples sent, when]
     this.running = null; // the last partial of the running utterance
     this.tries = 0;
+    this.waiting = null; // the command that a connection that is being made is to be told
     this.closing = false; // close() was called
     this.over = false;
   }
@@ -32,6 +33,7 @@ export class ListenSocket {
   connect() {
     this.onstate("connecting", this.tries ? "Connecting again…" : "Connecting…");
     const query = new URLSearchParams({ rate: this.rate, ...this.options() });
+    this.waiting = null; // the query has it
     const address = new URL(`/v1/listen?${query}`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = new WebSocket(address, protocols());
@@ -50,6 +52,8 @@ export class ListenSocket {
       this.base = this.sent;
       this.marks = [];
       this.onstate("open", "Listening");
+      if (this.waiting) this.command(this.waiting);
+      this.waiting = null;
       this.drain();
     }
     if (event.type === "error") this.said = event.message;
@@ -126,7 +130,11 @@ export class ListenSocket {
     }
   }
 
-  command(command) { if (this.ready) this.socket.send(JSON.stringify(command)); }
+  /** Tell the server, at once or before the sound of a connection that is being made; of several commands the last. */
+  command(command) {
+    if (this.ready) this.socket.send(JSON.stringify(command));
+    else this.waiting = command;
+  }
 
   /** End the running utterance and close, once its final has come. */
   async close(patience = 5000) {
