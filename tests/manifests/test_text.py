@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from manifests import ManifestError
 from manifests.check import Requirements, fix
 from manifests.text import LABELS, Normaliser, TextOptions, options_from, unicode_forms
+from manifests.text.figures import foreign
 from manifests.text.normaliser import Cleaned
 from manifests.text.rules import SHORT
 
@@ -201,6 +202,20 @@ STEP_OFF = [
 def test_each_step_can_be_left_out(step, text, spoken):
     labels = LABELS + string.ascii_uppercase + string.digits + "é&$%()!,."
     assert Normaliser(options_from({step: False, "labels": labels}))(text) == Cleaned(spoken)
+
+
+@pytest.mark.parametrize(
+    ("figures", "language", "spoken"),
+    [
+        ("118", "it", "centodiciotto"),
+        ("18", "it", "diciotto"),
+        ("11000", "az", None),  # num2words says ten thousand
+        ("10000", "az", "on min"),
+        ("11000", "de", "elftausend"),
+    ],
+)
+def test_numbers_that_num2words_says_as_others(figures, language, spoken):
+    assert foreign(figures, language) == spoken
 
 
 GERMAN = TextOptions(language="de", accents=False, labels=LABELS + "äöüß")
