@@ -15,7 +15,6 @@ from heyjetson.chunked import OVERLAP, chunks, joined
 from heyjetson.decoding.factory import make_decoder
 from heyjetson.decoding.hotwords import spelled
 from heyjetson.decoding.hypothesis import Decoder, Hypothesis, Result
-from heyjetson.decoding.pronunciations import SpelledDecoder
 from heyjetson.endpoint import EndpointRules
 from heyjetson.errors import AudioError, BundleError, HeyJetsonError, StreamError
 from heyjetson.frames import FrameStream
@@ -168,7 +167,7 @@ class Engine:
             DecoderError: a hot word cannot be written, or a library is missing.
         """
         bundle = self.bundle
-        decoder = make_decoder(
+        return make_decoder(
             bundle.labels,
             bundle.blank_id,
             bundle.frame_seconds,
@@ -178,9 +177,6 @@ class Engine:
             options=options,
             calibration=bundle.calibration,
         )
-        if hot_words and isinstance(decoder, SpelledDecoder):
-            decoder.hot_words = dict(hot_words)
-        return decoder
 
     def spelled(self, phrase: str, scorer: str | os.PathLike[str] | None = None) -> str:
         """A phrase that a client names as people write it, as hot words have it.

@@ -54,9 +54,8 @@ def make_decoder(
 
     options = options or (BeamOptions(beam_size=scorer.beam_size) if scorer else BeamOptions())
     said = scorer.pronunciations if scorer else None
-    if said and hot_words:
-        hot_words = {said.phrase(phrase): boost for phrase, boost in hot_words.items()}
-    asked = (labels, scorer, hot_words, options.alpha, options.beta)
+    searched = said.phrases(hot_words) if said and hot_words else hot_words
+    asked = (labels, scorer, searched, options.alpha, options.beta)
     given = (options, n_best, calibration, scorer.priors_at(options.prior_scale) if scorer else None)
 
     def search() -> SentenceSearch:
@@ -70,6 +69,6 @@ def make_decoder(
             from heyjetson.decoding.fusion import FusionGraph
 
             decoder = BeamDecoder(labels, blank_id, frame_seconds, FusionGraph(*asked), *given)
-        return SpelledDecoder(decoder, said) if said else decoder
+        return SpelledDecoder(decoder, said, hot_words) if said else decoder
 
     return SentenceDecoder(search, labels, blank_id, frame_seconds, n_best) if scorer else search()

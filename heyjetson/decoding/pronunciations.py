@@ -128,6 +128,18 @@ class Pronunciations:
         """Whether it says how all words of a phrase are pronounced."""
         return all(word in self.sounds for word in phrase.split())
 
+    def phrases(self, hot_words: Mapping[str, float]) -> dict[str, float]:
+        """Hot words as the search reads them; of some that sound alike the one that adds most, or takes least.
+
+        Raises:
+            DecoderError: nothing says how a word is pronounced.
+        """
+        found: dict[str, float] = {}
+        for phrase, boost in hot_words.items():
+            sounds = self.phrase(phrase)
+            found[sounds] = max(boost, found.get(sounds, boost))
+        return found
+
     def phrase(self, phrase: str) -> str:
         """A phrase as the search reads it.
 
@@ -148,14 +160,14 @@ class SpelledDecoder:
     Args:
         decoder: that gives sounds.
         pronunciations: of its words.
-
-    Attributes:
         hot_words: phrases and what each adds to the score, of words that sound alike.
     """
 
-    def __init__(self, decoder: SentenceSearch, pronunciations: Pronunciations):
+    def __init__(
+        self, decoder: SentenceSearch, pronunciations: Pronunciations, hot_words: Mapping[str, float] | None = None
+    ):
         self.decoder, self.pronunciations = decoder, pronunciations
-        self.hot_words: Mapping[str, float] = {}
+        self.hot_words = dict(hot_words or {})
 
     def reset(self, offset: float = 0.0, sound: Loudness | None = None) -> None:
         """Begin an utterance."""

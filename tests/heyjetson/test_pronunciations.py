@@ -199,15 +199,17 @@ def test_a_report_says_that_the_language_model_took_part(tmp_path):
     assert load_bundle(bundle.folder).results["test"].scorer == "bundle"
 
 
-def test_a_hot_word_is_written_as_it_was_asked_for(tmp_path):
+def test_a_hot_word_is_written_as_it_was_asked_for(tmp_path, monkeypatch):
     from heyjetson import Engine
     from tests.heyjetson.trigger_fake import RATE, make_sounding, say
 
     engine = Engine(make_sounding(tmp_path / "bundle"))
-    decoder = engine.decoder()
-    decoder.pronunciations = Pronunciations.of(["ay bee", "ay bee", "eh"], {"ay": "a", "eh": "a", "bee": "b"})
-    assert engine.transcribe(say("a b "), RATE, decoder).text == "ay bee"
-    hot = engine.decoder(hot_words={"ay": 5.0})
-    assert hot.hot_words == {"ay": 5.0}
-    hot.pronunciations, hot.hot_words = decoder.pronunciations, {"eh": 5.0}
-    assert engine.transcribe(say("a b "), RATE, hot).text == "eh bee"
+    spelling = Pronunciations.of(["ay bee", "ay bee", "eh"], {"ay": "a", "eh": "a", "bee": "b"})
+    monkeypatch.setattr(engine._scorer(None), "pronunciations", spelling)
+    assert engine.transcribe(say("a b "), RATE, engine.decoder()).text == "ay bee"
+    assert engine.transcribe(say("a b "), RATE, engine.decoder(hot_words={"eh": 5.0})).text == "eh bee"
+
+
+def test_of_hot_words_that_sound_alike_the_search_hears_the_one_that_adds_most(said):
+    assert said.phrases({"two": 3.0, "too": 1.0, "go to": -1.0}) == {"tu": 3.0, "go tu": -1.0}
+    assert said.phrases({"too": -2.0, "two": -5.0}) == {"tu": -2.0}
