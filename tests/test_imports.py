@@ -18,11 +18,11 @@ ROOMS = {  # each → what it may import
     "custom_modules": {"custom_modules", "manifests"},  # files are written whole by one piece of code
     "experiments": {"experiments", "custom_modules", "manifests", "heyjetson"},
 }
-# Sound is read, typing answered, output escaped, what lies in a recording of a word told, its scores checked, by one
-# piece of code in both worlds.
+# Sound is read, typing answered, output escaped, letters told from what stands between words, what lies in a recording
+# of a word told, its scores checked, by one piece of code in both worlds.
 SHARED = (
-    "heyjetson.arguments", "heyjetson.audio", "heyjetson.errors", "heyjetson.printing", "heyjetson.verifier",
-    "heyjetson.wakeword.recordings",
+    "heyjetson.arguments", "heyjetson.audio", "heyjetson.errors", "heyjetson.letters", "heyjetson.printing",
+    "heyjetson.verifier", "heyjetson.wakeword.recordings",
 )  # fmt: skip
 
 

@@ -128,6 +128,10 @@ class Pronunciations:
         """Whether it says how all words of a phrase are pronounced."""
         return all(word in self.sounds for word in phrase.split())
 
+    def __contains__(self, sounds: str) -> bool:
+        """Whether they are the pronunciation of a word."""
+        return sounds in self._alike
+
     def phrases(self, hot_words: Mapping[str, float]) -> dict[str, float]:
         """Hot words as the search reads them; of some that sound alike the one that adds most, or takes least.
 
@@ -178,8 +182,10 @@ class SpelledDecoder:
         self.decoder.feed(log_probs)
 
     def words(self) -> list[Word]:
-        """The likeliest words so far; the last ones may still change."""
-        return self._spelled(self.decoder.words())
+        """The likeliest words so far; the last ones may still change. One of which a part is said is not among them."""
+        words = self.decoder.words()
+        whole = words and words[-1].text in self.pronunciations
+        return self._spelled(words if whole else words[:-1])
 
     def finish(self) -> list[Hypothesis]:
         """End the utterance: its readings, the likeliest first."""

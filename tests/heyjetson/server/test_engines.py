@@ -164,7 +164,10 @@ def test_a_bad_definition_is_told_at_the_start(monkeypatch, definition, told):
 
 def open_named(*definitions: str):
     class Served:
-        bundle = type("", (), {"manifest": {"files": {"g": {"sha256": "0"}}}, "graph": type("", (), {"name": "g"})})
+        graph = type("", (), {"name": "g"})
+        bundle = type(
+            "", (), {"manifest": {"files": {"g": {"sha256": "0"}}}, "graph": graph, "scorer_for": lambda _: None}
+        )
 
     return open_engines(Settings("served", engines=definitions), Served(), None)
 
