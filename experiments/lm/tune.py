@@ -181,11 +181,13 @@ def tune(
     looked_for = {name: LOOKED_FOR[name] for name in LOOKED_FOR if with_priors or name != "prior_scale"}
     found: dict[int, Rates] = {}
 
+    def search(**weights: float) -> Decoder:
+        options = replace(BeamOptions(beam_size), **weights)  # type: ignore[arg-type]
+        return make_decoder(output.labels, output.blank_id, output.frame_seconds, scorer=opened, options=options)
+
     def loss(trial: optuna.Trial) -> float:
         weights = {name: trial.suggest_float(name, *between) for name, between in looked_for.items()}
-        options = replace(BeamOptions(beam_size), **weights)  # type: ignore[arg-type]
-        decoder = make_decoder(output.labels, output.blank_id, output.frame_seconds, scorer=opened, options=options)
-        total = Rates(Errors(), Errors())
+        decoder, total = search(**weights), Rates(Errors(), Errors())
         for quarter in range(4):
             part = rates(decoder, spoken[quarter::4])
             total = Rates(total.words + part.words, total.characters + part.characters)
@@ -205,4 +207,10 @@ def tune(
         study.optimize(loss, n_trials=1)
     best = study.best_trial
     alpha, beta, scale = (round(best.params.get(name, 0.0), 3) for name in LOOKED_FOR)
-    return Tuned(alpha, beta, replace(priors, scale=scale) if scale else None, before, found[best.number])
+    after = found[best.number]
+    if scale:
+        without = rates(search(alpha=alpha, beta=beta, prior_scale=0.0), spoken)
+        if without.words.rate > after.words.rate:
+            return Tuned(alpha, beta, replace(priors, scale=scale), before, after)
+        after = without
+    return Tuned(alpha, beta, None, before, after)

@@ -318,6 +318,15 @@ def test_what_a_model_leaves_out_is_found_by_its_priors(workshop):
     assert tune(*asked) == found
 
 
+def test_priors_that_lower_nothing_are_left_out(workshop):
+    assert main("train train.jsonl --order 3 --out lm.arpa".split()) == 0
+    labels, rng = list(LABELS), np.random.default_rng(5)
+    pack(open_model(Path("lm.arpa"), labels), labels, Path("scorer"), 0.5, 0.0, 16)
+    sure = [Emissions(line.text, [noisy(line.text, rng, 0.1)]) for line in read_manifest(Path("validation.jsonl"))[:9]]
+    found = tune(sure, Path("scorer"), Output(labels, len(labels), 0.04), 16, 4)
+    assert found.priors is None and found.after.words.rate == 0
+
+
 @pytest.mark.parametrize("command", ["", "train", "pack", "tune"])
 def test_help_has_examples(capsys, command):
     with pytest.raises(SystemExit, match="0"):
