@@ -8,6 +8,7 @@ which is likelier.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -115,14 +116,8 @@ class SentenceDecoder:
 
     def _joined(self, before: Sequence[Hypothesis], readings: Sequence[Hypothesis]) -> list[Hypothesis]:
         """The likeliest readings of what was said before and of a sentence more."""
-        both = [
-            replace(
-                one,
-                text=" ".join(filter(None, (one.text, other.text))),
-                words=one.words + other.words,
-                score=one.score + other.score,
-            )
-            for one in before
-            for other in readings
+        pairs = sorted(itertools.product(before, readings), key=lambda pair: -(pair[0].score + pair[1].score))
+        return [
+            Hypothesis(" ".join(filter(None, (one.text, other.text))), one.words + other.words, one.score + other.score)
+            for one, other in pairs[: self.n_best]
         ]
-        return sorted(both, key=lambda reading: -reading.score)[: self.n_best]

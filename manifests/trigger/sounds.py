@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from heyjetson.audio import AUDIO, is_recording, resample
-from heyjetson.letters import bare, in_word
+from heyjetson.letters import bare, words_of
 from heyjetson.wakeword.recordings import LONGEST, TakeError, take, trim
 from manifests.convert import decode, files, is_silent
 from manifests.lines import ManifestError, read_manifest
@@ -229,10 +228,7 @@ def spaced(text: str) -> str:
     >>> spaced("“Hey, Jetson!” It's the computer’s."), spaced("मैं हिन्दी।")
     (' hey jetson it the computer ', ' मैं हिन्दी ')
     """
-    folded = unicodedata.normalize("NFC", text.casefold()).replace("\u2019", "'")
-    apart = "".join(one if one == "'" or in_word(one) else " " for one in folded)
-    words = [word for one in apart.split() if (word := one.strip("'"))]
-    return " ".join(["", *(word.removesuffix("'s") for word in words), ""])
+    return " ".join(["", *(word.removesuffix("'s") for word in words_of(text)), ""])
 
 
 def says(text: str, word: str) -> bool:

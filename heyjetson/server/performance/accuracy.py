@@ -6,10 +6,9 @@ sentences are brought to the form of the truth by `plain` first.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
-from heyjetson.letters import in_word
+from heyjetson.letters import words_of
 
 CELLS = 25_000_000  # characters of one text times characters of the other: about half a second of work
 
@@ -63,6 +62,4 @@ def plain(text: str) -> str:
     >>> plain("It's  5 o’clock — well-known, Müller!"), plain("मैं हिन्दी।")
     ("it's 5 o'clock well known müller", 'मैं हिन्दी')
     """
-    folded = unicodedata.normalize("NFC", text.casefold()).replace("’", "'")
-    words = "".join(character if character == "'" or in_word(character) else " " for character in folded).split()
-    return " ".join(word.strip("'") for word in words if any(map(str.isalnum, word)))
+    return " ".join(word for word in words_of(text) if any(map(str.isalnum, word)))
