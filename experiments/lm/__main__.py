@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -25,7 +26,7 @@ from manifests.text import LABELS
 
 def _train(given: argparse.Namespace) -> int:
     from experiments.lm.arpa import write_arpa, write_facts
-    from experiments.lm.estimate import estimate
+    from experiments.lm.mixture import mixture
     from experiments.lm.perplexity import perplexity
     from experiments.lm.texts import as_pronounced, read_texts, tokens
 
@@ -34,14 +35,23 @@ def _train(given: argparse.Namespace) -> int:
     if given.phones and (given.unit != "word" or given.language != "en" or given.labels != LABELS):
         raise LmError("--phones is for words of English in the default labels: leave out --unit, --language, --labels.")
     sentences, sources, left_out = read_texts(given.manifests, given.text, given.labels, given.language)
+    text = [*(0 for _ in given.manifests), *range(1, 1 + len(given.text))]  # transcripts are one
+    place = np.repeat(text, [source.sentences for source in sources])
     said = None
     if given.phones:
-        sentences, said, unsaid = as_pronounced(sentences)
-        left_out += unsaid
-    model = estimate([tokens(sentence, given.unit) for sentence in sentences], given.order)
+        left_out += len(sentences)
+        sentences, said, kept = as_pronounced(sentences)
+        left_out -= len(kept)
+        place = place[kept]
+    split = [tokens(sentence, given.unit) for sentence in sentences]
+    model, weights = mixture(split, place, given.order)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_arpa(given.out, model)
-    write_facts(given.out, given.unit, given.order, sources, said)
+    names = ["all together", "transcripts", *map(str, given.text)]
+    shares = {name: round(float(share), 3) for name, share in zip(names, weights, strict=False) if share}
+    if weights[0] == 1:  # nothing was mixed
+        shares = {}
+    write_facts(given.out, given.unit, given.order, sources, shares, said)
     table = Table("order", "n-grams", "discounts of 1, 2, 3 and more", title=f"{given.unit} model {given.out}")
     for n, order in enumerate(model.orders, 1):
         shown = ", ".join(f"{discount:.2f}" for discount in order.discounts)
@@ -49,6 +59,8 @@ def _train(given: argparse.Namespace) -> int:
     Console().print(table)
     words = sum(len(sentence.split()) for sentence in sentences)
     print(f"texts       {len(sentences):,} sentences, {words:,} words; {left_out:,} lines left out")
+    if shares:
+        print(f"mixture     {', '.join(f'{name} {share:.2f}' for name, share in shares.items())}")
     if given.held_out:
         unseen, _, _ = read_texts([given.held_out], [], given.labels)
         if given.phones:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,15 +88,23 @@ def pronunciations_file(path: Path) -> Path:
 
 
 def write_facts(
-    path: Path, unit: str, order: int, sources: Sequence[Source], said: Pronunciations | None = None
+    path: Path,
+    unit: str,
+    order: int,
+    sources: Sequence[Source],
+    mixture: Mapping[str, float] | None = None,
+    said: Pronunciations | None = None,
 ) -> None:
-    """Write beside a model what it was made from, and how its words are pronounced where it is one of sounds."""
+    """Write beside a model what it was made from, how much each of several texts counts, and how its words are
+    pronounced where it is one of sounds."""
     file = pronunciations_file(path)
     if said is None:
         file.unlink(missing_ok=True)  # of a model of the same name, before
     else:
         file.write_text(said.text(), encoding="utf-8")
     record = {"unit": unit, "order": order, "phones": bool(said), "sources": [asdict(source) for source in sources]}
+    if mixture:
+        record["mixture"] = dict(mixture)
     facts_file(path).write_text(json.dumps(record, indent=1) + "\n")
 
 

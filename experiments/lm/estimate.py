@@ -8,7 +8,8 @@ them. An n-gram is a row of arrays: its context and its ending are rows of the o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -65,8 +66,47 @@ class Model:
         return left
 
 
+@dataclass(frozen=True)
+class Counted:
+    """N-grams of texts, of which any part can be a model.
+
+    Args:
+        vocabulary: tokens by number.
+        orders: unigrams first, with the counts of the whole text as they are.
+        rows: [tokens] of each order, row of the n-gram that ends there; -1 where none does.
+        sentence: [tokens], number of the sentence.
+    """
+
+    vocabulary: list[str]
+    orders: list[Order]
+    rows: list[np.ndarray]
+    sentence: np.ndarray
+
+    def model(self, part: np.ndarray | None = None) -> Model:
+        """The model of some sentences, over the n-grams of all.
+
+        Args:
+            part: [sentences], whether each is learnt from; None for all.
+        """
+        orders = [replace(order) for order in self.orders]
+        if part is not None:
+            chosen = part[self.sentence]
+            for order, rows in zip(orders, self.rows, strict=True):
+                order.count = np.bincount(rows[chosen & (rows >= 0)], minlength=len(order.token))
+        for below, above in pairwise(orders):
+            different = np.bincount(above.ending[above.count > 0], minlength=len(below.token))
+            below.count = np.where(below.from_begin, below.count, different)
+        _smooth(orders, len(self.vocabulary))
+        return Model(self.vocabulary, orders)
+
+
 def estimate(sentences: Sequence[Sequence[str]], order: int) -> Model:
-    """Estimate a model.
+    """Estimate a model; see `count`."""
+    return count(sentences, order).model()
+
+
+def count(sentences: Sequence[Sequence[str]], order: int) -> Counted:
+    """Count what there is to learn.
 
     Args:
         sentences: tokens of each.
@@ -79,38 +119,43 @@ def estimate(sentences: Sequence[Sequence[str]], order: int) -> Model:
     if not words:
         raise LmError("The texts hold no word. Give manifests or --text files with some.")
     vocabulary = [*SPECIAL, *words]
-    numbers = {word: number for number, word in enumerate(vocabulary)}
-    ids: list[int] = []
-    position: list[int] = []  # within its sentence
-    for sentence in progress(sentences, "numbering words", len(sentences)):
-        line = [BEGIN, *(numbers.get(token, UNKNOWN) for token in sentence), END]
-        ids += line
-        position += range(len(line))
-    orders = _count(np.array(ids, np.int64), np.array(position), len(vocabulary), order)
-    _smooth(orders, len(vocabulary))
-    return Model(vocabulary, orders)
-
-
-def _count(tokens: np.ndarray, position: np.ndarray, vocabulary: int, order: int) -> list[Order]:
-    """N-grams of all lengths with their counts, those of lower orders adjusted."""
-    every = np.arange(vocabulary)
-    nothing = np.zeros(vocabulary, np.int64)
-    orders = [Order(nothing, every, nothing, np.bincount(tokens, minlength=vocabulary), every == BEGIN)]
-    rows = tokens  # row of the n-gram that ends at each place
+    tokens, position, sentence = numbered(sentences, vocabulary)
+    every = np.arange(len(vocabulary))
+    nothing = np.zeros(len(vocabulary), np.int64)
+    orders = [Order(nothing, every, nothing, np.bincount(tokens, minlength=len(vocabulary)), every == BEGIN)]
+    rows = [tokens]
     for n in progress(range(2, order + 1), "counting n-grams", order - 1):
         places = np.flatnonzero(position >= n - 1)
         if len(places) == 0:
             raise LmError(f"No sentence has {n - 2} words, so there are no n-grams of order {n}. Give a lower --order.")
-        keys = rows[places - 1] * vocabulary + tokens[places]
+        keys = rows[-1][places - 1] * len(vocabulary) + tokens[places]
         unique, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-        context, token = np.divmod(unique, vocabulary)
-        orders.append(Order(context, token, rows[places][first], counts, orders[-1].from_begin[context]))
-        rows = np.zeros(len(tokens), np.int64)
-        rows[places] = inverse
-    for below, above in zip(orders, orders[1:], strict=False):
-        different = np.bincount(above.ending, minlength=len(below.token))
-        below.count = np.where(below.from_begin, below.count, different)
-    return orders
+        context, token = np.divmod(unique, len(vocabulary))
+        orders.append(Order(context, token, rows[-1][places][first], counts, orders[-1].from_begin[context]))
+        rows.append(np.full(len(tokens), -1))
+        rows[-1][places] = inverse
+    return Counted(vocabulary, orders, rows, sentence)
+
+
+def numbered(sentences: Sequence[Sequence[str]], vocabulary: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens of sentences, with their beginnings and ends.
+
+    Args:
+        sentences: tokens of each.
+        vocabulary: tokens by number.
+
+    Returns:
+        number of each token, its position within its sentence, and the number of the sentence, [tokens] each.
+    """
+    numbers = {word: number for number, word in enumerate(vocabulary)}
+    lines = [
+        [BEGIN, *(numbers.get(token, UNKNOWN) for token in sentence), END]
+        for sentence in progress(sentences, "numbering words", len(sentences))
+    ]
+    lengths = np.array([len(line) for line in lines])
+    tokens = np.fromiter(chain.from_iterable(lines), np.int64, lengths.sum())
+    sentence = np.repeat(np.arange(len(lines)), lengths)
+    return tokens, np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths), sentence
 
 
 def discounts(counts: np.ndarray) -> tuple[tuple[float, float, float], bool]:

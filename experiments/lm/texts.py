@@ -81,25 +81,27 @@ def _take(path: Path, found: list[str], labels: str, sentences: list[str], sourc
     return len(found) - len(fit)
 
 
-def as_pronounced(sentences: Sequence[str]) -> tuple[list[str], Pronunciations, int]:
+def as_pronounced(sentences: Sequence[str]) -> tuple[list[str], Pronunciations, list[int]]:
     """Sentences as their words are pronounced, for models that write sounds.
 
     Args:
         sentences: in English, in letters.
 
     Returns:
-        sentences of pronunciations, what they are of, and how many were left out, with a word that cannot be said.
+        sentences of pronunciations, how their words are pronounced, and the numbers of these sentences; those with a
+            word that cannot be said are left out.
     """
     said: list[str] = []
-    kept: list[str] = []
-    for sentence in progress(sentences, "pronouncing", len(sentences)):
+    kept: list[int] = []
+    for number, sentence in enumerate(progress(sentences, "pronouncing", len(sentences))):
         try:
             said.append(sounds(sentence))
         except ManifestError:
             continue
-        kept.append(sentence)
-    known = {word: sounds(word) for word in {word for sentence in kept for word in sentence.split()}}
-    return said, Pronunciations.of(kept, known), len(sentences) - len(kept)
+        kept.append(number)
+    written = [sentences[number] for number in kept]
+    known = {word: sounds(word) for word in {word for sentence in written for word in sentence.split()}}
+    return said, Pronunciations.of(written, known), kept
 
 
 def tokens(sentence: str, unit: str) -> list[str]:
