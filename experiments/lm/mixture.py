@@ -17,6 +17,7 @@ import numpy as np
 from experiments.lm.estimate import BEGIN, UNKNOWN, Model, count, numbered
 
 ROUNDS = 100  # of expectation and maximisation
+PRIOR = 5.0  # tokens that are taken to speak for each model before any is seen: few transcripts decide little
 LEAST = 0.005  # a model of which less is taken is left out
 HELD_OUT = 10  # every so many transcripts
 FEWEST = 50  # different transcripts, of which a tenth tells how much each model counts
@@ -71,7 +72,7 @@ def interpolated(models: Sequence[Model], weights: np.ndarray) -> Model:
 
 
 def best_weights(models: Sequence[Model], sentences: Sequence[Sequence[str]]) -> np.ndarray:
-    """Weights by which the models foresee sentences best (expectation and maximisation).
+    """Weights by which the models foresee sentences best (expectation and maximisation, with a Dirichlet prior).
 
     Args:
         models: of the same n-grams.
@@ -84,7 +85,8 @@ def best_weights(models: Sequence[Model], sentences: Sequence[Sequence[str]]) ->
     weights = np.full(len(models), 1 / len(models))
     for _ in range(ROUNDS):
         share = weights[:, None] * given
-        weights = (share / share.sum(0)).mean(1)
+        weights = (share / share.sum(0)).sum(1) + PRIOR
+        weights /= weights.sum()
     weights[weights < LEAST] = 0.0
     return weights / weights.sum()
 
