@@ -28,7 +28,7 @@ def _train(given: argparse.Namespace) -> int:
     from experiments.lm.arpa import write_arpa, write_facts
     from experiments.lm.mixture import mixture
     from experiments.lm.perplexity import perplexity
-    from experiments.lm.texts import as_pronounced, read_texts, tokens
+    from experiments.lm.texts import as_pronounced, pronunciations, read_texts, tokens
 
     if not given.manifests and not given.text:
         raise LmError("There is nothing to learn from. Name manifests, or give --text FILE.")
@@ -39,9 +39,10 @@ def _train(given: argparse.Namespace) -> int:
     place = np.repeat(text, [source.sentences for source in sources])
     said = None
     if given.phones:
-        left_out += len(sentences)
-        sentences, said, kept = as_pronounced(sentences)
-        left_out -= len(kept)
+        written = sentences
+        sentences, kept = as_pronounced(written)
+        said = pronunciations([written[number] for number in kept])
+        left_out += len(written) - len(kept)
         place = place[kept]
     split = [tokens(sentence, given.unit) for sentence in sentences]
     model, weights = mixture(split, place, given.order)

@@ -81,15 +81,15 @@ def _take(path: Path, found: list[str], labels: str, sentences: list[str], sourc
     return len(found) - len(fit)
 
 
-def as_pronounced(sentences: Sequence[str]) -> tuple[list[str], Pronunciations, list[int]]:
+def as_pronounced(sentences: Sequence[str]) -> tuple[list[str], list[int]]:
     """Sentences as their words are pronounced, for models that write sounds.
 
     Args:
         sentences: in English, in letters.
 
     Returns:
-        sentences of pronunciations, how their words are pronounced, and the numbers of these sentences; those with a
-            word that cannot be said are left out.
+        sentences of pronunciations, and the numbers of those that they are of; those with a word that cannot be said
+            are left out.
     """
     said: list[str] = []
     kept: list[int] = []
@@ -99,9 +99,12 @@ def as_pronounced(sentences: Sequence[str]) -> tuple[list[str], Pronunciations, 
         except ManifestError:
             continue
         kept.append(number)
-    written = [sentences[number] for number in kept]
-    known = {word: sounds(word) for word in {word for sentence in written for word in sentence.split()}}
-    return said, Pronunciations.of(written, known), kept
+    return said, kept
+
+
+def pronunciations(sentences: Sequence[str]) -> Pronunciations:
+    """How the words of sentences are pronounced, all of which can be said."""
+    return Pronunciations.of(sentences, {word: sounds(word) for word in {w for s in sentences for w in s.split()}})
 
 
 def tokens(sentence: str, unit: str) -> list[str]:
