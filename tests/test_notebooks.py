@@ -134,6 +134,11 @@ def test_features_of_an_utterance_that_is_a_segment(run, corpus, python, tmp_pat
     assert seconds_of(wrote(notebook, "waveform", "text/html")[0]) == pytest.approx(0.4, abs=0.01)
 
 
+def test_an_utterance_that_is_not_there_is_named(run, corpus, python):
+    with pytest.raises(CellExecutionError, match="LINE is 0, and .*test.jsonl has .* utterances"):
+        run("1_features", python, MANIFEST=corpus / "test.jsonl", LINE=0)
+
+
 def test_model_ladder(run, tmp_path, python):
     utterances = tones(tmp_path / "corpus", count=12, sound=0)
     for name, rate in (("hey_jetson_small", 0.1), ("nemo_quartznet", 0.6)):
