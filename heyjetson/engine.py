@@ -136,7 +136,9 @@ class Engine:
         """Log-probabilities [T, V + 1] of a stream's chunks [S] each, float32 at the bundle's sample rate."""
         frames = FrameStream(self.bundle, self._streaming().session)
         nothing = np.zeros((0, self.bundle.columns), np.float32)
-        return np.concatenate([nothing, *frames.hear(chunks), *frames.finish()])
+        given = [nothing, *frames.hear(chunks), *frames.finish()]
+        frames.tell()
+        return np.concatenate(given)
 
     def _streaming(self) -> Engine:
         if not self.bundle.streams:
