@@ -6,8 +6,9 @@ import pytest
 from heyjetson import Bundle, EndpointRules, Engine, StreamError, Trigger
 from heyjetson.frames import FrameStream
 from heyjetson.together import Together
+from heyjetson.wakeword.two_stage import TwoStageListener
 from tests.heyjetson.test_together import listening, with_batch
-from tests.heyjetson.trigger_fake import make_speech, make_trigger, quiet, say
+from tests.heyjetson.trigger_fake import make_speech, make_trigger, quiet, say, tone
 
 RULES = EndpointRules(silence=0.4, no_speech=1.0, longest=5.0, onset=0.2)
 
@@ -123,3 +124,30 @@ def test_a_batch_that_fails_loses_no_time(wake, monkeypatch):
         with pytest.raises(RuntimeError, match="CUDA"):
             stream.tell()
         stream.tell()  # once
+
+
+@pytest.mark.parametrize("size", [700, 5000, 10**6])
+@pytest.mark.parametrize("where", ["trigger", "speech"])
+def test_two_stages_stay_together(wake, asr, monkeypatch, where, size):
+    clip = np.concatenate(
+        [quiet(0.5), tone("hey jetson", 0.2), say("ab a"), quiet(1.0), tone("computer", 0.2), say("ba"), quiet(1.0)]
+    )
+
+    def listener() -> TwoStageListener:
+        return TwoStageListener(wake.stream(), asr.stream(rules=RULES))
+
+    def said(found):
+        return [
+            (event.word, event.time) if hasattr(event, "score") else [(word.text, word.start) for word in event.words]
+            for event in found
+        ]
+
+    expected, _ = fed(listener(), clip, size)
+    both = listener()
+    if where == "trigger":  # before its first word
+        failing(both.trigger._frames[0], monkeypatch, 3)
+    else:  # in the quiet behind the first words
+        failing(both.speech._frames, monkeypatch, 25)
+    found, told = fed(both, clip, size)
+    assert told == 1 and len(expected) == 4
+    assert said(found) == said(expected)
