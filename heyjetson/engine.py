@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -199,6 +199,15 @@ class Engine:
         """
         said = self._pronunciations(scorer)
         return bool(phrase) and (said.knows(phrase) if said else set(phrase) <= set(self.bundle.labels))
+
+    def labels_of(self, scorer: str | os.PathLike[str] | None = None) -> Callable[[str], int]:
+        """What says how many labels the model writes a word with: its characters, or its sounds.
+
+        Args:
+            scorer: see `decoder`.
+        """
+        said = self._pronunciations(scorer)
+        return (lambda word: len(said.sounds.get(word, word))) if said else len
 
     def _pronunciations(self, scorer: str | os.PathLike[str] | None) -> Pronunciations | None:
         opened = self._scorer(scorer)
