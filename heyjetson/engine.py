@@ -209,6 +209,15 @@ class Engine:
         said = self._pronunciations(scorer)
         return (lambda word: len(said.sounds.get(word, word))) if said else len
 
+    def characters(self, scorer: str | os.PathLike[str] | None = None) -> frozenset[str]:
+        """Of which the texts are that it writes: its labels, or where these are sounds those of the words it knows.
+
+        Args:
+            scorer: see `decoder`.
+        """
+        said = self._pronunciations(scorer)
+        return frozenset(" ".join(said.sounds) if said else "".join(self.bundle.labels))
+
     def _pronunciations(self, scorer: str | os.PathLike[str] | None) -> Pronunciations | None:
         opened = self._scorer(scorer)
         return opened.pronunciations if opened else None
