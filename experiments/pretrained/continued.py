@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.errors import ConfigError
 
-SECTIONS = ("frontend", "encoder", "labels")  # what weights mean depends on them, and mostly not their shapes
+KEPT = ("frontend", "encoder", "labels", "data.sample_rate")  # what weights mean depends on them, shapes mostly not
 FREE = ("dropout", "dither")  # in keys of what no weight's meaning depends on
 ABSENT = object()
 
@@ -39,11 +39,11 @@ def require_same_model(folder: Path, earlier: Sequence[str], now: Sequence[str])
         now: those that it is to go on with as well.
 
     Raises:
-        ConfigError: the front-end, the encoder or the labels would be others.
+        ConfigError: the front-end, the encoder, the labels or the sample rate would be others.
     """
     before = began_with(folder)
     cure = f"Leave it out, or start a new run from this one: init_from={folder}/model.nemo."
-    typed = [one for one in now if one not in earlier and one.lstrip("+~").startswith(SECTIONS)]
+    typed = [one for one in now if one not in earlier and one.lstrip("+~").startswith(KEPT)]
     for override in OverridesParser.create().parse_overrides(typed) if before is not None else ():
         name = override.key_or_group
         if name in ("frontend", "encoder"):
@@ -53,7 +53,7 @@ def require_same_model(folder: Path, earlier: Sequence[str], now: Sequence[str])
             )
         then, value = _at(before, name), ABSENT if override.is_delete() else override.value()
         free = any(part in name.rpartition(".")[2] for part in FREE) and ABSENT not in (then, value)
-        if name.partition(".")[0] in SECTIONS and then != value and not free:
+        if _is_kept(name) and then != value and not free:
             raise ConfigError(
                 f"{name} was {_shown(then)} when this run began and cannot become {_shown(value)}: its weights were "
                 f"learnt with that. {cure}"
@@ -61,7 +61,7 @@ def require_same_model(folder: Path, earlier: Sequence[str], now: Sequence[str])
 
 
 def keep_model(cfg: DictConfig, before: DictConfig, typed: Iterable[str]) -> None:
-    """Put the front-end, the encoder and the labels of a run that is continued into the configuration.
+    """Put what a run that is continued began with into the configuration: `KEPT`.
 
     Args:
         cfg: the whole configuration, changed in place.
@@ -71,12 +71,16 @@ def keep_model(cfg: DictConfig, before: DictConfig, typed: Iterable[str]) -> Non
     free = {
         name: OmegaConf.select(cfg, name) for name in typed if any(part in name.rpartition(".")[2] for part in FREE)
     }
-    for section in SECTIONS:
-        if section in before:
-            OmegaConf.update(cfg, section, before[section], merge=False, force_add=True)
+    for key in KEPT:
+        if (then := OmegaConf.select(before, key, default=ABSENT)) is not ABSENT:
+            OmegaConf.update(cfg, key, then, merge=False, force_add=True)
     for name, value in free.items():
         if OmegaConf.select(cfg, name, default=ABSENT) is not ABSENT:
             OmegaConf.update(cfg, name, value)
+
+
+def _is_kept(name: str) -> bool:
+    return any(name == key or name.startswith(f"{key}.") for key in KEPT)
 
 
 def _at(cfg: DictConfig | None, name: str) -> Any:

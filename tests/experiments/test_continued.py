@@ -56,6 +56,7 @@ def test_what_conf_says_by_now_changes_nothing(continued, tmp_path):
         ("encoder.convolution.dilations=[1,1,1]", "cannot become"),
         ("labels=[b,a]", "cannot become .'b', 'a'"),
         ("+encoder.another=1", "was absent when"),
+        ("data.sample_rate=8000", "data.sample_rate was 16000"),
         ("~encoder.recurrent", "cannot become absent"),
         ("encoder=hey_jetson", "keeps its encoder"),
     ],
