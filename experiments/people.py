@@ -6,7 +6,8 @@
     python -m experiments.people CORPUS --texts talk.txt --phones --out data/phones             # sounds, not letters
 
 Each step is a command that stands alone, and is shown. Steps that were finished in --out are not taken again, so what
-was interrupted goes on by the same command. docs/recipes.md says what each is for, and what to expect.
+was interrupted goes on by the same command; those of which the source, the texts, voices, minutes or overrides are
+others now are, and what follows from them. docs/recipes.md says what each is for, and what to expect.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from experiments.cli.quickstart import newest_run, step
+from heyjetson.bundle import file_hash
 from manifests import ManifestError, read_manifest
+from manifests.lines import require_file
 from manifests.whole import whole_file
 
 PYTHON = sys.executable
 MIXED, ALONE = "_mixed", ""  # behind the experiment's name
 STATE = "recipe.json"
+MADE_OF = "made_of"  # its key for what each step was made of
+Made = dict[str, Any]
 # Where every second letter is unsure, more texts must be kept: 64, the default, write a point more of the words wrong.
 BEAM = 256
 
@@ -78,11 +84,47 @@ class Recipe:
         return self.out / "bundle"
 
 
+def _state(recipe: Recipe) -> dict[str, Any]:
+    path = recipe.out / STATE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _keep(recipe: Recipe, **more: Any) -> None:
+    with whole_file(recipe.out / STATE) as part:
+        part.write_text(json.dumps(_state(recipe) | more, indent=1), encoding="utf-8")
+
+
+def made_before(recipe: Recipe, name: str, made_of: Made, made: Path) -> bool:
+    """Whether a step was finished, of the same things; where they are others now, that is said.
+
+    Args:
+        recipe: whose step.
+        name: of the step.
+        made_of: by name, what the step depends on.
+        made: what it writes last.
+    """
+    if not made.exists():
+        return False
+    before = _state(recipe).get(MADE_OF, {}).get(name)
+    if before is None or before == made_of:  # None: by a version that kept no record
+        return True
+    others = [key for key in made_of if before.get(key) != made_of[key]]
+    print(f"\n== {name} again: {', '.join(others)} changed since {made} was made")
+    return False
+
+
+def keep_made(recipe: Recipe, name: str, made_of: Made) -> None:
+    """Note what a finished step was made of."""
+    _keep(recipe, **{MADE_OF: _state(recipe).get(MADE_OF, {}) | {name: made_of}})
+
+
 def make_recordings(recipe: Recipe) -> None:
     """A Kaldi corpus becomes manifests, whose validation has speakers of its own."""
-    if not recipe.of("train").exists():
+    made_of: Made = {"the corpus": str(recipe.source.absolute()), "--validation": recipe.held_out}
+    if recipe.recordings != recipe.source and not made_before(recipe, "recordings", made_of, recipe.of("train")):
         given = (str(recipe.source), "--out", str(recipe.recordings), "--validation", str(recipe.held_out))
         step("people", PYTHON, "-m", "manifests", "kaldi", *given)
+        keep_made(recipe, "recordings", made_of)
     for split in ("train", "validation", "test"):
         if not recipe.of(split).exists():
             raise ManifestError(
@@ -95,7 +137,14 @@ def make_texts(recipe: Recipe) -> None:
     """Sentences to speak, and to learn a language model from; those of validation and test stay unseen."""
     from manifests.broad_texts import choose
 
-    if (recipe.out / "spoken.txt").exists():
+    for path in recipe.texts:
+        require_file(path, "text")
+    made_of: Made = {
+        "--texts": [file_hash(path) for path in recipe.texts],
+        "--sentences": recipe.sentences,
+        "the transcripts": [file_hash(recipe.of(split)) for split in ("train", "validation", "test")],
+    }
+    if made_before(recipe, "texts", made_of, recipe.out / "spoken.txt"):
         return
     said = {split: [line.text for line in read_manifest(recipe.of(split))] for split in ("train", "validation", "test")}
     found = choose(said["train"], recipe.texts, {*said["validation"], *said["test"]}, recipe.sentences)
@@ -103,17 +152,24 @@ def make_texts(recipe: Recipe) -> None:
     for name, lines in (("written", found.written), ("spoken", found.spoken)):
         with whole_file(recipe.out / f"{name}.txt") as part:
             part.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    keep_made(recipe, "texts", made_of)
     print(f"\n== texts\n{len(found.written):,} sentences for the language model, {len(found.spoken):,} to be spoken")
 
 
 def make_joined(recipe: Recipe) -> Path:
     """Synthetic voices and people in one manifest."""
     spoken, joined = recipe.out / "synthetic", recipe.out / "train.jsonl"
-    if not joined.exists():
+    made_of: Made = {
+        "the sentences": file_hash(recipe.out / "spoken.txt"),
+        "--voices": recipe.voices,
+        "the transcripts": file_hash(recipe.of("train")),
+    }
+    if not made_before(recipe, "synthetic voices", made_of, joined):
         given = ("--texts", str(recipe.out / "spoken.txt"), "--takes", "1", "--voices", recipe.voices)
         step("synthetic voices", PYTHON, "-m", "manifests", "synthetic", *given, "--out", str(spoken))
         both = (str(spoken / "train.jsonl"), str(recipe.of("train")))
         step("join", PYTHON, "-m", "manifests", "merge", *both, "--out", str(joined))
+        keep_made(recipe, "synthetic voices", made_of)
     return joined
 
 
@@ -122,29 +178,31 @@ def as_taught(recipe: Recipe, manifest: Path) -> Path:
     if not recipe.phones:
         return manifest
     written = recipe.out / "sounds" / f"{manifest.parent.name}-{manifest.name}"
-    if not written.exists():
+    made_of: Made = {"the transcripts": file_hash(manifest)}
+    if not made_before(recipe, f"sounds of {manifest}", made_of, written):
         step("sounds", PYTHON, "-m", "manifests", "phones", str(manifest), "--out", str(written))
+        keep_made(recipe, f"sounds of {manifest}", made_of)
     return written
 
 
 def trained(recipe: Recipe, suffix: str, train: Path, minutes: float, *more: str) -> Path:
     """The model of a training; that of a finished one is taken again."""
     name = recipe.experiment + suffix
-    path = recipe.out / STATE
-    state = json.loads(path.read_text()) if path.exists() else {}
-    if name in state and Path(state[name]).exists():
-        print(f"\n== {name} was trained before: {state[name]}")
-        return Path(state[name])
+    heard = {"train": as_taught(recipe, train), "validation": as_taught(recipe, recipe.of("validation"))}
     given = (
-        f"experiment={recipe.experiment}", f"name={name}",
-        f"data.train={as_taught(recipe, train)}", f"data.validation={as_taught(recipe, recipe.of('validation'))}",
+        f"experiment={recipe.experiment}", f"name={name}", *(f"data.{split}={path}" for split, path in heard.items()),
         f"trainer.max_time={clock_time(minutes)}", *more, *recipe.overrides,
     )  # fmt: skip
+    made_of: Made = {"the options": [*given], **{split: file_hash(path) for split, path in heard.items()}}
+    before = _state(recipe).get(name)
+    if before and made_before(recipe, f"training of {name}", made_of, Path(before)):
+        print(f"\n== {name} was trained before: {before}")
+        return Path(before)
     step(name, PYTHON, "train.py", *given)
     runs = next((one.partition("=")[2] for one in recipe.overrides if one.startswith("runs=")), "runs")
     model = newest_run(Path(runs, name)) / "model.nemo"
-    with whole_file(path) as part:
-        part.write_text(json.dumps(state | {name: str(model)}, indent=1), encoding="utf-8")
+    _keep(recipe, **{name: str(model)})
+    keep_made(recipe, f"training of {name}", made_of)
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -136,7 +136,9 @@ class Engine:
         """Log-probabilities [T, V + 1] of a stream's chunks [S] each, float32 at the bundle's sample rate."""
         frames = FrameStream(self.bundle, self._streaming().session)
         nothing = np.zeros((0, self.bundle.columns), np.float32)
-        return np.concatenate([nothing, *frames.hear(chunks), *frames.finish()])
+        given = [nothing, *frames.hear(chunks), *frames.finish()]
+        frames.tell()
+        return np.concatenate(given)
 
     def _streaming(self) -> Engine:
         if not self.bundle.streams:
@@ -197,6 +199,24 @@ class Engine:
         """
         said = self._pronunciations(scorer)
         return bool(phrase) and (said.knows(phrase) if said else set(phrase) <= set(self.bundle.labels))
+
+    def labels_of(self, scorer: str | os.PathLike[str] | None = None) -> Callable[[str], int]:
+        """What says how many labels the model writes a word with: its characters, or its sounds.
+
+        Args:
+            scorer: see `decoder`.
+        """
+        said = self._pronunciations(scorer)
+        return (lambda word: len(said.sounds.get(word, word))) if said else len
+
+    def characters(self, scorer: str | os.PathLike[str] | None = None) -> frozenset[str]:
+        """Of which the texts are that it writes: its labels, or where these are sounds those of the words it knows.
+
+        Args:
+            scorer: see `decoder`.
+        """
+        said = self._pronunciations(scorer)
+        return frozenset(" ".join(said.sounds) if said else "".join(self.bundle.labels))
 
     def _pronunciations(self, scorer: str | os.PathLike[str] | None) -> Pronunciations | None:
         opened = self._scorer(scorer)

@@ -77,7 +77,7 @@ class Stream:
         self._waiting.clear()
         self._fed = 0
         self._begun = 0.0  # seconds at which the running utterance begins
-        self._finished = False
+        self._finished = self._closed = False
 
     @property
     def seconds(self) -> float:
@@ -112,21 +112,21 @@ class Stream:
 
         Raises:
             AudioError: wrong shape, or values that are not numbers; the stream goes on without these samples.
-            StreamError: the stream is finished.
+            StreamError: the stream is finished, or the graph failed, which the next call says where utterances ended:
+                the stream goes on without the sound of that step, and its time with it.
         """
         if self._waiting.keeps(samples):
             self._fed += len(samples)
             return []
-        self._take(samples)
-        ended = [] if self._frames.missing else alone(self._run())
-        self._let_wait()
-        return ended
+        return alone(self.feeding(samples))
 
     def feeding(self, samples: np.ndarray) -> Work[list[Result]]:
         """As `feed`, for one who runs the steps: see `heyjetson.together`."""
         self._take(samples)
         ended = [] if self._frames.missing else (yield from self._run())
         self._let_wait()
+        if not ended:
+            self._frames.tell()
         return ended
 
     def _take(self, samples: np.ndarray) -> None:
@@ -272,10 +272,18 @@ class Stream:
         The model hears as much quiet behind the end as its bundle says that it needs, at once.
 
         Raises:
-            StreamError: it is finished already.
+            StreamError: it is finished already, or the graph failed: finish it again for what was understood.
         """
-        if self._finished:
+        if self._closed:
             raise StreamError("The stream is finished already: call reset() before using it again.")
+        if not self._finished:
+            self._flush()
+        self._frames.tell()
+        self._closed = True
+        return self._close()
+
+    def _flush(self) -> None:
+        """Understand what is left."""
         self._push_waiting()
         if self._resampler:
             self._push(np.zeros(0, np.float32), last=True)
@@ -288,4 +296,3 @@ class Stream:
             self._frames.push(self._calibration.silence(self.rate))
         for log_probs in self._frames.finish():
             self.decoder.feed(log_probs)
-        return self._close()

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from heyjetson.bundle import Bundle
-from heyjetson.errors import HeyJetsonError
 from heyjetson.frames import Step
 
 T = TypeVar("T")
@@ -57,12 +56,9 @@ class Together:
         results: list[Any] = [None] * len(works)
         waiting: dict[int, Step] = {}
 
-        def resume(place: int, given: np.ndarray | Exception | None) -> None:
+        def resume(place: int, given: np.ndarray | None) -> None:
             try:
-                if isinstance(given, Exception):
-                    waiting[place] = works[place].throw(given)
-                else:
-                    waiting[place] = next(works[place]) if given is None else works[place].send(given)
+                waiting[place] = next(works[place]) if given is None else works[place].send(given)
             except StopIteration as end:
                 results[place] = end.value
             except Exception as error:
@@ -72,37 +68,29 @@ class Together:
             resume(place, None)
         while waiting:
             places = list(waiting)[:LARGEST]
-            steps = [waiting.pop(place) for place in places]
-            try:
-                found = self.frames(steps)
-            except Exception as error:  # of the runtime: nothing of this batch was run
-                found = [error] * len(steps)
+            found = self.frames([waiting.pop(place) for place in places])
             for place, given in zip(places, found, strict=True):
                 resume(place, given)
         return results
 
-    def frames(self, steps: Sequence[Step]) -> list[np.ndarray | Exception]:
-        """Frames [T, V + 1] or [T, W] of each step, or why there are none."""
+    def frames(self, steps: Sequence[Step]) -> list[np.ndarray]:
+        """Frames [T, V + 1] or [T, W] of each step; see `FrameStream.step` for those that fail."""
         if len(steps) == 1 or not self.batches:
-            return [_caught(step.run) for step in steps]
+            return [step.run() for step in steps]
         samples = np.stack([step.samples for step in steps]).astype(np.float32, copy=False)
         feed = {"samples": samples, "length": np.full(len(steps), samples.shape[1], np.int64)}
         before = [step.stream.steps.states for step in steps]
         for entry in self._entries:
             feed[entry["name"]] = np.concatenate([states[entry["name"]] for states in before])
         feed = {name: value for name, value in feed.items() if name in self._inputs}
-        given, valid, *after = self.session.run(self._outputs, feed)
-        found: list[np.ndarray | Exception] = []
+        try:
+            given, valid, *after = self.session.run(self._outputs, feed)
+        except Exception as error:  # of the runtime: nothing of this batch was run
+            return [step.stream.failed(error) for step in steps]
+        found: list[np.ndarray] = []
         for i, step in enumerate(steps):
             mine = slice(i, i + 1)
             states = {entry["name"]: state[mine] for entry, state in zip(self._entries, after, strict=True)}
             frames = step.stream.steps.take(states, given[mine], valid[mine])
-            found.append(_caught(step.stream.checked, frames))
+            found.append(step.stream.checked(frames))
         return found
-
-
-def _caught(function: Any, *arguments: Any) -> Any:
-    try:
-        return function(*arguments)
-    except HeyJetsonError as error:
-        return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +40,16 @@ def sentences(path: Path, normalise: Normaliser) -> Iterable[str]:
         ManifestError: the file is missing, or its encoding is another than UTF-8.
     """
     for line in sentence_lines(path):
-        for sentence in BORDER.split(line.replace("’", "'")):
-            for part in [sentence] if len(sentence.split()) <= WRITTEN[1] else CLAUSE.split(sentence):
-                cleaned = normalise(part)
-                if cleaned.refused is None and cleaned.text:
-                    yield cleaned.text
+        for part in parts(line.replace("’", "'")):
+            cleaned = normalise(part)
+            if cleaned.refused is None and cleaned.text:
+                yield cleaned.text
+
+
+def parts(line: str) -> Iterator[str]:
+    """Sentences of a line and what stands in brackets and quotes, long ones in clauses."""
+    for sentence in BORDER.split(line):
+        yield from [sentence] if len(sentence.split()) <= WRITTEN[1] else CLAUSE.split(sentence)
 
 
 def choose(

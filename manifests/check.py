@@ -101,6 +101,12 @@ def _examined(utterance: Utterance, needs: Requirements) -> _Finding:
             f"characters outside the labels: {listed:.200}. Normalise the text (lower case, numbers as words), or add "
             "them to labels.",
         )
+    if utterance.text != " ".join(utterance.text.split()):  # each space is a label, which training would teach
+        return _Finding(
+            "transcripts with spaces too many",
+            f"spaces before, behind or side by side in {utterance.text!r:.80}: a model would learn to write each. "
+            "`python -m manifests check MANIFEST --fix OUT` leaves one between two words.",
+        )
     try:
         there = utterance.audio.is_file()
     except OSError as error:  # a name too long, a folder that may not be entered

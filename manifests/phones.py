@@ -28,6 +28,15 @@ LABELS = (" ", *sorted(set("".join(LETTERS.values()))))
 _MARKS = str.maketrans("", "", "ˈˌː")
 
 
+def are_sounds(labels: Iterable[str]) -> bool:
+    """Whether a model's labels are sounds: most of them are letters, too.
+
+    >>> are_sounds(LABELS), are_sounds("abc ")
+    (True, False)
+    """
+    return set(labels) == set(LABELS)
+
+
 def sounds(text: str) -> str:
     """Phonemes of a text, a letter each, a space between words; each word as it is said alone.
 

@@ -8,20 +8,23 @@ from pathlib import Path
 
 import soundfile
 
-from manifests.lines import ManifestError, Utterance, text_lines, write_manifest
+from manifests.broad_texts import parts
+from manifests.lines import ManifestError, Utterance, write_manifest
 from manifests.text import Normaliser, TextOptions
 from manifests.voices.base import PARTS
 from manifests.voices.registry import INSTALLED, found
 from manifests.voices.speaking import SAMPLE_RATE, takes
+from manifests.wrapped import numbered_sentences
 
 STAMP = "corpus.json"
 
 
 def read_texts(path: Path, options: TextOptions) -> tuple[list[str], list[str]]:
-    """Lines of a text file as transcripts are, each once, without those that are empty.
+    """Sentences of a text file as transcripts are, each once, without those that are empty.
 
     Args:
-        path: of the file, with a sentence in each line.
+        path: of the file, with a sentence in each line, or lines that are broken at a width, as books have them: then
+            long sentences are read in parts, which last no longer than training takes.
         options: how they are normalised.
 
     Returns:
@@ -33,15 +36,19 @@ def read_texts(path: Path, options: TextOptions) -> tuple[list[str], list[str]]:
     normaliser = Normaliser(options)
     texts: dict[str, None] = {}
     left_out = []
-    for number, line in text_lines(path):
-        text, refused = normaliser(line)
-        if text:
-            texts[text] = None
-        else:
-            left_out.append(f"left out: {path}:{number}: {refused.of(line) if refused else f'no words: {line!r:.80}'}")
+    lines, book = numbered_sentences(path)
+    for number, line in lines:
+        for part in filter(str.strip, parts(line) if book else [line]):
+            text, refused = normaliser(part)
+            if text:
+                texts[text] = None
+            else:
+                why = refused.of(part) if refused else f"no words: {part!r:.80}"
+                left_out.append(f"left out: {path}:{number}: {why}")
     if not texts:
         raise ManifestError("\n".join([f"{path} holds no text to speak. Write a sentence in each line.", *left_out]))
-    return list(texts), [*(f"text: {line}" for line in normaliser.report()), *left_out]
+    read = [f"text: the lines of {path} are broken at a width: its sentences were read"] if book else []
+    return list(texts), [*read, *(f"text: {line}" for line in normaliser.report()), *left_out]
 
 
 def build(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from manifests.lines import text_of
@@ -27,10 +28,15 @@ def sentence_lines(path: Path) -> list[str]:
     Raises:
         ManifestError: the file is missing, or its encoding is another.
     """
+    return [sentence for _, sentence in numbered_sentences(path)[0]]
+
+
+def numbered_sentences(path: Path) -> tuple[list[tuple[int, str]], bool]:
+    """As `sentence_lines`, each with the number of the line that it begins in, and whether lines are wrapped."""
     lines = [line.rstrip() for line in text_of(path).split("\n")]
     if not wrapped(lines):
-        return [line for line in lines if line]
-    return [sentence for paragraph in _paragraphs(lines) for sentence in ENDS.split(paragraph)]
+        return [(number, line) for number, line in enumerate(lines, 1) if line], False
+    return [sentence for paragraph in _paragraphs(lines) for sentence in _sentences(*paragraph)], True
 
 
 def wrapped(lines: list[str]) -> bool:
@@ -50,11 +56,22 @@ def wrapped(lines: list[str]) -> bool:
     return full >= FULL * len(broken) and within >= least and at_end <= most
 
 
-def _paragraphs(lines: list[str]) -> Iterator[str]:
+def _paragraphs(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The number of the first line of each, and its lines."""
     paragraph: list[str] = []
-    for line in [*lines, ""]:
+    for number, line in enumerate([*lines, ""], 1):
         if line:
             paragraph.append(line.strip())
         elif paragraph:
-            yield " ".join(paragraph)
+            yield number - len(paragraph), paragraph
             paragraph = []
+
+
+def _sentences(first: int, paragraph: list[str]) -> Iterator[tuple[int, str]]:
+    """The sentences of a paragraph, each with the number of the line that it begins in."""
+    begins = [0, *accumulate(len(line) + 1 for line in paragraph)]  # of the lines, in the paragraph
+    text, at = " ".join(paragraph), 0
+    for border in [*ENDS.finditer(text), None]:
+        end, after = border.span() if border else (len(text), len(text))
+        yield first + bisect_right(begins, at) - 1, text[at:end]
+        at = after

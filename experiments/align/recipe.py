@@ -131,7 +131,7 @@ class Aligner:
     """
 
     def __init__(self, acoustic: Acoustic, options: AlignOptions):
-        if set(acoustic.labels) == set(phones.LABELS):  # most are letters, too: a text would be taken for sounds
+        if phones.are_sounds(acoustic.labels):  # a text would be taken for sounds
             raise ConfigError(
                 "The model writes sounds, and transcripts are in letters. Give one that writes letters, such as "
                 "experiment=people trains."

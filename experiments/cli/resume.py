@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from experiments.errors import ConfigError
+from experiments.pretrained.continued import require_same_model
 
 
 def _find_run(resume: str, runs: Path) -> Path:
@@ -29,7 +30,7 @@ def expand_resume(arguments: list[str]) -> list[str]:
         arguments: of the command line.
 
     Raises:
-        ConfigError: the run to continue does not exist.
+        ConfigError: the run to continue does not exist, or another model is asked for.
     """
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     resume = given.get("resume", "null")
@@ -39,6 +40,7 @@ def expand_resume(arguments: list[str]) -> list[str]:
     saved = list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     earlier = [override for override in saved if not str(override).startswith(("resume=", "launcher="))]
     rest = [argument for argument in arguments if not argument.startswith("resume=")]
+    require_same_model(folder, earlier, rest)
     return [*earlier, *rest, f"resume={folder}"]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.errors import ConfigError
 from experiments.evaluation.report import Report, make_row
 from heyjetson import Bundle, Engine
-from manifests import read_manifest
+from manifests import Utterance, read_manifest
 from manifests.convert import naming, sound_of
 from manifests.notes import Notes
 from manifests.progress import progress
@@ -63,6 +63,7 @@ def evaluate_nemo(model: SpeechModel, manifest: Path, batch_size: int = 16, chan
     import torch
 
     utterances = read_manifest(manifest)
+    _tell_strange(manifest, utterances, "".join(model.labels))
     order = sorted(range(len(utterances)), key=lambda index: utterances[index].duration)
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     hypotheses, notes = [""] * len(utterances), Notes()
@@ -105,6 +106,7 @@ def evaluate_bundle(
     helped = engine.bundle.scorer_for(scorer)
     rows, notes, spent = [], Notes(), 0.0
     utterances = read_manifest(manifest)
+    _tell_strange(manifest, utterances, engine.characters(scorer))
     for utterance in progress(utterances, f"testing on {manifest.name}", len(utterances)):
         samples = sound_of(utterance, engine.bundle.sample_rate, channels, notes)
         started = time.perf_counter()
@@ -114,6 +116,18 @@ def evaluate_bundle(
         rows.append(make_row(utterance, result.text))
     _say(notes)
     return Report(str(manifest), str(folder), rows, spent, scorer=None if helped is None else str(helped))
+
+
+def _tell_strange(manifest: Path, utterances: Sequence[Utterance], characters: Iterable[str]) -> None:
+    """Say of transcripts that a model writes never, whatever it hears: in capitals, with digits, sounds for words."""
+    strange = [found for one in utterances if (found := set(one.text) - {*characters, " "})]
+    if strange:
+        listed = " ".join(map(repr, sorted(set().union(*strange))))
+        LOG.warning(
+            f"{len(strange)} of {len(utterances)} transcripts of {manifest} have characters that this model does not "
+            f"write, so errors are theirs as well: {listed:.100}. Normalise them (`python -m manifests check FILE "
+            "--fix OUT`), or give texts of what it writes: a model of sounds without a language model writes these."
+        )
 
 
 def _say(notes: Notes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ from experiments.export.graphs import (
     trace_stream,
     width_of,
 )
+from experiments.export.kept_scorer import keep_scorer
 from experiments.export.parity import Parity, check_parity, rounding
 from experiments.export.precision import PRECISIONS, store
 from experiments.export.tensorrt import for_tensorrt
@@ -38,6 +40,7 @@ from heyjetson.processor import processor
 from manifests.convert import require_channels
 from manifests.whole import whole_folder
 
+LOG = logging.getLogger(__name__)
 TARGETS = ("onnx", "tensorrt", "triton", "sherpa", "onnx-asr")
 LONGEST = 20.0  # seconds at once on the device, where the model's own configuration does not say
 CARD = "MODEL_CARD.md"
@@ -230,8 +233,11 @@ def export_bundle(model: Model, nemo: Path, out: Path, options: ExportOptions | 
             record["measured"] = _measure(exact, folder, options)
         annotate(folder / record["graph"], record)
         (folder / CARD).write_text(model_card(record), encoding="utf-8")
+        language_model = keep_scorer(out, folder, record)
         write_manifest(folder, record)
         Bundle(folder)
+    if language_model:
+        LOG.warning(language_model)
     return parity
 
 

@@ -25,7 +25,7 @@ from experiments.export.graphs import ClipGraph, Model, write_graph
 from experiments.export.nemo_features import SAMPLE_RATE, require_nemo_features
 from experiments.export.precision import store
 from experiments.export.runtimes import VERSIONS
-from experiments.export.tokens import require_tokens, token_lines
+from experiments.export.tokens import require_tokens, tell_sounds, token_lines
 from heyjetson.check import largest_difference
 from manifests.whole import whole_folder
 
@@ -90,6 +90,7 @@ def write_onnx_asr(model: SpeechModel, folder: Path, options: ExportOptions) -> 
     require_onnx_asr(model)
     if folder.exists() and not (folder / TOKENS).is_file():
         raise ConfigError(f"{folder} exists and is not a model for onnx-asr; nothing was written. Choose another.")
+    told = tell_sounds(model.labels, "onnx-asr")
     with whole_folder(folder) as made:
         exact = made.with_name(GRAPH)
         _trace(model, exact, options.opset)
@@ -106,7 +107,7 @@ def write_onnx_asr(model: SpeechModel, folder: Path, options: ExportOptions) -> 
             "subsampling_factor": model.subsampling_factor,
         }  # fmt: skip
         (made / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        (made / README).write_text(readme(model), encoding="utf-8")
+        (made / README).write_text(readme(model, told), encoding="utf-8")
     return difference
 
 
@@ -151,11 +152,12 @@ def parity(model: SpeechModel, graph: Path, seconds: Sequence[float] = SECONDS, 
     return worst
 
 
-def readme(model: SpeechModel) -> str:
-    """How the folder is used."""
+def readme(model: SpeechModel, told: str = "") -> str:
+    """How the folder is used; `told` is what else is to be known."""
+    about = told and f"{told}\n\n"
     return f"""# A model for onnx-asr {VERSION}
 
-```python
+{about}```python
 import onnx_asr
 
 model = onnx_asr.load_model("{KIND}", ".")  # this folder

@@ -25,7 +25,7 @@ from experiments.export.nemo_features import HOP, SAMPLE_RATE, WINDOW, require_n
 from experiments.export.precision import store
 from experiments.export.runtimes import VERSIONS
 from experiments.export.sherpa_graphs import CLIP, FLOOR, FRONT, NEMO_FACTOR, STREAM, SherpaClip, SherpaStream
-from experiments.export.tokens import BLANK, require_tokens, token_lines
+from experiments.export.tokens import BLANK, require_tokens, tell_sounds, token_lines
 from heyjetson.check import largest_difference
 from manifests.whole import whole_folder
 
@@ -73,6 +73,7 @@ def write_sherpa(model: SpeechModel, folder: Path, options: ExportOptions) -> fl
     if folder.exists() and not (folder / TOKENS).is_file():
         raise ConfigError(f"{folder} exists and is not a model for sherpa-onnx; nothing was written. Choose another.")
     streams = kind_of(model) == "ctc_stream"
+    told = tell_sounds(model.labels, "sherpa-onnx")
     with whole_folder(folder) as made:
         exact = made.with_name(GRAPH)
         if streams:
@@ -84,7 +85,7 @@ def write_sherpa(model: SpeechModel, folder: Path, options: ExportOptions) -> fl
         store(exact, made / GRAPH, options.precision)
         _annotate(made / GRAPH, _metadata(model, window))
         (made / TOKENS).write_text(token_lines(model.labels), encoding="utf-8")
-        (made / README).write_text(readme(model, window), encoding="utf-8")
+        (made / README).write_text(readme(model, window, told), encoding="utf-8")
         require_loadable(made, model.preprocessor.features)
         difference = parity(model, exact, window)
         if not difference <= PARITY:
@@ -235,15 +236,16 @@ def _streamed(session: Any, features: np.ndarray, window: int, model: SpeechMode
     return found
 
 
-def readme(model: SpeechModel, window: int) -> str:
-    """How the folder is used."""
+def readme(model: SpeechModel, window: int, told: str = "") -> str:
+    """How the folder is used; `told` is what else is to be known."""
     bands, kind = model.preprocessor.features, "OnlineRecognizer" if window else "OfflineRecognizer"
     front = HOP * window - 120 if window else FRONT
     tail = _tail(model, window)
     wrong = "" if model.subsampling_factor % NEMO_FACTOR == 0 else ", so its times and endpoints are wrong"
+    about = told and f"{told}\n\n"
     common = f"""# A model for sherpa-onnx {VERSION}
 
-```python
+{about}```python
 import numpy as np, sherpa_onnx, soundfile
 
 recognizer = sherpa_onnx.{kind}.from_nemo_ctc(model="{GRAPH}", tokens="{TOKENS}", feature_dim={bands})

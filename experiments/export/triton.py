@@ -20,6 +20,7 @@ from typing import Any
 import onnx
 
 from experiments.errors import ConfigError
+from experiments.export.tokens import tell_sounds
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST
 from heyjetson.errors import HeyJetsonError
@@ -237,7 +238,8 @@ def write_repository(
     (folder / "1").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(graph_file, folder / "1" / "model.onnx")
     shutil.copyfile(bundle.folder / MANIFEST, folder / MANIFEST)
-    lines = [f"# {line}" for line in note(bundle, graph)] + list(text_format(config))
+    notes = [*note(bundle, graph), *filter(None, [tell_sounds(bundle.labels, "Triton's clients")])]
+    lines = [f"# {line}" for line in notes] + list(text_format(config))
     (folder / CONFIG).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 

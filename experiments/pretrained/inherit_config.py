@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.errors import ConfigError
 from experiments.paths import CONF
+from experiments.pretrained.continued import began_with, keep_model
 from experiments.pretrained.resolve_checkpoint import Source, open_source
 from experiments.training.ranks import rank_zero_first
 
@@ -36,13 +37,11 @@ def inherit_config(cfg: DictConfig) -> None:
     """
     if cfg.init_from == "":
         raise ConfigError("Which model is fine-tuned? Give init_from=runs/NAME/TIME/model.nemo, or another file.")
-    if not cfg.init_from:
+    parts = _checked(cfg) if cfg.init_from else []
+    if cfg.resume and (before := began_with(Path(cfg.resume))) is not None:
+        keep_model(cfg, before, _overrides())
         return
-    parts = _checked(cfg)
-    if cfg.resume and (Path(cfg.resume) / "config.yaml").is_file():
-        trained = DictConfig(OmegaConf.load(Path(cfg.resume) / "config.yaml"))
-        for key in (*GROUPS.values(), "labels"):
-            _put(cfg, key, trained[key])
+    if not cfg.init_from:
         return
     source = rank_zero_first("init_from", lambda: open_source(str(cfg.init_from)))
     if cfg.init_architecture != "config":

@@ -295,7 +295,7 @@ class TriggerStream:
             the words that what is left raises.
 
         Raises:
-            StreamError: it is finished already.
+            StreamError: it is finished already, or the graph failed: finish it again for the words of the rest.
         """
         return self._detect(self.finish_scores(TAIL))
 
@@ -326,11 +326,10 @@ class TriggerStream:
 
     def _told(self, given: list[np.ndarray]) -> list[np.ndarray]:
         """Scores that may be given; after a step that failed its error is raised, and they come with the next call."""
-        self._kept, given = [], [*self._kept, *given]
+        self._kept, given = given if not self._kept else [*self._kept, *given], []
         for frames in self._frames:
-            if fault := frames.fault:
-                self._kept, frames.fault = given, None
-                raise fault
+            frames.tell()
+        given, self._kept = self._kept, []
         return given
 
     def _hear(self, heard: np.ndarray) -> list[np.ndarray]:
@@ -349,6 +348,8 @@ class TriggerStream:
         Args:
             silence: seconds of it that follow.
         """
+        if self._finished and self._kept:
+            return self._told([])
         if self._finished:
             raise StreamError("The stream is finished already: call reset() before using it again.")
         given = [scores for piece in self._waiting.take() for scores in self._hear(to_mono(piece))]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from heyjetson.audio import to_mono
 from heyjetson.decoding.hypothesis import Result
-from heyjetson.errors import OptionError
+from heyjetson.errors import AudioError, OptionError
 from heyjetson.stream import Stream
 from heyjetson.wakeword.detector import Detection
 from heyjetson.wakeword.trigger import TriggerStream
 
+T = TypeVar("T")
 HISTORY = 3.0  # seconds of sound that are kept for a word's end to lie in
 PIECE = 0.04  # seconds after which it is looked whether a word was detected or an utterance ended
 
@@ -49,26 +52,50 @@ class TwoStageListener:
         self._began = 0  # sample that the speech began at
         self._position = 0  # samples heard
         self._past = np.zeros(0, np.float32)  # the last of them
+        self._fault: Exception | None = None  # that one of the streams went on after, until it is told
+        self._rest: list[Detection | Result] | None = None  # of `finish`, until it is given
 
     def feed(self, samples: np.ndarray) -> list[Detection | Result]:
         """Take the next samples [S] or [S, channels].
 
         Returns:
             each word that wakes it, and what was said then; times are those of the sound.
+
+        Raises:
+            AudioError: wrong shape, or values that are not numbers; it goes on without these samples.
+            StreamError: it is finished, or a graph failed, which the next call says where something was found: it goes
+                on without the sound of that step.
         """
+        mono = to_mono(samples)
         # In small pieces: a word that follows an utterance is waited for at once, though both came together.
         piece = max(round(PIECE * self.rate), 1)
         found: list[Detection | Result] = []
         start = 0
         while start < len(samples):
             end = start + piece - self._position % piece
-            found += self._hear(samples[start:end])
+            found += self._hear(samples[start:end], mono[start:end])
             start = end
-        return found
+        return self._told(found)
 
-    def _hear(self, samples: np.ndarray) -> list[Detection | Result]:
-        events = self.trigger.feed(samples)
-        mono = to_mono(samples)
+    def _told(self, found: list[Detection | Result]) -> list[Detection | Result]:
+        """What was found; where nothing was, a failure is told."""
+        if self._fault is None or found:
+            return found
+        fault, self._fault = self._fault, None
+        raise fault
+
+    def _of(self, stream: Callable[[np.ndarray], list[T]], samples: np.ndarray) -> list[T]:
+        """What a stream makes of samples; where its graph fails it goes on, and so does the other one."""
+        try:
+            return stream(samples)
+        except AudioError:  # they were refused
+            raise
+        except Exception as error:  # a runtime's own exceptions share no base class
+            self._fault = self._fault or error
+            return []
+
+    def _hear(self, samples: np.ndarray, mono: np.ndarray) -> list[Detection | Result]:
+        events = self._of(self.trigger.feed, samples)
         self._position += len(mono)
         self._past = np.concatenate([self._past, mono])[-round(HISTORY * self.rate) :]
         if self.word:
@@ -83,7 +110,7 @@ class TwoStageListener:
         return [event, *self._write(self._past[len(self._past) - past :])]
 
     def _write(self, mono: np.ndarray) -> list[Detection | Result]:
-        said = [result for result in self.speech.feed(mono) if result.text]
+        said = [result for result in self._of(self.speech.feed, mono) if result.text]
         if said or (self.speech.seconds >= self.patience and not self.speech.partial().text):
             self.word = None
         return [self._timed(result) for result in said]
@@ -104,11 +131,27 @@ class TwoStageListener:
         return self.speech.partial().text if self.word else ""
 
     def finish(self) -> list[Detection | Result]:
-        """The sound has ended: what is left. Nothing may follow."""
-        events = self.trigger.finish()
-        found = self._wake(events[0]) if events and not self.word else []
-        if self.word:
-            self.word = None
-            result = self.speech.finish()
-            found += [self._timed(result)] if result.text else []
-        return found
+        """The sound has ended: what is left. Nothing may follow.
+
+        Raises:
+            StreamError: it is finished already, or a graph failed: finish it again for what is left.
+        """
+        if self._rest is None:
+            events = self._last(self.trigger.finish)
+            self._rest = self._wake(events[0]) if events and not self.word else []
+            if self.word:
+                self.word = None
+                result = self._last(self.speech.finish)
+                self._rest += [self._timed(result)] if result.text else []
+        self._told([])
+        rest, self._rest = self._rest, None
+        return rest
+
+    def _last(self, finish: Callable[[], T]) -> T:
+        """What is left of a stream, though its graph fails."""
+        try:
+            return finish()
+        except Exception as error:
+            given = finish()  # what it has all the same; of one that was finished before, its error
+            self._fault = self._fault or error
+            return given

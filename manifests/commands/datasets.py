@@ -187,7 +187,10 @@ def register(commands: Any) -> None:
     )  # fmt: skip
     one.add_argument("--workers", type=int, default=None, help="processes (default: all cores)")
     one.add_argument(
-        "--texts", type=Path, default=None, help="a file with a sentence in each line, to be spoken instead"
+        "--texts",
+        type=Path,
+        default=None,
+        help="a file with a sentence in each line, or lines as books have them, to be spoken instead",
     )
     one.add_argument("--takes", type=int, default=TAKES, help=f"of each of these sentences (default {TAKES})")
     one.add_argument(

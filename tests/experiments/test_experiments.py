@@ -1,6 +1,7 @@
 """Every experiment, encoder and augmentation composes and takes one step on the tiny corpus."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -106,6 +107,17 @@ def test_validation_pools_words(small_model, corpus):
     assert float(pooled["val_wer"]) == pytest.approx(totals["wer"], abs=1e-5)
     assert float(pooled["val_cer"]) == pytest.approx(totals["cer"], abs=0.02)
     assert len(small_model.validation_texts) == 4
+
+
+def test_transcripts_that_no_model_could_write_are_told(small_model, corpus, tmp_path, capsys):
+    from experiments.evaluation.evaluate import evaluate_nemo
+    from manifests import read_manifest, write_manifest
+
+    first, second, *_ = read_manifest(corpus / "validation.jsonl")
+    write_manifest(tmp_path / "test.jsonl", [replace(first, text="Route 66"), second])
+    evaluate_nemo(small_model, tmp_path / "test.jsonl", 2)
+    told = capsys.readouterr().err
+    assert "1 of 2 transcripts" in told and "'6' 'R'" in told
 
 
 @pytest.mark.parametrize("reduction", ["mean_batch", "mean_volume"])

@@ -80,3 +80,10 @@ def test_other_folders_are_left_alone(model, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="not a model for onnx-asr"):
         write_onnx_asr(model, tmp_path, ExportOptions())
+
+
+def test_a_model_of_sounds_says_that_it_writes_them(compose_config, tmp_path, capsys):
+    sounding = ["encoder=hey_jetson_small", *SMALL, *NEMO, "+sounds@_global_=english"]
+    write_onnx_asr(drawn_model(compose_config(*sounding), seed=0), tmp_path / "made", ExportOptions())
+    told = "gives onnx-asr sounds, a character each"
+    assert told in capsys.readouterr().err and told in (tmp_path / "made" / "README.md").read_text()

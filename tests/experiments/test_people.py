@@ -34,6 +34,7 @@ def steps(monkeypatch, tmp_path):
         given = dict(one.split("=", 1) for one in command if "=" in one)
         if command[1] == "train.py":
             run = tmp_path / "runs" / given["name"] / "now"
+            run = run.with_name(str(len(taken))) if run.exists() else run
             run.mkdir(parents=True)
             (run / "metrics.json").write_text("{}")
             (run / "model.nemo").write_text("")
@@ -41,7 +42,7 @@ def steps(monkeypatch, tmp_path):
             Path(given["out"]).write_text(json.dumps({"wer": 0.5, "wer_low": 0.4, "wer_high": 0.6, "cer": 0.2}))
         if "merge" in command or "phones" in command:
             Path(command[-1]).parent.mkdir(exist_ok=True)
-            Path(command[-1]).write_text("")
+            Path(command[-1]).write_text(f"{len(taken)} {command[4]}")
 
     monkeypatch.setattr(people, "step", take)
     return taken
@@ -87,3 +88,67 @@ def test_people_for_all_three_parts_are_needed(source, steps, tmp_path, capsys):
     (source / "validation.jsonl").unlink()
     assert people.main([str(source), "--out", str(tmp_path / "out")]) == 1
     assert "validation.jsonl does not exist" in capsys.readouterr().err and not steps
+
+
+def taken(steps, done):
+    """What was done anew, in a word each."""
+    names = ("kaldi", "synthetic", "merge", "phones", "train.py")
+    return [name for command in steps[done:] for name in names if name in command]
+
+
+@pytest.mark.parametrize("phones", [[], ["--phones"]])
+def test_what_is_made_of_something_else_is_made_anew(source, steps, tmp_path, phones, capsys):
+    """And what follows from it, nothing else."""
+    texts, out = tmp_path / "talk.txt", tmp_path / "out"
+    texts.write_text("we call it a day\n" * 5)
+    common = [str(source), "--out", str(out), f"runs={tmp_path}/runs", *phones]
+    arguments = [*common, "--texts", str(texts)]
+
+    def again(*more) -> list[str]:
+        done = len(steps)
+        assert people.main([*arguments, *more]) == 0
+        return taken(steps, done)
+
+    assert again().count("train.py") == 2
+    assert again() == []
+    texts.write_text("it is a new day\n" * 5)
+    capsys.readouterr()
+    sounds = ["phones"] if phones else []
+    assert again() == ["synthetic", "merge", *sounds, "train.py", "train.py"]
+    assert "texts again: --texts changed" in capsys.readouterr().out
+    assert "it is a new day" in (out / "written.txt").read_text()
+    assert again() == []
+    assert again("--minutes", "25", "30") == ["train.py"]  # on people alone
+    assert again("--minutes", "25", "30", "--voices", "espeak") == [
+        "synthetic",
+        "merge",
+        *sounds,
+        "train.py",
+        "train.py",
+    ]
+    assert again("--minutes", "25", "30", "--voices", "espeak") == []
+    line = Utterance(source / "train.wav", 2.0, "we call it another name", extra={"speaker": "train"})
+    write_manifest(source / "train.jsonl", [line])
+    assert again("--minutes", "25", "30", "--voices", "espeak").count("train.py") == 2
+    texts.unlink()
+    assert people.main(arguments) == 1
+    assert "talk.txt does not exist" in capsys.readouterr().err
+
+
+def test_another_corpus_is_read_anew(steps, source, tmp_path, monkeypatch):
+    out, copy = tmp_path / "out", people.step
+
+    def take(title, *command):
+        copy(title, *command)
+        if "kaldi" in command:
+            folder = out / "recordings"
+            folder.mkdir(parents=True, exist_ok=True)
+            for split in ("train", "validation", "test"):
+                line = Utterance(folder / "a.wav", 2.0, f"we call it {split} of {Path(command[4]).name}")
+                write_manifest(folder / f"{split}.jsonl", [line])
+
+    monkeypatch.setattr(people, "step", take)
+    for corpus, expected in (("one", True), ("one", False), ("two", True)):
+        done = len(steps)
+        assert people.main([str(tmp_path / corpus), "--out", str(out), f"runs={tmp_path}/runs"]) == 0
+        assert ("kaldi" in taken(steps, done), taken(steps, done).count("train.py")) == (expected, 2 * expected)

@@ -133,3 +133,13 @@ def test_other_folders_are_left_alone(model, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="not a model for sherpa-onnx"):
         write_sherpa(model, tmp_path, ExportOptions())
+
+
+@pytest.mark.parametrize("model", ["clip"], indirect=True)
+def test_a_model_of_sounds_says_that_it_writes_them(model, compose_config, tmp_path, capsys):
+    write_sherpa(model, tmp_path / "letters", ExportOptions())
+    assert "sounds" not in capsys.readouterr().err + (tmp_path / "letters" / "README.md").read_text()
+    sounding = drawn_model(compose_config(*MODELS["clip"], "+sounds@_global_=english"), seed=0)
+    write_sherpa(sounding, tmp_path / "sounds", ExportOptions())
+    told = "gives sherpa-onnx sounds, a character each"
+    assert told in capsys.readouterr().err and told in (tmp_path / "sounds" / "README.md").read_text()

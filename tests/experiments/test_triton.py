@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from experiments.errors import ConfigError
 from experiments.export.triton import main, stream_config, write_repository
 from heyjetson.bundle import Bundle, write_manifest
+from manifests.phones import LABELS
 
 # The messages and fields used here, with the types of Triton's model_config.proto (package inference).
 SCHEMA = {
@@ -118,6 +119,17 @@ def test_whole_clips_are_batched_as_they_come(model_config, bundle, tmp_path):
     log_probs, frames = config.output
     assert (log_probs.name, list(log_probs.dims)) == ("log_probs", [-1, 29])
     assert (frames.name, list(frames.dims), frames.HasField("reshape")) == ("frames", [1], True)
+
+
+def test_a_model_of_sounds_says_that_it_gives_them(model_config, stream, tmp_path, capsys):
+    told = "gives Triton's clients sounds, a character each"
+    write_repository(stream, tmp_path / "repository", "letters")
+    record = {key: value for key, value in stream.manifest.items() if key not in ("format", "files")}
+    write_manifest(stream.folder, record | {"labels": list(LABELS), "blank_id": len(LABELS)})
+    assert told not in capsys.readouterr().err
+    folder = write_repository(Bundle(stream.folder), tmp_path / "repository", "sounds")
+    assert told in capsys.readouterr().err and told in (folder / "config.pbtxt").read_text()
+    read(model_config, folder)
 
 
 def test_the_named_shapes_run_as_triton_would_run_them(model_config, bundle, tmp_path):

@@ -181,7 +181,7 @@ def test_the_language_model_of_a_bundle_that_writes_sounds_takes_part_unasked(tm
     assert (letters.scorer_for(None), letters.scorer_for("bundle")) == (None, "bundle")
 
 
-def test_a_report_says_that_the_language_model_took_part(tmp_path):
+def test_a_report_says_that_the_language_model_took_part(tmp_path, capsys):
     import soundfile
 
     from experiments.compare.bundles import load_bundle
@@ -196,6 +196,10 @@ def test_a_report_says_that_the_language_model_took_part(tmp_path):
     report = evaluate_bundle(bundle.folder, manifest)
     report.hashes = hashes_of(bundle.folder, report.scorer)
     assert report.scorer == "bundle" and "scorer_sha256" in report.hashes
+    assert "does not write" not in capsys.readouterr().err
+    manifest.with_name("sounds.jsonl").write_text(manifest.read_text().replace("bee ay", "b Q"))
+    evaluate_bundle(bundle.folder, manifest.with_name("sounds.jsonl"))
+    assert "1 of 1 transcripts" in (told := capsys.readouterr().err) and "'Q'" in told and "'b'" not in told
     report.write(tmp_path / "bundle-test-scorer.json")
     assert load_bundle(bundle.folder).results["test"].scorer == "bundle"
 

@@ -48,6 +48,7 @@ FAULTS = {
     "transcripts with characters outside the labels": (noise(1.0), 1.0, "Größe 7"),
     "transcripts too long for their sound": (noise(0.4), 0.4, "far too much text"),
     "empty transcripts": (noise(1.0), 1.0, "  "),
+    "transcripts with spaces too many": (noise(1.0), 1.0, "hello  there"),
 }
 
 
@@ -70,6 +71,18 @@ def test_strange_characters_are_listed(manifest):
         require(report, "skip")
     with pytest.raises(ManifestError, match="must be fail or skip"):
         require(report, "maybe")
+
+
+@pytest.mark.parametrize("text", ["hello ", " hello", "hello  there"])
+def test_spaces_that_a_model_would_learn_are_faults_that_fix_mends(manifest, text):
+    """Each is a label of its own in training, which needs a frame."""
+    assert frames_needed(text) > frames_needed(" ".join(text.split()))
+    path = manifest((noise(1.0), 1.0, text))
+    assert list(check(path, NEEDS).kinds) == ["transcripts with spaces too many"]
+    out = path.with_name("fixed.jsonl")
+    assert main(["check", str(path), "--fix", str(out)]) == 0
+    assert json.loads(out.read_text())["text"] == " ".join(text.split())
+    assert not check(out, NEEDS).faults
 
 
 def test_a_constant_is_silence(manifest):

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests import ManifestError
-from manifests.wrapped import sentence_lines, wrapped
+from manifests.spoken_texts import read_texts
+from manifests.text import TextOptions
+from manifests.wrapped import numbered_sentences, sentence_lines, wrapped
 
 WORDS = st.text("abcdefghij", min_size=1, max_size=9)
 
@@ -26,6 +28,9 @@ def test_a_wrapped_text_gives_its_sentences(tmp_path_factory, seed, width):
     path = tmp_path_factory.mktemp("book") / "book.txt"
     path.write_text(page(paragraphs, width))
     assert sentence_lines(path) == [sentence for one in paragraphs for sentence in one]
+    lines = path.read_text().splitlines()
+    for number, sentence in numbered_sentences(path)[0]:
+        assert sentence.split()[0] in lines[number - 1]
 
 
 @settings(deadline=None, max_examples=40)
@@ -54,6 +59,27 @@ def test_a_book(tmp_path):
         "said Dr. Watson, and St. James rang out over the roofs of the town!",
         "It was late.",
     ]  # fmt: skip
+
+
+def test_the_sentences_of_a_book_are_spoken(tmp_path):
+    """Not its lines; one that lasts longer than training takes in parts."""
+    long = ", ".join(["and so they went on along the road to the town"] * 6)
+    said = [f"We turn the lamp on and wait for {name} to come home." for name in ("Ann", "Bob", "Cleo", "Dan")]
+    path = tmp_path / "book.txt"
+    path.write_text(
+        "\n\n".join(
+            textwrap.fill(" ".join([*said, f"Then it was {number} o'clock. {long}."]), 70)
+            for number in ("one", "two", "three")
+        )
+    )
+    texts, notes = read_texts(path, TextOptions())
+    assert "we turn the lamp on and wait for ann to come home" in texts and "then it was two o'clock" in texts
+    assert max(len(text.split()) for text in texts) <= 12
+    assert "broken at a width" in notes[0]
+    path.write_text("turn it on\n\n12 345 lamps\nturn it off\n")
+    texts, notes = read_texts(path, TextOptions())
+    assert texts == ["turn it on", "turn it off"]
+    assert "book.txt:3:" in notes[-1] and not any("width" in note for note in notes)
 
 
 def test_few_lines_and_none(tmp_path):

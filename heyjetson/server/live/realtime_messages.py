@@ -239,7 +239,7 @@ class Realtime:
         more: dict[str, Any] = {"usage": {"type": "duration", "seconds": round(self.seconds - self._committed, 3)}}
         if self.choices.log_probs:
             words = [Word(word["word"], word["start"], word["end"], word["confidence"]) for word in item.words]
-            more["logprobs"] = log_probs(words)
+            more["logprobs"] = log_probs(words, labels_of=self.models.engine.labels_of(self.models.settings.scorer))
         told = [
             self._told("input_audio_buffer.committed", item_id=item.id, **before),
             self._told("conversation.item.added", item=message, **before),

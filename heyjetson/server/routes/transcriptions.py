@@ -62,6 +62,7 @@ async def transcribe(
     work = state.files.run(lambda: kept(job.final()), more=SOUND_SHARE * clip.seconds, cancelled=job.cancelled)
     result = await unless_disconnected(request, work)
     more, headers = noted(clip, notes), _headers(state, notes)
+    labels_of = state.engine.labels_of(state.settings.scorer)
     if wanted.response_format == "text":
         return PlainTextResponse(result.text + "\n", headers=headers)
     if wanted.response_format in ("srt", "vtt"):
@@ -73,12 +74,12 @@ async def transcribe(
         )
     if wanted.response_format == "json":
         if wanted.log_probs:
-            more["logprobs"] = log_probs(result.words)
+            more["logprobs"] = log_probs(result.words, labels_of=labels_of)
         return JSONResponse({"text": result.text} | more, headers=headers)
     about = {"model": state.model_name, "real_time_factor": round(job.taken / clip.seconds, 4)}
     bundle, language = state.engine.bundle, languages.name(state.settings.language)
     labels = [] if bundle.writes_sounds else bundle.labels  # its labels are no letters, though they look like some
-    about |= verbose(result, clip.seconds, wanted.granularities, language, labels)
+    about |= verbose(result, clip.seconds, wanted.granularities, language, labels, labels_of)
     return JSONResponse(about | more, headers=headers)
 
 
@@ -131,6 +132,8 @@ async def _streamed(
         elif error:
             waiting.put_nowait(error)
 
+    labels_of = state.engine.labels_of(state.settings.scorer)
+
     def work() -> None:
         deltas = Deltas()
         try:
@@ -138,11 +141,11 @@ async def _streamed(
                 loop.call_soon_threadsafe(begin, None)
                 first = deltas.told == 0
                 if words := deltas.words(result):
-                    more = {"logprobs": log_probs(words, first)} if with_log_probs else {}
+                    more = {"logprobs": log_probs(words, first, labels_of)} if with_log_probs else {}
                     tell({"type": "transcript.text.delta", "delta": joined(words, first)} | more)
                 if result.final:
                     kept(result)
-                    more = {"logprobs": log_probs(result.words)} if with_log_probs else {}
+                    more = {"logprobs": log_probs(result.words, labels_of=labels_of)} if with_log_probs else {}
                     tell({"type": "transcript.text.done", "text": result.text} | more | noted(job.clip, notes))
         except ClientDisconnectedError:
             pass

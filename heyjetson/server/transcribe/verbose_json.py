@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from heyjetson import formats
@@ -15,7 +15,12 @@ FRAME = 0.01  # seconds of `seek`
 
 
 def verbose(
-    result: Result, seconds: float, granularities: Sequence[str], language: str, labels: Sequence[str]
+    result: Result,
+    seconds: float,
+    granularities: Sequence[str],
+    language: str,
+    labels: Sequence[str],
+    labels_of: Callable[[str], int] = len,
 ) -> dict[str, Any]:
     """A result as verbose_json has it.
 
@@ -25,6 +30,7 @@ def verbose(
         granularities: `word` and `segment`, which are wanted.
         language: name of what the model writes.
         labels: of the model; `tokens` are their indices.
+        labels_of: a word, how many the model writes it with.
     """
     written: dict[str, Any] = {
         "task": "transcribe",
@@ -38,16 +44,17 @@ def verbose(
     if "segment" in granularities:
         index = {label: number for number, label in enumerate(labels)}
         lines = enumerate(formats.captions(result.words))
-        written["segments"] = [_segment(number, line, index) for number, line in lines]
+        written["segments"] = [_segment(number, line, index, labels_of) for number, line in lines]
     return written
 
 
-def _segment(number: int, line: list[Word], index: dict[str, int]) -> dict[str, Any]:
+def _segment(number: int, line: list[Word], index: dict[str, int], labels_of: Callable[[str], int]) -> dict[str, Any]:
     """A line of words with what Whisper says of its own.
 
     `no_speech_prob` is how likely none of the words was said, by their confidences: there is no other estimate of it.
     """
     text = " ".join(word.text for word in line)
+    total = sum(log_prob(word, labels_of) for word in line)
     nothing = math.prod(1 - word.confidence for word in line)
     return {
         "id": number,
@@ -57,28 +64,29 @@ def _segment(number: int, line: list[Word], index: dict[str, int]) -> dict[str, 
         "text": text,
         "tokens": [index[character] for character in text if character in index],
         "temperature": 0.0,
-        "avg_logprob": round(sum(map(log_prob, line)) / sum(len(word.text) for word in line), 4),
+        "avg_logprob": round(total / sum(labels_of(word.text) for word in line), 4),
         "compression_ratio": round(len(text.encode()) / len(zlib.compress(text.encode())), 4),
         "no_speech_prob": round(nothing, 4),
         "confidence": _mean(line),
     }
 
 
-def log_prob(word: Word) -> float:
-    """Natural logarithm of a word's probability: of all its characters'."""
-    return len(word.text) * math.log(max(word.confidence, UNSURE))
+def log_prob(word: Word, labels_of: Callable[[str], int]) -> float:
+    """Natural logarithm of a word's probability: of all its characters', or sounds'."""
+    return labels_of(word.text) * math.log(max(word.confidence, UNSURE))
 
 
-def log_probs(words: Sequence[Word], first: bool = True) -> list[dict[str, Any]]:
+def log_probs(words: Sequence[Word], first: bool = True, labels_of: Callable[[str], int] = len) -> list[dict[str, Any]]:
     """Words as tokens with their log-probabilities: joined, they are the text.
 
     Args:
         words: in order.
         first: nothing comes before them.
+        labels_of: a word, how many labels the model writes it with.
     """
     tokens = [word.text if first and not number else f" {word.text}" for number, word in enumerate(words)]
     return [
-        {"token": token, "bytes": list(token.encode()), "logprob": round(log_prob(word), 4)}
+        {"token": token, "bytes": list(token.encode()), "logprob": round(log_prob(word, labels_of), 4)}
         for token, word in zip(tokens, words, strict=True)
     ]
 

@@ -1,5 +1,7 @@
 """A model that writes sounds, served: its language model makes words of them, whether asked for or not."""
 
+import json
+import math
 from dataclasses import replace
 
 import httpx
@@ -28,9 +30,9 @@ def sounds(folder, tmp_path_factory):
         yield address
 
 
-def transcribed(sounds, path, **form):
+def transcribed(sounds, path, level=1.0, **form):
     samples = np.concatenate([trigger_fake.say("b a "), trigger_fake.quiet(0.5)])
-    soundfile.write(path, samples, trigger_fake.RATE)
+    soundfile.write(path, level * samples, trigger_fake.RATE)
     with path.open("rb") as file:
         return httpx.post(f"{sounds}/v1/audio/transcriptions", files={"file": file}, data=form)
 
@@ -45,6 +47,22 @@ def test_letters_of_words_are_no_indices_of_sounds(sounds, tmp_path):
     found = transcribed(sounds, tmp_path / "x.wav", response_format="verbose_json").json()
     assert found["text"] == "bee ay"
     assert [segment["tokens"] for segment in found["segments"]] == [[]]
+
+
+def test_log_probabilities_are_those_of_the_sounds(sounds, tmp_path):
+    """Of one sound a word here, not of its letters: quiet sound, of which the model is not sure."""
+    words = {"level": 0.23, "response_format": "verbose_json"}
+    found = transcribed(sounds, tmp_path / "x.wav", **words, **{"timestamp_granularities[]": "word"}).json()
+    sure = [math.log(word["confidence"]) for word in found["words"]]
+    asked = {"level": 0.23, "response_format": "json", "include[]": "logprobs"}
+    said = transcribed(sounds, tmp_path / "x.wav", **asked).json()["logprobs"]
+    assert [token["token"] for token in said] == ["bee", " ay"] and min(sure) < -0.05
+    streamed = transcribed(sounds, tmp_path / "x.wav", stream="true", **asked).text
+    *_, done = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+    for tokens in (said, done["logprobs"]):
+        assert [token["logprob"] for token in tokens] == pytest.approx(sure, abs=2e-4)  # one sound each
+    found = transcribed(sounds, tmp_path / "x.wav", **words).json()
+    assert found["segments"][0]["avg_logprob"] == pytest.approx(sum(sure) / 2, abs=2e-4)
 
 
 def test_the_server_says_that_a_language_model_helps(sounds):
