@@ -66,9 +66,8 @@ class FrameStream:
 
     def _anew(self) -> None:
         """Begin with the next step, of which the first frame is number 0."""
-        self._due = (
-            -self.lookahead
-        )  # frames that a stream has given by now whose steps do not fail, where there are any
+        # Frames given by now where no step fails; none before the lookahead is heard.
+        self._due = -self.lookahead
         self._given = 0
         self._restart()
 
