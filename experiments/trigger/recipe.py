@@ -63,7 +63,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     if trainer.world_size > 1:
         raise ConfigError("A trigger trains in one process: it is small. Leave trainer.devices and num_nodes at 1.")
     model.set_trainer(trainer)
-    checkpoint = start_from(cfg)
+    checkpoint = start_from(cfg, model)
     if checkpoint is None and cfg.init_from:
         begin_from(Path(cfg.init_from), model, cfg.verifier)
     if checkpoint is None and not model.preprocessor.fitted:
