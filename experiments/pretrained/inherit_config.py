@@ -41,8 +41,11 @@ def inherit_config(cfg: DictConfig) -> None:
     parts = _checked(cfg)
     if cfg.resume and (Path(cfg.resume) / "config.yaml").is_file():
         trained = DictConfig(OmegaConf.load(Path(cfg.resume) / "config.yaml"))
-        for key in (*GROUPS.values(), "labels"):
-            _put(cfg, key, trained[key])
+        overrides = _overrides()
+        for key in GROUPS.values():
+            _put_below(cfg, key, trained[key], _typed(key, overrides), "the run that is continued")
+        if "labels" not in overrides:
+            _put(cfg, "labels", trained.labels)
         return
     source = rank_zero_first("init_from", lambda: open_source(str(cfg.init_from)))
     if cfg.init_architecture != "config":
@@ -111,7 +114,7 @@ def _plain() -> DictConfig:
 
 def _take(cfg: DictConfig, key: str, section: DictConfig, overrides: dict[str, Override], plain: DictConfig) -> None:
     """Put a section of the file in the place of the configuration's, and what was typed for it on top."""
-    typed = {name: override for name, override in overrides.items() if name.startswith(f"{key}.")}
+    typed = _typed(key, overrides)
     chosen = key in overrides or _without(cfg, key, typed) != _without(plain, key, typed)
     if chosen and cfg.init_architecture is None and OmegaConf.to_container(cfg[key], resolve=True) != section:
         raise ConfigError(
@@ -119,6 +122,20 @@ def _take(cfg: DictConfig, key: str, section: DictConfig, overrides: dict[str, O
             f"init_architecture=file takes the file's, init_architecture=config keeps the chosen {key} and loads the "
             "weights that fit."
         )
+    _put_below(cfg, key, section, typed, str(cfg.init_from))
+
+
+def _typed(key: str, overrides: dict[str, Override]) -> dict[str, Override]:
+    """The single values of a section that the command line gives."""
+    return {name: override for name, override in overrides.items() if name.startswith(f"{key}.")}
+
+
+def _put_below(cfg: DictConfig, key: str, section: DictConfig, typed: dict[str, Override], where: str) -> None:
+    """Put a section in the place of the configuration's, and what was typed for it on top.
+
+    Raises:
+        ConfigError: what was typed is none of its keys.
+    """
     values = {name: OmegaConf.select(cfg, name) for name in typed}
     _put(cfg, key, section)
     absent = object()
@@ -126,7 +143,7 @@ def _take(cfg: DictConfig, key: str, section: DictConfig, overrides: dict[str, O
         added = override.is_add() or override.is_force_add()
         if not added and OmegaConf.select(cfg, name, default=absent) is absent:
             raise ConfigError(
-                f"{name} is no key of the {key} in {cfg.init_from}, a {str(section.get('_target_'))}. Leave it out, or "
+                f"{name} is no key of the {key} in {where}, a {str(section.get('_target_'))}. Leave it out, or "
                 "keep the architecture of this configuration with init_architecture=config."
             )
         OmegaConf.update(cfg, name, values[name], force_add=True)
