@@ -47,19 +47,21 @@ def require_same_model(checkpoint: Path, model: Any) -> None:
             )
 
 
-def require_same_groups(checkpoint: Path, optimizer: Any) -> None:
+def require_same_groups(checkpoint: Path, model: Any) -> None:
     """Refuse to go on with an optimiser whose groups of parameters are others: what it knows of each is kept by its
     place in them.
 
     Args:
         checkpoint: to go on from.
-        optimizer: as it is configured now.
+        model: with its optimiser as it is configured now.
 
     Raises:
         ConfigError: says what may not change.
     """
-    states = read_checkpoint(checkpoint, mmap=True).get("optimizer_states") or []
-    for state in states[:1]:
+    held, optimizer = read_checkpoint(checkpoint, mmap=True), model._optimizer
+    if set(held["state_dict"]) != set(model.state_dict()):  # a trigger gets its verifier, and groups, as it is loaded
+        return
+    for state in (held.get("optimizer_states") or [])[:1]:
         mine = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         known = {number: state["state"].get(number, {}) for number in range(len(mine))}
         if [len(group["params"]) for group in state["param_groups"]] != [

@@ -273,7 +273,7 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     require_validations(trainer, heard(trainer.limit_train_batches, len(loader)))
     model.setup_optimization(model.cfg.optim)
     if checkpoint:
-        require_same_groups(checkpoint, model._optimizer)
+        require_same_groups(checkpoint, model)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     if is_rank_zero():
         OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")

@@ -25,6 +25,7 @@ from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, T
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
 from experiments.trigger.validation import MissRate, calibration_of, read_aloud
+from heyjetson.letters import bare
 from manifests.progress import progress
 from manifests.trigger.clips import ClipOptions, Clips
 
@@ -125,8 +126,8 @@ def check(cfg: DictConfig) -> None:
     words = list(cfg.words)
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise ConfigError("Give at least one word: words=[computer] or 'words=[hey jetson]'.")
-    if len(set(words)) < len(words):
-        raise ConfigError(f"words names one word twice: {', '.join(words)}.")
+    if len({bare(word) or word for word in words}) < len(words):  # each would be learnt not to be the other
+        raise ConfigError(f"words names one word twice: {', '.join(words)}. Capitals and spaces make no other word.")
     if not cfg.data.positives and cfg.data.spoken < 1:
         raise ConfigError("There are no takes of the words: give data.positives=DIR, or let data.spoken be above 0.")
     if not (isinstance(cfg.finer, int) and cfg.finer >= 1):

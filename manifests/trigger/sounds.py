@@ -216,7 +216,7 @@ def _recordings(folder: Path, part: str | Sequence[str] | None) -> list[Path]:
     if not chosen:
         raise ManifestError(
             f"None of the {len(found)} recordings below {folder} belongs to the part {part!r} (train, validation and "
-            "test are told apart by the md5 of the file's name). Add recordings."
+            "test are told apart by the md5 of the file's name). Add recordings, or train on all there are: data.split=all."
         )
     return chosen
 

@@ -144,6 +144,7 @@ def test_frames_that_are_known_are_not_drilled():
     [
         ("words=[]", "at least one word"),
         ("words=[a,a]", "twice"),
+        ("words=[Hey Jetson,hey-jetson]", "Capitals and spaces make no other word"),
         ("data.spoken=0", "no takes"),
         ("mining.share=1.0", "mining.share"),
         ("finer=0", "finer must be a whole number"),

@@ -210,6 +210,20 @@ def test_pools_from_recordings_and_voices(folder, tmp_path):
         gather(Sources(["hey jetson", "stop"], folder, spoken=False))
 
 
+def test_takes_of_another_word_are_not_taken_for_this_one(folder, tmp_path):
+    with pytest.raises(ManifestError, match=r"no folder 'hey jetsen', .* Its folders are Hey_Jetson: correct the word"):
+        gather(Sources(["hey jetsen"], folder, spoken=False))
+    pools, _ = gather(Sources(["hey jetsen"], folder / "Hey_Jetson", spoken=False))  # of one word the folder itself
+    assert len(pools.words["hey jetsen"]) == 4
+
+
+def test_where_few_recordings_leave_a_part_empty_the_cure_is_named(tmp_path):
+    name = next(f"{number}.wav" for number in range(99) if part_of(f"{number}.wav") == "train")
+    soundfile.write(tmp_path / name, recording("stop"), RATE)
+    with pytest.raises(ManifestError, match="train on all there are: data.split=all"):
+        read_words(tmp_path, "stop", "validation")
+
+
 def test_clips_are_baked_with_their_words(tmp_path):
     word = word_in(recording(), "one.wav")
     baked = bake(Pools({"computer": [word]}), tmp_path / "out", 5, ClipOptions(seconds=3.0, empty=0.0), seed=2)
