@@ -79,5 +79,5 @@ def require_same_groups(checkpoint: Path, model: Any) -> None:
 
 def _plain(section: Any) -> Any:
     """Labels as a list, or what a front-end computes in evaluation."""
-    held = OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
+    held: Any = OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
     return {key: value for key, value in held.items() if key != "dither"} if isinstance(held, Mapping) else list(held)

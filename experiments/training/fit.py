@@ -285,6 +285,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
     measured = [OmegaConf.select(cfg, key) for key in ("validation.false_alarms_per_hour", "detector")]  # of triggers
     measured.append(part if part < len(validation) else None)
+    if cfg.init_from and (verifier := OmegaConf.select(cfg, "verifier")):  # it has a part in the scores
+        measured.append(dict(verifier))
     resumption.follow(loader, fingerprint(validation.dataset.content, measured))
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)

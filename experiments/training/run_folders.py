@@ -36,7 +36,7 @@ PATIENCE = 60.0  # seconds that a job which was put back into the queue waits fo
 
 _holding: dict[Path, int] = {}
 _made: set[Path] = set()  # folders that this process made for a run
-_kept: dict[Path, tuple[dict[str, bytes], int]] = {}  # of folders that were there: Hydra's files, and the time of CONFIG
+_kept: dict[Path, tuple[dict[str, bytes], int]] = {}  # of folders that were there: HYDRA, and CONFIG's time
 
 
 class OneRunEach(Callback):

@@ -64,6 +64,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     if trainer.world_size > 1:
         raise ConfigError("A trigger trains in one process: it is small. Leave trainer.devices and num_nodes at 1.")
     model.set_trainer(trainer)
+    model.verifier_rules = dict(cfg.verifier)
     checkpoint = start_from(cfg, model)
     if checkpoint is None and cfg.init_from:
         begin_from(Path(cfg.init_from), model, cfg.verifier)

@@ -139,8 +139,8 @@ def _unbroken(sounds: list[Sound], faults: list[str]) -> list[Sound]:
         else:
             faults.append(
                 f"{sound.name}: it holds several words apart, and the strongest, of "
-                f"{(sound.end - sound.start) / SAMPLE_RATE:.1f} s, may be a part of the phrase. Cut it to one take that "
-                "does not pause within."
+                f"{(sound.end - sound.start) / SAMPLE_RATE:.1f} s, may be a part of the phrase. Cut it to one take "
+                "that does not pause within."
             )
     return kept
 
@@ -238,7 +238,8 @@ def _recordings(folder: Path, part: str | Sequence[str] | None) -> list[Path]:
     if not chosen:
         raise ManifestError(
             f"None of the {len(found)} recordings below {folder} belongs to the part {part!r} (train, validation and "
-            "test are told apart by the md5 of the file's name). Add recordings, or train on all there are: data.split=all."
+            "test are told apart by the md5 of the file's name). Add recordings, or train on all there are: "
+            "data.split=all."
         )
     return chosen
 

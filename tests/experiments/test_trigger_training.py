@@ -48,7 +48,7 @@ def run(cache, python, phones):
     assert first.returncode == 0, first.stdout + first.stderr
     (folder,) = Path(cache[-1].partition("=")[2]).glob("*/*")
     resumed = subprocess.run(
-        [python, "train.py", f"resume={folder}", "trainer.max_epochs=3"],
+        [python, "train.py", f"resume={folder}", "trainer.max_epochs=3", "verifier.weight=2.0"],
         cwd=ROOT, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
@@ -244,7 +244,7 @@ def test_a_verifier_learns_nothing_and_hears_as_the_model_it_was(run, phones):
     kept = model.verifier.state_dict()
     assert set(kept) == set(weights) and all(torch.equal(value, weights[name]) for name, value in kept.items())
     assert any(not torch.equal(value, weights[f"encoder.{name}"]) for name, value in model.encoder.state_dict().items())
-    assert model.verifier.rules == Verifier(sounds.labels, {"computer": "kampjutR"}, 1.5, 2.5)
+    assert model.verifier.rules == Verifier(sounds.labels, {"computer": "kampjutR"}, 2.0, 2.5)
     samples = torch.from_numpy((0.1 * np.random.default_rng(0).standard_normal((2, 32000))).astype(np.float32))
     length = torch.full((2,), 32000)
     with torch.inference_mode():

@@ -162,8 +162,8 @@ def run(cfg: DictConfig, scorer: Scorer) -> Report:
     names = list(scorer.words)
     if getattr(scorer, "split", None) == "all" and cfg.data.part != "all":
         LOG.warning(
-            f"The model was trained on all recordings that it was given (data.split=all): where {cfg.data.positives} and "
-            "the backgrounds are these, it has heard what follows. Evaluate on others, with data.part=all."
+            f"The model was trained on all recordings that it was given (data.split=all): where {cfg.data.positives} "
+            "and the backgrounds are these, it has heard what follows. Evaluate on others, with data.part=all."
         )
     peer = PocketSphinx(names, cfg.pronunciations) if cfg.peers else None
     said, left_out = positives(Path(cfg.data.positives), names, cfg.data.part)
