@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from experiments.errors import ConfigError
+from manifests.show import for_hydra
+
+
+def _value(text: str) -> str:
+    """What Hydra reads in the value of an override, without its quotes; the text where it reads none.
+
+    >>> _value('"runs/a (1)"'), _value("runs/a"), _value("runs/a (1)")
+    ('runs/a (1)', 'runs/a', 'runs/a (1)')
+    """
+    try:
+        value = OverridesParser.create().parse_override(f"resume={text}").value()
+    except HydraException:
+        return text
+    return value if isinstance(value, str) else text
 
 
 def _find_run(resume: str, runs: Path) -> Path:
@@ -35,15 +51,15 @@ def expand_resume(arguments: list[str]) -> list[str]:
     resume = given.get("resume", "null")
     if resume in ("null", "", "~"):
         return arguments
-    folder = _find_run(resume, Path(given.get("runs", "runs")))
+    folder = _find_run(_value(resume), Path(_value(given.get("runs", "runs"))))
     saved = list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     earlier = [override for override in saved if not str(override).startswith(("resume=", "launcher="))]
     rest = [argument for argument in arguments if not argument.startswith("resume=")]
-    return [*earlier, *rest, f"resume={folder}"]
+    return [*earlier, *rest, f"resume={for_hydra(str(folder))}"]
 
 
 def config_of_run(arguments: list[str], name: str) -> str:
     """The file that a run to be continued was started with, by the run itself; else `name`."""
     resume = next((argument[len("resume=") :] for argument in arguments if argument.startswith("resume=")), "null")
-    path = Path(resume, ".hydra", "hydra.yaml")
+    path = Path(_value(resume), ".hydra", "hydra.yaml")
     return str(OmegaConf.load(path).hydra.job.config_name) if path.is_file() else name
