@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,6 +16,8 @@ from custom_modules.trigger import TriggerModel
 from experiments.data.loader_workers import guard_workers
 from experiments.data.preflight import run_dir
 from experiments.errors import ConfigError
+from experiments.pretrained.restore import read_nemo_config
+from experiments.tracking.artifacts import local_model
 from experiments.training.averaging import Averaging
 from experiments.training.fit import learn, make_logger, make_model, make_trainer, set_up_process, start_from
 from experiments.training.outcome import finish_run, finishing
@@ -44,6 +45,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         ManifestError: there is nothing to make clips of.
     """
     check(cfg)
+    begins = bool(cfg.init_from) and not cfg.resume and not any((run_dir() / "checkpoints").glob("*.ckpt"))
+    if begins:  # voices speak for minutes: what is not there is said before
+        read_nemo_config(local_model(str(cfg.init_from)))
     sounds = read_sounds(cfg)
     set_up_process(cfg)
     model = make_model(TriggerModel, cfg)
@@ -67,7 +71,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     model.verifier_rules = dict(cfg.verifier)
     checkpoint = start_from(cfg, model)
     if checkpoint is None and cfg.init_from:
-        begin_from(Path(cfg.init_from), model, cfg.verifier)
+        begin_from(local_model(str(cfg.init_from)), model, cfg.verifier)
     if checkpoint is None and not model.preprocessor.fitted:
         _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
     with open_dict(model.cfg):

@@ -31,7 +31,7 @@ def phones(compose_config, tmp_path_factory):
     torch.manual_seed(0)
     speech = SpeechModel(model_config(compose_config("experiment=phones", *sizes)), None)
     speech.preprocessor.mean.fill_(-3.0)
-    path = tmp_path_factory.mktemp("phones") / "phones.nemo"
+    path = tmp_path_factory.mktemp("phones") / "model.nemo"
     speech.save_to(str(path))
     return path
 
@@ -43,7 +43,7 @@ def run(cache, python, phones):
     import subprocess
     from pathlib import Path
 
-    command = [python, "train.py", "--config-name", "trigger", *TINY, *cache, f"init_from={phones}"]
+    command = [python, "train.py", "--config-name", "trigger", *TINY, *cache, f"init_from={phones.parent}"]
     first = subprocess.run([*command, "trainer.max_epochs=1"], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert first.returncode == 0, first.stdout + first.stderr
     (folder,) = Path(cache[-1].partition("=")[2]).glob("*/*")
@@ -155,6 +155,15 @@ def test_what_cannot_be_trained_is_refused(compose_config, override, message):
 
     with pytest.raises(ConfigError, match=message):
         check(compose_config(override, name="trigger"))
+
+
+def test_a_start_that_is_not_there_is_said_before_voices_speak(compose_config, monkeypatch, tmp_path):
+    from experiments.trigger import recipe
+
+    monkeypatch.setattr(recipe, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(recipe, "read_sounds", lambda cfg: pytest.fail("they speak"))
+    with pytest.raises(ConfigError, match="There is no file"):
+        recipe.train(compose_config(f"init_from={tmp_path}/gone.nemo", name="trigger"))
 
 
 def test_config_names():
