@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from experiments.cli.overrides import VALUED
 from experiments.errors import ConfigError
 from manifests.show import for_hydra
 
@@ -45,17 +46,27 @@ def expand_resume(arguments: list[str]) -> list[str]:
         arguments: of the command line.
 
     Raises:
-        ConfigError: the run to continue does not exist.
+        ConfigError: the run to continue does not exist, or several runs are asked for.
     """
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     resume = given.get("resume", "null")
     if resume in ("null", "", "~"):
         return arguments
+    if several := {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(
+            f"resume= goes on with one run in its folder, and {several.pop()} begins runs in folders of their own. "
+            "Leave one of them out; init_from=RUN has several runs begin with what one has learnt."
+        )
     folder = _find_run(_value(resume), Path(_value(given.get("runs", "runs"))))
     saved = list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     earlier = [override for override in saved if not str(override).startswith(("resume=", "launcher="))]
-    rest = [argument for argument in arguments if not argument.startswith("resume=")]
-    return [*earlier, *rest, f"resume={for_hydra(str(folder))}"]
+    options = [
+        argument
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+        if argument.startswith("-") or before in VALUED
+    ]
+    rest = [argument for argument in arguments if not argument.startswith("resume=") and argument not in options]
+    return [*options, *earlier, *rest, f"resume={for_hydra(str(folder))}"]
 
 
 def config_of_run(arguments: list[str], name: str) -> str:

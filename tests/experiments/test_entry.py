@@ -138,6 +138,10 @@ def test_resuming_repeats_the_runs_overrides(tmp_path):
     assert expanded == ["experiment=digits", "optim.lr=0.1", "trainer.max_epochs=3", f"resume={run}"]
     assert expand_resume([f"runs={tmp_path}/runs", "resume=last"])[-1] == f"resume={run}"
     assert expand_resume(["optim.lr=1"]) == ["optim.lr=1"]
+    expanded = expand_resume([f"resume={run}", "seed=2", "--cfg", "job"])  # argparse wants what is no option together
+    assert expanded == ["--cfg", "job", "experiment=digits", "optim.lr=0.1", "seed=2", f"resume={run}"]
+    with pytest.raises(ConfigError, match="-m begins runs in folders of their own"):
+        expand_resume(["-m", f"resume={run}", "seed=1,2"])
     with pytest.raises(ConfigError, match="not a run folder"):
         expand_resume([f"resume={tmp_path}"])
     with pytest.raises(ConfigError, match="no run with a checkpoint"):
