@@ -166,6 +166,23 @@ def test_a_start_that_is_not_there_is_said_before_voices_speak(compose_config, m
         recipe.train(compose_config(f"init_from={tmp_path}/gone.nemo", name="trigger"))
 
 
+def test_a_mined_clip_that_was_cut_off_is_left_out(compose_config, tmp_path, capsys):
+    import soundfile
+
+    from experiments.trigger.mining import Mining
+    from manifests.trigger.clips import Pools
+    from manifests.trigger.sounds import Sound
+
+    word = Sound(np.zeros(100, np.float32), 0, 100, "word")
+    (tmp_path / "mined").mkdir()
+    soundfile.write(tmp_path / "mined/0000001-0000.wav", np.ones(800) * 0.1, 16000)
+    (tmp_path / "mined/0000001-0001.wav").touch()  # as a power cut leaves it
+    mining = Mining(compose_config(name="trigger"), None, Pools({"a": [word]}, [word]), tmp_path)
+    assert [one.name for one in mining.mined] == ["0000001-0000.wav"]
+    mining.load_state_dict({"heard": 200, "mined": ["0000001-0000.wav", "0000001-0001.wav"]})
+    assert [one.name for one in mining.mined] == ["0000001-0000.wav"]
+
+
 def test_config_names():
     others = {"trigger": "evaluate_trigger"}
     assert chosen_config(["model=a"], "evaluate", others) == ("evaluate", ["model=a"])
