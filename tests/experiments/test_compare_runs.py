@@ -153,6 +153,15 @@ def test_a_report_is_not_written_over_one_on_another_manifest_of_its_name(tmp_pa
     assert place_of(tmp_path, "evaluation", manifests[1]) == tmp_path / "evaluation-test.json"
 
 
+def test_a_report_is_not_written_over_one_of_a_folder_of_the_same_name(tmp_path):
+    manifests = [tmp_path / name / "recordings" / "test.jsonl" for name in ("one", "two", "three")]  # as recipes have
+    for manifest in manifests:
+        place_of(tmp_path, "evaluation", manifest).write_text(json.dumps({"manifest": str(manifest)}))
+    names = ("test", "recordings-test", "three-recordings-test")
+    for manifest, name in zip(manifests, names, strict=True):
+        assert place_of(tmp_path, "evaluation", manifest) == tmp_path / f"evaluation-{name}.json"
+
+
 def test_speakers_of_old_reports_come_from_the_manifest(tests, tmp_path):
     from manifests.lines import write_manifest
 
