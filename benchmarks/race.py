@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from omegaconf import DictConfig  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from benchmarks.race_results import Training, figure, result, table, write  # noqa: E402
 from experiments.cli.entry import entry  # noqa: E402
@@ -93,20 +93,49 @@ def finished(folder: Path) -> Path | None:
     return runs[-1].parent if runs else None
 
 
+def title_of(name: str, seed: int) -> str:
+    """Name of a training, and of its folder."""
+    return name if seed == 1 else f"{name}-seed{seed}"
+
+
+def overrides_of(cfg: DictConfig, name: str, seed: int) -> list[str]:
+    """What an entry is trained with, but for where its run goes."""
+    return [
+        f"experiment=ladder/{name}", *data_overrides(), *budget_overrides(cfg.budget), f"threads={cfg.threads}",
+        f"clock={cfg.clock}", f"seed={seed}", *cfg.overrides,
+    ]  # fmt: skip
+
+
+def require_same(cfg: DictConfig, name: str, seed: int) -> None:
+    """Refuse a race whose trainings were done with something else: their figures would stand under this command.
+
+    Raises:
+        ConfigError: names one, what it was trained with, and what to do.
+    """
+    title = title_of(name, seed)
+    found = finished((Path.cwd() / cfg.out).resolve() / title)
+    kept = found / ".hydra" / "overrides.yaml" if found else None
+    if kept is None or not kept.is_file():
+        return
+    before = {str(one) for one in OmegaConf.load(kept) if not str(one).startswith(("runs=", "name=", "resume="))}
+    if others := sorted(before ^ set(overrides_of(cfg, name, seed))):
+        raise ConfigError(
+            f"{found} was trained for another race: {', '.join(others)} {'is' if len(others) == 1 else 'are'} not in "
+            "both. Give this one a folder of its own, out=runs/OTHER, or remove that one."
+        )
+
+
 def train(cfg: DictConfig, name: str, seed: int) -> Training | str:
     """Train an entry, test it and make its bundle, unless that was done; what went wrong comes back as a sentence."""
     out = (Path.cwd() / cfg.out).resolve()
-    title = name if seed == 1 else f"{name}-seed{seed}"
+    title = title_of(name, seed)
     folder = out / title
     folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
         if (found := finished(folder)) is None:
-            overrides = [
-                f"experiment=ladder/{name}", *data_overrides(), *budget_overrides(cfg.budget), f"threads={cfg.threads}",
-                f"clock={cfg.clock}", f"seed={seed}", f"runs={out}", f"name={title}", *cfg.overrides,
-            ]  # fmt: skip
-            run(["train.py", *overrides], folder / "log.txt")
+            where = [f"runs={out}", f"name={title}"]
+            run(["train.py", *overrides_of(cfg, name, seed), *where], folder / "log.txt")
             found = finished(folder)
             assert found is not None
         if not (found / "bundle" / "manifest.json").is_file():
@@ -127,6 +156,8 @@ def main(cfg: DictConfig) -> None:
     for name in names:
         check_overrides("train", [f"experiment=ladder/{name}", *data_overrides(), *cfg.overrides])
     jobs = [(name, seed) for seed in range(1, cfg.seeds + 1) for name in names]
+    for job in jobs:
+        require_same(cfg, *job)
     print(f"{len(jobs)} trainings of {cfg.budget}, {cfg.workers} at once, below {cfg.out}/", flush=True)
     with ThreadPoolExecutor(cfg.workers) as pool:
         ended = list(pool.map(lambda job: train(cfg, *job), jobs))

@@ -7,6 +7,8 @@ words do not exclude each other and most frames hold none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -100,7 +102,10 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
     Attributes:
         verifier: checks the scores by the sounds that were heard, where the model began as one that writes sounds. It
             has no part in what is learnt.
+        verifier_rules: weight and tolerance that hold for a verifier out of a checkpoint, in place of its own.
     """
+
+    verifier_rules: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, cfg: DictConfig, trainer: Any = None):
         super().__init__(cfg=cfg, trainer=trainer)
@@ -124,7 +129,7 @@ class TriggerModel(OptimisationMixin, EncDecFrameClassificationModel):
         """Make room for the verifier's weights."""
         super().on_load_checkpoint(checkpoint)
         if self.verifier is None and VERIFIER in checkpoint:
-            self.verify_by(OmegaConf.create(checkpoint[VERIFIER]))
+            self.verify_by(OmegaConf.create({**checkpoint[VERIFIER], **self.verifier_rules}))
 
     def _setup_decoder(self) -> nn.Module:
         if self.cfg.decoder.get("feat_in") is None:

@@ -37,9 +37,12 @@ def typed(path: Path, key: str = "") -> str:
     '/data/my talk' 'data.folder="/data/talk (1)"'
     """
     shown = str(from_here(path))
-    if key and not re.fullmatch(r"[\w ./:@%+-]+", shown, re.ASCII):  # else Hydra takes it apart
-        shown = '"' + shown.replace('"', '\\"') + '"'
-    return shlex.quote(key + shown)
+    return shlex.quote(key + (for_hydra(shown) if key else shown))
+
+
+def for_hydra(value: str) -> str:
+    """A value as Hydra reads it whole: in quotes where it would take it apart."""
+    return value if re.fullmatch(r"[\w ./:@%+-]+", value, re.ASCII) else '"' + value.replace('"', '\\"') + '"'
 
 
 def visible(text: str) -> str:

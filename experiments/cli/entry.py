@@ -80,8 +80,10 @@ def _as_job(task: Callable[[DictConfig], object]) -> Callable[[DictConfig], None
             run_folders.hold(folder, run_folders.PATIENCE)
         try:
             task(cfg)
-        except EXPECTED:
-            run_folders.discard(folder)
+        except BaseException as error:
+            run_folders.undo(folder)
+            if isinstance(error, EXPECTED):
+                run_folders.discard(folder)
             raise
 
     return run

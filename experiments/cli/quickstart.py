@@ -55,18 +55,75 @@ def newest_run(runs: Path) -> Path:
     return max(runs.glob("*/metrics.json"), key=lambda path: path.stat().st_mtime).parent
 
 
+def place_of(overrides: list[str]) -> tuple[Path, bool]:
+    """Where train.py will put its run.
+
+    Args:
+        overrides: the user's own.
+
+    Returns:
+        a folder, and whether it is the run's own; else it is that of all runs of its name.
+
+    Raises:
+        ConfigError: they ask for anything but one training on the synthetic corpus, whose test set is what is measured
+            on, or cannot be composed.
+    """
+    from hydra import compose
+
+    from experiments.cli.overrides import check_overrides, composing
+    from experiments.cli.resume import expand_resume
+    from experiments.errors import ConfigError
+
+    if options := [one for one in overrides if one.startswith("-")]:
+        raise ConfigError(
+            f"make train trains one speech model and takes no {options[0]}: type python train.py … for it."
+        )
+    given = expand_resume(overrides)
+    check_overrides("train", given)
+    with composing():
+        cfg = compose("train", given, return_hydra_config=True)
+    if cfg.data.name != CORPUS.name:
+        raise ConfigError(
+            f"make train goes from the synthetic corpus to figures on it, and these are data of another kind, "
+            f"{cfg.data.name}: type python train.py {shlex.join(overrides)}, then export.py and evaluate.py."
+        )
+    own = cfg.resume or next((one for one in given if one.startswith("hydra.run.dir=")), None)
+    return (Path(str(cfg.hydra.run.dir)), True) if own else (Path(cfg.runs, cfg.name), False)
+
+
+def run_in(place: Path, own: bool, since: float) -> Path:
+    """The run that train.py has put there.
+
+    Args:
+        place: see `place_of`.
+        own: see there.
+        since: when it began, seconds of `time.time`.
+
+    Raises:
+        ConfigError: none was finished since: another run would be exported in its place.
+    """
+    from experiments.errors import ConfigError
+
+    ended = [place / "metrics.json"] if own else place.glob("*/metrics.json")
+    found = [path for path in ended if path.exists() and path.stat().st_mtime >= since]
+    if not found:
+        raise ConfigError(f"train.py has finished no run in {place}. Export the one that is meant: python export.py …")
+    return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
 def main(overrides: list[str]) -> None:
     """Corpus → train → export → evaluate → transcribe, then the figures.
 
     Args:
         overrides: passed on to train.py.
     """
-    started = time.monotonic()
+    place, own = place_of(overrides)
+    started, since = time.monotonic(), time.time()
     python = sys.executable
     test = CORPUS / "test.jsonl"
     step("corpus", python, "-m", "manifests", "synthetic", "--out", str(CORPUS))
     step("train", python, "train.py", *in_two_processes(overrides), *overrides)
-    run = newest_run(Path("runs/synthetic"))
+    run = run_in(place, own, since)
     nemo = run / "model.nemo"
     step("export", python, "export.py", f"model={nemo}", f"out={BUNDLE}", f"manifest={test}", "licence=Apache-2.0")
     report_path = run / "bundle_test.json"
@@ -97,4 +154,6 @@ def main(overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from experiments.cli.guarded import guarded
+
+    guarded(main)(sys.argv[1:])

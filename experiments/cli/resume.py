@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from experiments.cli.overrides import VALUED
 from experiments.errors import ConfigError
-from experiments.pretrained.continued import require_same_model
+from experiments.pretrained.continued import refuse_other_model
+from manifests.show import for_hydra
+
+
+def _value(text: str) -> str:
+    """What Hydra reads in the value of an override, without its quotes; the text where it reads none.
+
+    >>> _value('"runs/a (1)"'), _value("runs/a"), _value("runs/a (1)")
+    ('runs/a (1)', 'runs/a', 'runs/a (1)')
+    """
+    try:
+        value = OverridesParser.create().parse_override(f"resume={text}").value()
+    except HydraException:
+        return text
+    return value if isinstance(value, str) else text
 
 
 def _find_run(resume: str, runs: Path) -> Path:
@@ -30,22 +47,32 @@ def expand_resume(arguments: list[str]) -> list[str]:
         arguments: of the command line.
 
     Raises:
-        ConfigError: the run to continue does not exist, or another model is asked for.
+        ConfigError: the run to continue does not exist, several runs are asked for, or another model is.
     """
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     resume = given.get("resume", "null")
     if resume in ("null", "", "~"):
         return arguments
-    folder = _find_run(resume, Path(given.get("runs", "runs")))
+    if several := {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(
+            f"resume= goes on with one run in its folder, and {several.pop()} begins runs in folders of their own. "
+            "Leave one of them out; init_from=RUN has several runs begin with what one has learnt."
+        )
+    folder = _find_run(_value(resume), Path(_value(given.get("runs", "runs"))))
     saved = list(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     earlier = [override for override in saved if not str(override).startswith(("resume=", "launcher="))]
-    rest = [argument for argument in arguments if not argument.startswith("resume=")]
-    require_same_model(folder, earlier, rest)
-    return [*earlier, *rest, f"resume={folder}"]
+    options = [
+        argument
+        for before, argument in zip(["", *arguments], arguments, strict=False)
+        if argument.startswith("-") or before in VALUED
+    ]
+    rest = [argument for argument in arguments if not argument.startswith("resume=") and argument not in options]
+    refuse_other_model(folder, earlier, rest)
+    return [*options, *earlier, *rest, f"resume={for_hydra(str(folder))}"]
 
 
 def config_of_run(arguments: list[str], name: str) -> str:
     """The file that a run to be continued was started with, by the run itself; else `name`."""
     resume = next((argument[len("resume=") :] for argument in arguments if argument.startswith("resume=")), "null")
-    path = Path(resume, ".hydra", "hydra.yaml")
+    path = Path(_value(resume), ".hydra", "hydra.yaml")
     return str(OmegaConf.load(path).hydra.job.config_name) if path.is_file() else name

@@ -24,6 +24,7 @@ from manifests.progress import threaded
 MEASURES = ("val_wer", "val_cer", "val_miss", "val_loss")  # of validations, that are numbers in any run that is well
 NEMO = "model.nemo"
 UNFINISHED = "no metrics.json: still training, stopped or pruned"
+CONTINUED = "it was continued after its metrics.json, and has not ended since: the figures there are of before"
 
 
 def load(paths: list[Path], bundle_folder: Path) -> list[Run]:
@@ -77,6 +78,7 @@ def load_run(folder: Path) -> Run:
     run.config = flatten(config)
     run.choices = _choices(folder)
     run.curve = read_history(folder)
+    trained = max((point["step"] for point in run.curve), default=0)
     offline = sorted((folder / "wandb").glob("offline-run-*"))
     if offline and (not run.curve or any(power_recorded(path) for path in offline)):
         logged = read_offline(offline)
@@ -99,6 +101,9 @@ def load_run(folder: Path) -> Run:
         tests = dict(run.metrics.pop("test"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         run.metrics, run.note = {}, "metrics.json cannot be read"
+        return run
+    if isinstance(steps := run.metrics.get("steps"), int) and trained > steps:  # settings are of now, figures are not
+        run.note = CONTINUED
         return run
     run.results, run.note = _results(folder, tests)
     if not run.results:

@@ -114,14 +114,16 @@ def place_of(folder: Path, name: str, manifest: Path, ending: str = "") -> Path:
         manifest: that is reported on.
         ending: of the file's name.
     """
-    place = folder / f"{name}-{manifest.stem}{ending}.json"
-    try:
-        other = Path(json.loads(place.read_text())["manifest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return place
-    if other.resolve() == manifest.resolve():
-        return place
-    return folder / f"{name}-{manifest.resolve().parent.name}-{manifest.stem}{ending}.json"
+    here = manifest.resolve()
+    parents = [parent.name for parent in here.parents if parent.name]
+    for depth in range(len(parents) + 1):
+        place = folder / f"{'-'.join([name, *parents[:depth][::-1], manifest.stem])}{ending}.json"
+        try:
+            if Path(json.loads(place.read_text())["manifest"]).resolve() == here:
+                return place
+        except (OSError, ValueError, KeyError, TypeError):
+            return place
+    return place
 
 
 def make_row(utterance: Utterance, hypothesis: str) -> Row:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.errors import ConfigError
 
 KEPT = ("frontend", "encoder", "labels", "data.sample_rate")  # what weights mean depends on them, shapes mostly not
-FREE = ("dropout", "dither")  # in keys of what no weight's meaning depends on
+FREE = ("dropout", "stochastic_depth", "dither")  # in keys of what no weight's meaning depends on
 ABSENT = object()
 
 
@@ -30,7 +31,7 @@ def began_with(folder: Path) -> DictConfig | None:
     return DictConfig(OmegaConf.load(folder / "config.yaml"))
 
 
-def require_same_model(folder: Path, earlier: Sequence[str], now: Sequence[str]) -> None:
+def refuse_other_model(folder: Path, earlier: Sequence[str], now: Sequence[str]) -> None:
     """Refuse what would give the weights of a run another meaning, before anything is written into its folder.
 
     Args:
@@ -44,7 +45,11 @@ def require_same_model(folder: Path, earlier: Sequence[str], now: Sequence[str])
     before = began_with(folder)
     cure = f"Leave it out, or start a new run from this one: init_from={folder}/model.nemo."
     typed = [one for one in now if one not in earlier and one.lstrip("+~").startswith(KEPT)]
-    for override in OverridesParser.create().parse_overrides(typed) if before is not None else ():
+    try:
+        overrides = OverridesParser.create().parse_overrides(typed)
+    except HydraException:  # Hydra says of its own what it cannot read
+        return
+    for override in overrides if before is not None else ():
         name = override.key_or_group
         if name in ("frontend", "encoder"):
             raise ConfigError(

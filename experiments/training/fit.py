@@ -48,6 +48,7 @@ from experiments.training.preemption import Preemption, StoppedError, leave
 from experiments.training.progress_bar import BarWithErrors, LatestBest, PlainProgress, ProcessorTimer
 from experiments.training.ranks import broadcast_from_rank_zero, is_rank_zero
 from experiments.training.resumption import Resumption
+from experiments.training.same_model import require_same_groups, require_same_model
 from heyjetson.bundle import file_hash
 from manifests.show import from_here, typed
 
@@ -198,7 +199,7 @@ def _built(section: str, cfg: DictConfig, **arguments: Any) -> Any:
 def fit(cfg: DictConfig, model: SpeechModel, trainer: pl.Trainer, data: Data) -> None:
     """Take the front-end's statistics, then train; continue from the newest readable checkpoint when resuming."""
     read_noise(model)
-    checkpoint = start_from(cfg)
+    checkpoint = start_from(cfg, model)
     done = step_of(checkpoint) if checkpoint else 0
     module = SpeechDataModule(cfg, data, trainer.global_rank, trainer.world_size, done, run_dir() / LEFT_OUT)
     module.val_dataloader()  # where it cannot be had, that is said now
@@ -235,13 +236,20 @@ def read_noise(model: SpeechModel) -> None:
         raise ConfigError(str(error)) from error
 
 
-def start_from(cfg: DictConfig) -> Path | None:
-    """The newest readable checkpoint of the run's folder; a job that is requeued has one without asking for it."""
+def start_from(cfg: DictConfig, model: Any) -> Path | None:
+    """The newest readable checkpoint of the run's folder; a job that is requeued has one without asking for it.
+
+    Raises:
+        ConfigError: it is of other labels, another front-end or other sizes than the model's.
+    """
     folder = run_dir()
     found = broadcast_from_rank_zero("checkpoint", lambda: str(newest_checkpoint(folder) or ""))
     if cfg.resume and not found:
         LOG.info(f"No checkpoint below {folder}: training starts from the beginning.")
-    return Path(found) if found else None
+    if not found:
+        return None
+    require_same_model(Path(found), model)
+    return Path(found)
 
 
 def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | None, **data: Any) -> None:
@@ -264,6 +272,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     part = heard(trainer.limit_val_batches, len(validation))
     require_validations(trainer, heard(trainer.limit_train_batches, len(loader)))
     model.setup_optimization(model.cfg.optim)
+    if checkpoint:
+        require_same_groups(checkpoint, model)
     resolved = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     if is_rank_zero():
         OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
@@ -275,6 +285,8 @@ def learn(cfg: DictConfig, model: Any, trainer: pl.Trainer, checkpoint: Path | N
     resumption = next(one for one in trainer.callbacks if isinstance(one, Resumption))
     measured = [OmegaConf.select(cfg, key) for key in ("validation.false_alarms_per_hour", "detector")]  # of triggers
     measured.append(part if part < len(validation) else None)
+    if cfg.init_from and (verifier := OmegaConf.select(cfg, "verifier")):  # it has a part in the scores
+        measured.append(dict(verifier))
     resumption.follow(loader, fingerprint(validation.dataset.content, measured))
     if trainer.world_size > 1:  # dropout and perturbation must differ between the shares of a batch
         pl.seed_everything(cfg.seed + trainer.global_rank, workers=True, verbose=False)

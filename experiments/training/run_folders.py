@@ -21,18 +21,22 @@ from experiments.locks import lock, unlock
 from experiments.sweep.relaunch import trial_folder
 from experiments.training import ranks
 from manifests.show import typed
+from manifests.whole import whole_file
 
 LOG = logging.getLogger(__name__)
 
 LOCK = "run.lock"
 OWN = {LOCK, ".hydra", "wandb-id"}  # what is there before a run has done anything
 CHECKED = ".checked.jsonl"  # ends the name of a manifest that the preflight has filtered
-TRACES = ("checkpoints", "history.jsonl", "config.yaml")  # of a run that began
+HYDRA = ".hydra"  # folder of what a run was started with, which `resume` goes by
+CONFIG = "config.yaml"  # written when a training begins
+TRACES = ("checkpoints", "history.jsonl", CONFIG)  # of a run that began
 ENDS = ("metrics.json", "model.nemo")  # of one that ended
 PATIENCE = 60.0  # seconds that a job which was put back into the queue waits for the one before it to be gone
 
 _holding: dict[Path, int] = {}
 _made: set[Path] = set()  # folders that this process made for a run
+_kept: dict[Path, tuple[dict[str, bytes], int]] = {}  # of folders that were there: HYDRA, and CONFIG's time
 
 
 class OneRunEach(Callback):
@@ -83,6 +87,7 @@ def take(config: DictConfig) -> Path:
         except ConfigError:
             release(asked)
             raise
+    _keep(asked)
     return asked
 
 
@@ -150,6 +155,28 @@ def release(folder: Path) -> None:
     """Let go of a folder, where this process holds it."""
     if (handle := _holding.pop(folder.resolve(), None)) is not None:
         unlock(handle)
+
+
+def _keep(folder: Path) -> None:
+    """Remember what a run was started with: Hydra is about to write what it is continued with."""
+    if (folder / HYDRA).is_dir():
+        held = {path.name: path.read_bytes() for path in (folder / HYDRA).iterdir() if path.is_file()}
+        _kept[folder.resolve()] = held, _time_of(folder / CONFIG)
+
+
+def _time_of(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def undo(folder: Path) -> None:
+    """Where a run was not continued after all, let it be what it was: else what it was refused for would be part of it,
+    and refused again by a `resume` without it."""
+    held, time_before = _kept.pop(folder.resolve(), ({}, 0))
+    if _time_of(folder / CONFIG) != time_before:  # it was
+        return
+    for name, content in held.items():
+        with whole_file(folder / HYDRA / name) as part:
+            part.write_bytes(content)
 
 
 def discard(folder: Path) -> None:

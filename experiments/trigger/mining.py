@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,9 @@ from omegaconf import DictConfig
 
 from manifests.trigger.clips import Clips, Pools
 from manifests.trigger.sounds import Sound
+from manifests.whole import whole_file
+
+LOG = logging.getLogger(__name__)
 
 BEFORE, AFTER = 1.4, 0.1  # seconds around the frame with the highest score that are kept
 BATCH = 20
@@ -52,8 +57,18 @@ class Mining(Callback):
         self._offer()
 
     def _read(self, paths: list[Path]) -> list[Sound]:
-        read = [(path, soundfile.read(path, dtype="float32")[0]) for path in paths]
-        return [Sound(samples, 0, len(samples), path.name) for path, samples in read]
+        found = []
+        for path in paths:
+            try:
+                samples, _ = soundfile.read(path, dtype="float32")
+            except (
+                soundfile.LibsndfileError,
+                OSError,
+            ):  # a power cut, or a kill of an earlier version
+                LOG.info(f"{path} cannot be read: the clip is left out.")
+                continue
+            found.append(Sound(samples, 0, len(samples), path.name))
+        return found
 
     def _offer(self) -> None:
         """Repeat the mined ones until they have their share of the draws."""
@@ -82,7 +97,10 @@ class Mining(Callback):
         for samples in found:
             self.folder.mkdir(exist_ok=True)
             path = self.folder / f"{trainer.global_step:07d}-{len(self.mined):04d}.wav"
-            soundfile.write(path, samples, self.rate, "PCM_16")
+            encoded = io.BytesIO()
+            soundfile.write(encoded, samples, self.rate, "PCM_16", format="WAV")
+            with whole_file(path) as part:
+                part.write_bytes(encoded.getvalue())
             self.mined += self._read([path])  # as a run that is continued finds it
         self.mined = self.mined[-self.cfg.most :]
         self._offer()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,6 +16,8 @@ from custom_modules.trigger import TriggerModel
 from experiments.data.loader_workers import guard_workers
 from experiments.data.preflight import run_dir
 from experiments.errors import ConfigError
+from experiments.pretrained.restore import read_nemo_config
+from experiments.tracking.artifacts import local_model
 from experiments.training.averaging import Averaging
 from experiments.training.fit import learn, make_logger, make_model, make_trainer, set_up_process, start_from
 from experiments.training.outcome import finish_run, finishing
@@ -25,6 +26,7 @@ from experiments.trigger.dataset import ClipDataset, EpochSampler, FixedClips, T
 from experiments.trigger.mining import Mining
 from experiments.trigger.sounds import Sounds, read_sounds
 from experiments.trigger.validation import MissRate, calibration_of, read_aloud
+from heyjetson.letters import bare
 from manifests.progress import progress
 from manifests.trigger.clips import ClipOptions, Clips
 
@@ -43,6 +45,9 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         ManifestError: there is nothing to make clips of.
     """
     check(cfg)
+    begins = bool(cfg.init_from) and not cfg.resume and not any((run_dir() / "checkpoints").glob("*.ckpt"))
+    if begins:  # voices speak for minutes: what is not there is said before
+        read_nemo_config(local_model(str(cfg.init_from)))
     sounds = read_sounds(cfg)
     set_up_process(cfg)
     model = make_model(TriggerModel, cfg)
@@ -63,9 +68,10 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     if trainer.world_size > 1:
         raise ConfigError("A trigger trains in one process: it is small. Leave trainer.devices and num_nodes at 1.")
     model.set_trainer(trainer)
-    checkpoint = start_from(cfg)
+    model.verifier_rules = dict(cfg.verifier)
+    checkpoint = start_from(cfg, model)
     if checkpoint is None and cfg.init_from:
-        begin_from(Path(cfg.init_from), model, cfg.verifier)
+        begin_from(local_model(str(cfg.init_from)), model, cfg.verifier)
     if checkpoint is None and not model.preprocessor.fitted:
         _fit_statistics(model, parts.clips(STATISTICS_SEED), cfg.statistics_clips)
     with open_dict(model.cfg):
@@ -125,8 +131,8 @@ def check(cfg: DictConfig) -> None:
     words = list(cfg.words)
     if not words or not all(isinstance(word, str) and word.strip() for word in words):
         raise ConfigError("Give at least one word: words=[computer] or 'words=[hey jetson]'.")
-    if len(set(words)) < len(words):
-        raise ConfigError(f"words names one word twice: {', '.join(words)}.")
+    if len({bare(word) or word for word in words}) < len(words):  # each would be learnt not to be the other
+        raise ConfigError(f"words names one word twice: {', '.join(words)}. Capitals and spaces make no other word.")
     if not cfg.data.positives and cfg.data.spoken < 1:
         raise ConfigError("There are no takes of the words: give data.positives=DIR, or let data.spoken be above 0.")
     if not (isinstance(cfg.finer, int) and cfg.finer >= 1):

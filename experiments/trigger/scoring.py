@@ -25,11 +25,13 @@ class NemoScorer:
     words: Sequence[str] = field(init=False)
     frame_seconds: float = field(init=False)
     detector: dict[str, float] = field(init=False)
+    split: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.words, self.frame_seconds = self.model.labels, self.model.frame_seconds
         rules = trigger_rules(OmegaConf.select(self.model.cfg, "run.trigger") or {})
         self.detector = {key: float(rules[key]) for key in ("smoothing", "debounce") if key in rules}
+        self.split = OmegaConf.select(self.model.cfg, "run.sounds.split")
 
     def scores(self, samples: np.ndarray) -> np.ndarray:
         """Samples [S] at the model's rate → scores [T, W]."""

@@ -48,7 +48,8 @@ def read_sounds(cfg: DictConfig) -> Sounds:
             f"data.spoken_share must lie between 0 and 1, found {cfg.data.spoken_share}. data.spoken=0 has no voices."
         )
     sentences = None if cfg.data.backgrounds else _sentences(Path(cfg.data.cache))
-    pools, counts, faults = {}, {}, []
+    pools, faults = {}, []
+    counts: dict[str, Any] = {}
     if cfg.data.calibration and not cfg.data.backgrounds:
         raise ConfigError("data.calibration chooses the thresholds: give data.backgrounds to learn from as well.")
     for part, share in PARTS.items():
@@ -60,6 +61,7 @@ def read_sounds(cfg: DictConfig) -> Sounds:
         print(f"{part:<11}{words}; {count['negatives']} other words; {count['hours']:.2f} h of background")
     for fault in dict.fromkeys(faults):
         print(f"left out: {fault}")
+    counts["split"] = cfg.data.split  # evaluate.py asks for it
     return Sounds(pools["train"], pools["validation"], counts)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import soundfile
 
+from heyjetson.audio import is_recording
+from manifests.convert import files
 from manifests.lines import ManifestError
 from manifests.progress import progress
 from manifests.rooms import drawn_rooms, read_rooms
@@ -79,7 +81,7 @@ def gather(sources: Sources, options: SpokenOptions | None = None) -> tuple[Pool
         raise ManifestError(f"The words to detect must be given, each once, found {list(sources.words)}.")
     if sources.positives is None and not sources.spoken:
         raise ManifestError("There are no takes: give a folder of recordings (--positives), or let voices speak.")
-    if len(sources.words) > 1 and sources.positives is not None:
+    if sources.positives is not None:
         _require_folders(sources.positives, sources.words)
     if sources.spoken_share is not None and not 0 < sources.spoken_share < 1:
         raise ManifestError(f"spoken_share must lie between 0 and 1, found {sources.spoken_share}.")
@@ -120,10 +122,20 @@ def _mixed(recorded: list[Sound], spoken: list[Sound], share: float | None) -> l
 
 
 def _require_folders(positives: Path, words: Sequence[str]) -> None:
+    """Refuse recordings of which it is not known what is said in them: those of one word would be taken for another."""
     for word in words:
-        if folder_of(positives, word) == positives:
+        if not positives.is_dir() or folder_of(positives, word) != positives:
+            continue
+        if len(words) > 1:
             raise ManifestError(
                 f"The folder {positives} has no folder {word!r}: with several words each needs one of its own name."
+            )
+        below = (path.relative_to(positives).parts for path in files(positives) if is_recording(path))
+        others = sorted({parts[0] for parts in below if len(parts) > 1})
+        if others:
+            raise ManifestError(
+                f"The folder {positives} has no folder {word!r}, for recordings of it. Its folders are "
+                f"{', '.join(others)}: correct the word, or give the folder in which its recordings lie."
             )
 
 

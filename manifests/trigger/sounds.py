@@ -13,7 +13,7 @@ import numpy as np
 
 from heyjetson.audio import AUDIO, is_recording, resample
 from heyjetson.letters import bare, words_of
-from heyjetson.wakeword.recordings import LONGEST, TakeError, take, trim
+from heyjetson.wakeword.recordings import LONGEST, TakeError, take, trim, words_apart
 from manifests.convert import decode, files, is_silent
 from manifests.lines import ManifestError, read_manifest
 from manifests.progress import threaded
@@ -24,6 +24,8 @@ FADE = 0.02  # seconds; a recording's own background would begin and end with a 
 SHORTEST = 0.1  # seconds of a background; less is a click
 MANY = 10  # takes that tell how long a word usually is
 TOO_LONG = 2.2  # times that; who speaks slowly takes twice as long as who speaks fast
+WHOLE = 0.75  # times that; of a phrase with a pause within, the strongest part is shorter
+FEW = 3  # takes that tell it there
 SHOWN = 5  # faults in a message
 
 
@@ -36,12 +38,14 @@ class Sound:
         start: first sample of the word.
         end: first sample after it.
         name: file or voice, for messages.
+        alone: whether nothing else in the recording stands out about as much.
     """
 
     samples: np.ndarray
     start: int
     end: int
     name: str
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,28 @@ def read_words(
         else:
             faults.append(read)
     if word:  # near-misses of one folder may be of any length
-        sounds = _usual(sounds, faults)
+        sounds = _usual(sounds if len(word.split()) == 1 else _unbroken(sounds, faults), faults)
     if not sounds:
         raise ManifestError(f"No recording of {word!r} below {where} can be used. {_first(faults)}")
     return sounds, faults
+
+
+def _unbroken(sounds: list[Sound], faults: list[str]) -> list[Sound]:
+    """Takes of a phrase without those that pause within: of "okay … computer" one word alone was found, and would be
+    learnt as all of it. Of a recording with two whole takes the stronger one serves."""
+    lengths = [sound.end - sound.start for sound in sounds if sound.alone]
+    least = WHOLE * float(np.median(lengths)) if len(lengths) >= FEW else np.inf
+    kept = []
+    for sound in sounds:
+        if sound.alone or sound.end - sound.start >= least:
+            kept.append(sound)
+        else:
+            faults.append(
+                f"{sound.name}: it holds several words apart, and the strongest, of "
+                f"{(sound.end - sound.start) / SAMPLE_RATE:.1f} s, may be a part of the phrase. Cut it to one take "
+                "that does not pause within."
+            )
+    return kept
 
 
 def _usual(sounds: list[Sound], faults: list[str]) -> list[Sound]:
@@ -216,7 +238,8 @@ def _recordings(folder: Path, part: str | Sequence[str] | None) -> list[Path]:
     if not chosen:
         raise ManifestError(
             f"None of the {len(found)} recordings below {folder} belongs to the part {part!r} (train, validation and "
-            "test are told apart by the md5 of the file's name). Add recordings."
+            "test are told apart by the md5 of the file's name). Add recordings, or train on all there are: "
+            "data.split=all."
         )
     return chosen
 
@@ -280,7 +303,8 @@ def word_in(samples: np.ndarray, name: str, longest: float = LONGEST) -> Sound:
         heyjetson.wakeword.recordings.TakeError: it cannot be used.
     """
     found = trim(take(samples, SAMPLE_RATE, longest), MARGIN)
-    return Sound(faded(found.samples, FADE), found.start, found.end, name)
+    alone = len(words_apart(samples, SAMPLE_RATE)) == 1
+    return Sound(faded(found.samples, FADE), found.start, found.end, name, alone)
 
 
 def faded(samples: np.ndarray, seconds: float) -> np.ndarray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import random
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from heyjetson.audio import is_recording
 from heyjetson.letters import bare
+from manifests.convert import decode
 from manifests.lines import ManifestError
 from manifests.voices.base import Engine, Request, voices_of
 
@@ -25,6 +26,14 @@ class Folder(Engine):
     name = "folder"
     install = "voices=['folder:FOLDER'], with recordings in FOLDER/TEXT/"
     weight = 2.0
+
+    @functools.cached_property
+    def version(self) -> str:  # type: ignore[override]
+        """Changes with the files: a take that is recorded again has the name of the one before."""
+        root = Path(str(self.path))
+        kept = [(name, (root / name).stat()) for name in self._recordings]
+        described = [(name, found.st_size, found.st_mtime_ns) for name, found in kept]
+        return hashlib.sha256(repr(described).encode(errors="surrogatepass")).hexdigest()
 
     def missing(self) -> str | None:
         if self.path is None:
@@ -48,8 +57,8 @@ class Folder(Engine):
         return Request(text, rng.choice(chosen), rng.randint(85, 115) / 100)
 
     def speak(self, request: Request) -> tuple[np.ndarray, int]:
-        samples, rate = soundfile.read(Path(str(self.path), request.voice), dtype="float32", always_2d=True)
-        return samples.mean(1), round(rate * request.speed)
+        sound = decode(Path(str(self.path), request.voice))
+        return sound.samples, round(sound.rate * request.speed)
 
     @functools.cached_property
     def _recordings(self) -> list[str]:

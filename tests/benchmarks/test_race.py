@@ -1,13 +1,14 @@
 """What a race makes of its runs: budgets, intervals, the table between its marks, the picture."""
 
 import json
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks.race import LADDER, budget_overrides, chosen_entries, finished
+from benchmarks.race import LADDER, budget_overrides, chosen_entries, finished, overrides_of, require_same
 from benchmarks.race_results import MARKS, Training, family, figure, result, table, verdict, write
 from experiments.errors import ConfigError
 from tests.heyjetson.tensorrt_fake import make_bundle
@@ -94,6 +95,25 @@ def test_results(race, tmp_path):
     with pytest.raises(ValueError, match="marks|lines"):
         write(text, results)
     assert results.read_text() == "no marks"
+
+
+def test_trainings_of_another_race_are_not_shown_under_this_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["race.py", "data=digits", "data.source=here"])
+    given = {"out": str(tmp_path), "budget": "6min", "threads": 1, "clock": "wall", "overrides": ["augment=none"]}
+    cfg = OmegaConf.create(given)
+    run = tmp_path / "hey_jetson" / "now"
+    (run / ".hydra").mkdir(parents=True)
+    (run / "metrics.json").write_text("{}")
+    where = [f"runs={tmp_path}", "name=hey_jetson"]
+    OmegaConf.save([*overrides_of(cfg, "hey_jetson", 1), *where], run / ".hydra" / "overrides.yaml")
+    require_same(cfg, "hey_jetson", 1)  # a race that was stopped goes on
+    require_same(cfg, "hey_jetson", 2)
+    for change in ({"budget": "1h"}, {"overrides": []}, {"clock": "processor"}):
+        with pytest.raises(ConfigError, match="trained for another race: .* out=runs/OTHER"):
+            require_same(OmegaConf.create(given | change), "hey_jetson", 1)
+    monkeypatch.setattr(sys, "argv", ["race.py", "data=an4"])
+    with pytest.raises(ConfigError, match="data.source=here, data=an4, data=digits are not in both"):
+        require_same(cfg, "hey_jetson", 1)
 
 
 def test_a_run_without_metrics_is_not_finished(race, tmp_path):

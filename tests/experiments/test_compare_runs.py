@@ -11,7 +11,7 @@ from experiments.compare import wandb_runs
 from experiments.compare.bundles import load_bundle
 from experiments.compare.inputs import find, kind_of, short_names
 from experiments.compare.payload import operations
-from experiments.compare.runs import UNFINISHED, load, load_run
+from experiments.compare.runs import CONTINUED, UNFINISHED, load, load_run
 from experiments.compare.statistics import compare
 from experiments.compare.table import faults
 from experiments.compare.wandb_runs import curve, power_recorded, read_offline, watt_hours
@@ -79,6 +79,15 @@ def test_a_damaged_run_says_what_is_wrong_and_keeps_its_curve(tests, tmp_path, d
     assert len(run.curve) == 10
 
 
+def test_a_run_that_is_being_continued_is_not_judged_by_its_earlier_figures(tests, tmp_path):
+    folder = make_run(tmp_path / "a", tests, 0.2)
+    assert not load_run(folder).note
+    with (folder / "history.jsonl").open("a") as history:
+        history.write(json.dumps({"step": 1100, "val_wer": 0.1}) + "\n")
+    run = load_run(folder)
+    assert run.note == CONTINUED and not run.results and len(run.curve) == 11
+
+
 def test_an_ended_trial_says_why(tests, tmp_path):
     folder = make_run(tmp_path / "a", tests, 0.2, finished=False)
     (folder / "trial.json").write_text(json.dumps({"state": "pruned", "reason": "behind the others"}))
@@ -142,6 +151,15 @@ def test_a_report_is_not_written_over_one_on_another_manifest_of_its_name(tmp_pa
     assert place_of(tmp_path, "evaluation", manifests[1]) == tmp_path / "evaluation-two-test.json"
     (tmp_path / "evaluation-test.json").write_text("{")
     assert place_of(tmp_path, "evaluation", manifests[1]) == tmp_path / "evaluation-test.json"
+
+
+def test_a_report_is_not_written_over_one_of_a_folder_of_the_same_name(tmp_path):
+    manifests = [tmp_path / name / "recordings" / "test.jsonl" for name in ("one", "two", "three")]  # as recipes have
+    for manifest in manifests:
+        place_of(tmp_path, "evaluation", manifest).write_text(json.dumps({"manifest": str(manifest)}))
+    names = ("test", "recordings-test", "three-recordings-test")
+    for manifest, name in zip(manifests, names, strict=True):
+        assert place_of(tmp_path, "evaluation", manifest) == tmp_path / f"evaluation-{name}.json"
 
 
 def test_speakers_of_old_reports_come_from_the_manifest(tests, tmp_path):

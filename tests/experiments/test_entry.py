@@ -3,16 +3,18 @@
 import io
 import logging
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from experiments.cli.console_log import ConsoleHandler
 from experiments.cli.guarded import guarded
 from experiments.cli.overrides import check_overrides, renamed
-from experiments.cli.resume import expand_resume
+from experiments.cli.resume import config_of_run, expand_resume
 from experiments.errors import ConfigError
 from tests.conftest import ROOT
 
@@ -136,10 +138,28 @@ def test_resuming_repeats_the_runs_overrides(tmp_path):
     assert expanded == ["experiment=digits", "optim.lr=0.1", "trainer.max_epochs=3", f"resume={run}"]
     assert expand_resume([f"runs={tmp_path}/runs", "resume=last"])[-1] == f"resume={run}"
     assert expand_resume(["optim.lr=1"]) == ["optim.lr=1"]
+    expanded = expand_resume([f"resume={run}", "seed=2", "--cfg", "job"])  # argparse wants what is no option together
+    assert expanded == ["--cfg", "job", "experiment=digits", "optim.lr=0.1", "seed=2", f"resume={run}"]
+    with pytest.raises(ConfigError, match="-m begins runs in folders of their own"):
+        expand_resume(["-m", f"resume={run}", "seed=1,2"])
     with pytest.raises(ConfigError, match="not a run folder"):
         expand_resume([f"resume={tmp_path}"])
     with pytest.raises(ConfigError, match="no run with a checkpoint"):
         expand_resume([f"runs={tmp_path}/none", "resume=last"])
+
+
+def test_a_run_is_found_as_its_folder_is_typed_for_hydra(tmp_path):
+    from manifests.show import typed
+
+    run = tmp_path / "my runs, (1)" / "digits" / "it's"
+    (run / ".hydra").mkdir(parents=True)
+    OmegaConf.save(["optim.lr=0.1"], run / ".hydra" / "overrides.yaml")
+    OmegaConf.save({"hydra": {"job": {"config_name": "trigger"}}}, run / ".hydra" / "hydra.yaml")
+    (argument,) = shlex.split(typed(run, "resume="))  # what the shell makes of what is printed
+    for given in (argument, f"resume={run}"):
+        expanded = expand_resume([given])
+        assert config_of_run(expanded, "train") == "trigger"
+        assert OverridesParser.create().parse_overrides(expanded)[-1].value() == str(run)
 
 
 def run(*command: str):

@@ -150,6 +150,20 @@ def test_a_folder_that_was_asked_for_is_for_one_run_at_a_time(tmp_path):
     assert seeds(folder) == ["1", "1", "1"]
 
 
+def test_what_a_run_was_not_continued_with_is_no_part_of_it(tmp_path):
+    folder = tmp_path / "mine"
+    assert Run(tmp_path, "seed=1", f"hydra.run.dir={folder}").end()[0] == 0
+    before = {path.name: path.read_bytes() for path in (folder / ".hydra").iterdir()}
+    status, _, complaint = Run(tmp_path, f"resume={folder}", "seed=-1").end()
+    assert (status, "It is refused." in complaint) == (1, True)
+    assert {path.name: path.read_bytes() for path in (folder / ".hydra").iterdir()} == before
+    assert Run(tmp_path, f"resume={folder}").end()[0] == 0  # what was refused is not asked for again
+    assert seeds(folder) == ["1", "1"]
+    assert Run(tmp_path, f"resume={folder}", "seed=2").end()[0] == 0
+    assert Run(tmp_path, f"resume={folder}").end()[0] == 0
+    assert seeds(folder) == ["1", "1", "2", "2"]
+
+
 def test_a_trials_folder_is_for_one_process_and_is_gone_on_with(tmp_path):
     folder = tmp_path / "000-abc"
     first = Run(tmp_path, "seed=1", STAY=tmp_path / "go", HEYJETSON_TRIAL=folder)

@@ -353,8 +353,10 @@ def test_a_model_is_tuned_and_the_run_is_continued(trained, corpus_overrides, tm
 
     path.rename(path.with_suffix(".away"))
     try:
-        train(f"resume={run}", "trainer.max_steps=5", monkeypatch=monkeypatch)
+        train(f"resume={run}", "trainer.max_steps=5", "encoder.recurrent.dropout=0.4", monkeypatch=monkeypatch)
         assert "is not read again" in capsys.readouterr().out
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        assert config["encoder"]["recurrent"]["dropout"] == 0.4 and config["encoder"]["convolution"]["filters"] == 16
         with pytest.raises(SystemExit):
             train(f"resume={run}", "trainer.max_steps=6", "optim.layer_decay=0.9", monkeypatch=monkeypatch)
         assert "optim.layer_decay was 0.8 when this run began" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from experiments.data.epoch_loader import EpochLoader
 from experiments.data.preparation import Data
 from experiments.data.sampler import LengthBatches
+from experiments.errors import ConfigError
 from experiments.training.averaging import Averaging, weights_of
 from experiments.training.checkpoints import read_checkpoint
 from tests.conftest import SMALL
@@ -359,6 +360,24 @@ def test_checkpoints_of_earlier_versions_and_of_other_data(train, plain, tmp_pat
     run = train("data.batch_size=3", start=copies / "4.ckpt")
     assert "Other data or batches than before: epoch 0 begins anew." in capsys.readouterr().out
     assert sorted(sum(run.trained[:4], [])) == list(range(TRAIN)) and whole(run)
+
+
+OTHER = "[b,a,' ',c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z,\"'\"]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([f"labels={OTHER}"], "labels .*, not with .*'b', 'a'"),  # all shapes agree
+        (["frontend.low=200"], r"frontend .*\{'low': 40.0\}, not with \{'low': 200\}"),
+        (["encoder.recurrent.hidden=16"], r"encoder.* is of \[.*\] numbers there, and of \["),
+        (["optim=adamw"], "the optimiser .* optim.lr and the like may change"),
+        (["optim.lr_scales={decoder:0.5}"], "the factors of its rate"),
+    ],
+)
+def test_what_a_checkpoint_would_be_misread_by_may_not_change(changes, told, train, plain):
+    with pytest.raises(ConfigError, match=told):
+        train(*changes, start=plain[1] / "4.ckpt")
 
 
 def test_what_is_best_is_chosen_by_the_validation_that_there_is(train, plain, tmp_path):

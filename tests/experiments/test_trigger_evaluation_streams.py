@@ -348,6 +348,19 @@ def test_the_whole_evaluation(config, monkeypatch, tmp_path, capsys, protocol):
     assert "distinct" in capsys.readouterr().out
 
 
+def test_a_model_that_heard_all_recordings_is_not_judged_by_a_part_of_them_without_a_word(config, monkeypatch, caplog):
+    heard = ToneScorer()
+    monkeypatch.setattr(recipe, "scorer_of", lambda path: heard)
+    monkeypatch.setattr(recipe, "streams_of", lambda *_: [])
+    monkeypatch.setattr(recipe, "positives", lambda *_: ({}, []))
+    monkeypatch.setattr(recipe, "backgrounds", lambda *_: ([], []))
+    for split, part, told in (("all", "test", True), ("by_name", "test", False), ("all", "all", False)):
+        heard.split = split
+        caplog.clear()
+        recipe.run(config("hours=0.01", f"data.part={part}"), heard)
+        assert ("it has heard what follows" in caplog.text) == told
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

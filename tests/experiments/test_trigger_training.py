@@ -31,7 +31,7 @@ def phones(compose_config, tmp_path_factory):
     torch.manual_seed(0)
     speech = SpeechModel(model_config(compose_config("experiment=phones", *sizes)), None)
     speech.preprocessor.mean.fill_(-3.0)
-    path = tmp_path_factory.mktemp("phones") / "phones.nemo"
+    path = tmp_path_factory.mktemp("phones") / "model.nemo"
     speech.save_to(str(path))
     return path
 
@@ -43,12 +43,12 @@ def run(cache, python, phones):
     import subprocess
     from pathlib import Path
 
-    command = [python, "train.py", "--config-name", "trigger", *TINY, *cache, f"init_from={phones}"]
+    command = [python, "train.py", "--config-name", "trigger", *TINY, *cache, f"init_from={phones.parent}"]
     first = subprocess.run([*command, "trainer.max_epochs=1"], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert first.returncode == 0, first.stdout + first.stderr
     (folder,) = Path(cache[-1].partition("=")[2]).glob("*/*")
     resumed = subprocess.run(
-        [python, "train.py", f"resume={folder}", "trainer.max_epochs=3"],
+        [python, "train.py", f"resume={folder}", "trainer.max_epochs=3", "verifier.weight=2.0"],
         cwd=ROOT, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
@@ -144,6 +144,7 @@ def test_frames_that_are_known_are_not_drilled():
     [
         ("words=[]", "at least one word"),
         ("words=[a,a]", "twice"),
+        ("words=[Hey Jetson,hey-jetson]", "Capitals and spaces make no other word"),
         ("data.spoken=0", "no takes"),
         ("mining.share=1.0", "mining.share"),
         ("finer=0", "finer must be a whole number"),
@@ -154,6 +155,32 @@ def test_what_cannot_be_trained_is_refused(compose_config, override, message):
 
     with pytest.raises(ConfigError, match=message):
         check(compose_config(override, name="trigger"))
+
+
+def test_a_start_that_is_not_there_is_said_before_voices_speak(compose_config, monkeypatch, tmp_path):
+    from experiments.trigger import recipe
+
+    monkeypatch.setattr(recipe, "run_dir", lambda: tmp_path)
+    monkeypatch.setattr(recipe, "read_sounds", lambda cfg: pytest.fail("they speak"))
+    with pytest.raises(ConfigError, match="There is no file"):
+        recipe.train(compose_config(f"init_from={tmp_path}/gone.nemo", name="trigger"))
+
+
+def test_a_mined_clip_that_was_cut_off_is_left_out(compose_config, tmp_path, capsys):
+    import soundfile
+
+    from experiments.trigger.mining import Mining
+    from manifests.trigger.clips import Pools
+    from manifests.trigger.sounds import Sound
+
+    word = Sound(np.zeros(100, np.float32), 0, 100, "word")
+    (tmp_path / "mined").mkdir()
+    soundfile.write(tmp_path / "mined/0000001-0000.wav", np.ones(800) * 0.1, 16000)
+    (tmp_path / "mined/0000001-0001.wav").touch()  # as a power cut leaves it
+    mining = Mining(compose_config(name="trigger"), None, Pools({"a": [word]}, [word]), tmp_path)
+    assert [one.name for one in mining.mined] == ["0000001-0000.wav"]
+    mining.load_state_dict({"heard": 200, "mined": ["0000001-0000.wav", "0000001-0001.wav"]})
+    assert [one.name for one in mining.mined] == ["0000001-0000.wav"]
 
 
 def test_config_names():
@@ -243,7 +270,7 @@ def test_a_verifier_learns_nothing_and_hears_as_the_model_it_was(run, phones):
     kept = model.verifier.state_dict()
     assert set(kept) == set(weights) and all(torch.equal(value, weights[name]) for name, value in kept.items())
     assert any(not torch.equal(value, weights[f"encoder.{name}"]) for name, value in model.encoder.state_dict().items())
-    assert model.verifier.rules == Verifier(sounds.labels, {"computer": "kampjutR"}, 1.5, 2.5)
+    assert model.verifier.rules == Verifier(sounds.labels, {"computer": "kampjutR"}, 2.0, 2.5)
     samples = torch.from_numpy((0.1 * np.random.default_rng(0).standard_normal((2, 32000))).astype(np.float32))
     length = torch.full((2,), 32000)
     with torch.inference_mode():

@@ -69,6 +69,23 @@ def test_a_take_far_longer_than_the_others_is_left_out(tmp_path):
     assert len(sounds) == 11 and len(faults) == 1 and faults[0].startswith("slow.wav: the word seems to last")
 
 
+def test_a_part_of_a_phrase_is_not_taken_for_all_of_it(tmp_path):
+    def apart(*texts: str, seconds: float) -> np.ndarray:
+        said = [recording(text)[RATE // 2 : -RATE // 2] for text in texts]
+        gap = 3e-4 * np.random.default_rng(0).standard_normal(round(seconds * RATE)).astype(np.float32)
+        return np.concatenate([np.pad(said[0], (RATE // 2, 0)), gap, np.pad(said[1], (0, RATE // 2))])
+
+    soundfile.write(tmp_path / "pause.wav", apart("okay", "computer", seconds=0.3), RATE)
+    soundfile.write(tmp_path / "twice.wav", apart("okay computer", "okay computer", seconds=0.8), RATE)
+    with pytest.raises(ManifestError, match=r"pause.wav: it holds several words apart"):
+        read_words(tmp_path, "okay computer")  # neither is known to be whole
+    for number in range(3):
+        soundfile.write(tmp_path / f"{number}.wav", recording("okay computer"), RATE)
+    sounds, faults = read_words(tmp_path, "okay computer")
+    assert sorted(sound.name for sound in sounds) == ["0.wav", "1.wav", "2.wav", "twice.wav"]
+    assert len(faults) == 1 and faults[0].startswith("pause.wav")
+
+
 def test_a_folder_without_a_usable_take_is_refused(folder, tmp_path):
     for path in (folder / "Hey_Jetson").glob("*o*.wav"):  # the good ones, among others
         path.unlink()
@@ -208,6 +225,20 @@ def test_pools_from_recordings_and_voices(folder, tmp_path):
         gather(Sources(["stop", "stop"]))
     with pytest.raises(ManifestError, match="no folder 'stop'"):
         gather(Sources(["hey jetson", "stop"], folder, spoken=False))
+
+
+def test_takes_of_another_word_are_not_taken_for_this_one(folder, tmp_path):
+    with pytest.raises(ManifestError, match=r"no folder 'hey jetsen', .* Its folders are Hey_Jetson: correct the word"):
+        gather(Sources(["hey jetsen"], folder, spoken=False))
+    pools, _ = gather(Sources(["hey jetsen"], folder / "Hey_Jetson", spoken=False))  # of one word the folder itself
+    assert len(pools.words["hey jetsen"]) == 4
+
+
+def test_where_few_recordings_leave_a_part_empty_the_cure_is_named(tmp_path):
+    name = next(f"{number}.wav" for number in range(99) if part_of(f"{number}.wav") == "train")
+    soundfile.write(tmp_path / name, recording("stop"), RATE)
+    with pytest.raises(ManifestError, match="train on all there are: data.split=all"):
+        read_words(tmp_path, "stop", "validation")
 
 
 def test_clips_are_baked_with_their_words(tmp_path):

@@ -24,6 +24,7 @@ from manifests.voices.kokoro import ACCENTS, Kokoro, as_kokoro
 from manifests.voices.piper import Piper
 from manifests.voices.registry import ENGINES, engine_of, found
 from manifests.voices.speaking import drawn, takes
+from tests.heyjetson.sounds import by_pyav
 
 RATE = 16000
 
@@ -109,6 +110,20 @@ def test_a_folder_says_what_it_has(tmp_path):
         engine.draw("go", "train", random.Random(1))
     of = {part: {engine.draw("stop", part, random.Random(s)).voice for s in range(60)} for part in ("train", "test")}
     assert of["train"] and of["test"] and not of["train"] & of["test"]
+
+
+def test_a_take_that_is_recorded_again_is_heard_again_and_in_any_format(tmp_path):
+    def heard(container: str, codec: str, pitch: float) -> np.ndarray:
+        tone = 0.3 * np.sin(np.arange(RATE // 2, dtype=np.float32)[:, None] * np.float32(pitch))
+        (tmp_path / "takes/jet/a").write_bytes(by_pyav(tone, RATE, container, codec))
+        take = (tmp_path / "takes/jet/a").rename(tmp_path / f"takes/jet/a.{container}")
+        said = takes([f"folder:{tmp_path / 'takes'}"], ["jet"], 1, tmp_path / "cache", workers=1)
+        take.unlink()
+        return said[0].samples
+
+    (tmp_path / "takes/jet").mkdir(parents=True)
+    assert not same(heard("wav", "pcm_s16le", 0.1), heard("wav", "pcm_s16le", 0.2))  # the same name, and other sound
+    assert len(heard("mov", "aac", 0.1)) > RATE // 4  # libsndfile does not read it
 
 
 def test_a_folder_of_takes_is_found_by_every_sign_of_its_name(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,8 @@ from experiments.trigger.evaluation.peers import PocketSphinx, peer_curve
 from experiments.trigger.evaluation.report import MODEL, Found, Report, listed, show
 from experiments.trigger.evaluation.sources import RATE, Noise, Recording, backgrounds, positives
 from experiments.trigger.evaluation.streams import Scorer, Stream, score
+
+LOG = logging.getLogger(__name__)
 
 PROTOCOLS = ("strict", "picovoice")
 PEERS = ("pocketsphinx",)
@@ -47,6 +50,7 @@ class BundleScorer:
         self.words: Sequence[str] = bundle.labels
         self.frame_seconds: float = bundle.frame_seconds
         self.detector: dict[str, float] = {key: bundle.manifest["trigger"][key] for key in ("smoothing", "debounce")}
+        self.split: str | None = bundle.manifest.get("training", {}).get("sounds", {}).get("split")
 
     def scores(self, samples: np.ndarray) -> np.ndarray:
         """Samples [S] at 16 kHz → scores [T, W]."""
@@ -156,6 +160,11 @@ def run(cfg: DictConfig, scorer: Scorer) -> Report:
         scorer: the model.
     """
     names = list(scorer.words)
+    if getattr(scorer, "split", None) == "all" and cfg.data.part != "all":
+        LOG.warning(
+            f"The model was trained on all recordings that it was given (data.split=all): where {cfg.data.positives} "
+            "and the backgrounds are these, it has heard what follows. Evaluate on others, with data.part=all."
+        )
     peer = PocketSphinx(names, cfg.pronunciations) if cfg.peers else None
     said, left_out = positives(Path(cfg.data.positives), names, cfg.data.part)
     folders = [Path(folder) for folder in cfg.data.backgrounds]
