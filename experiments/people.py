@@ -32,6 +32,10 @@ from manifests.whole import whole_file
 PYTHON = sys.executable
 MIXED, ALONE = "_mixed", ""  # behind the experiment's name
 STATE = "recipe.json"
+# What the recipe itself gives to train.py, by which it finds what was trained.
+OWN = (
+    "experiment", "name", "hydra.run.dir", "resume", "init_from", "data.train", "data.validation", "trainer.max_time",
+)  # fmt: skip
 MADE_OF = "made_of"  # its key for what each step was made of
 Made = dict[str, Any]
 # Where every second letter is unsure, more texts must be kept: 64, the default, write a point more of the words wrong.
@@ -249,8 +253,24 @@ def measure(recipe: Recipe) -> None:
     print(f"beside whisper-tiny.en:  python benchmarks/people.py {recipe.bundle} --test {recipe.of('test')} {seen}")
 
 
+def require_free(overrides: Sequence[str]) -> None:
+    """Refuse overrides of what the recipe decides.
+
+    Raises:
+        ManifestError: names one, and what to do.
+    """
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+")
+        if key.startswith(("-", "~")) or key in OWN:
+            raise ManifestError(
+                f"{override}: both trainings would have it, and the recipe gives {', '.join(OWN)} itself (--minutes, --out "
+                "and the source say how). Leave it out, or type python train.py for a training of your own."
+            )
+
+
 def cook(recipe: Recipe) -> None:
     """All steps, one after the other."""
+    require_free(recipe.overrides)
     make_recordings(recipe)
     make_texts(recipe)
     joined = make_joined(recipe)
