@@ -260,11 +260,10 @@ def require_free(overrides: Sequence[str]) -> None:
         ManifestError: names one, and what to do.
     """
     for override in overrides:
-        key = override.partition("=")[0].lstrip("+")
-        if key.startswith(("-", "~")) or key in OWN:
+        if override.partition("=")[0].lstrip("+~") in OWN:
             raise ManifestError(
-                f"{override}: both trainings would have it, and the recipe gives {', '.join(OWN)} itself (--minutes, --out "
-                "and the source say how). Leave it out, or type python train.py for a training of your own."
+                f"{override}: both trainings would have it, and the recipe gives {', '.join(OWN)} itself (--minutes, "
+                "--out and the source say how). Leave it out, or type python train.py for a training of your own."
             )
 
 

@@ -84,7 +84,9 @@ def test_validation_and_test_are_never_spoken(source, steps, tmp_path):
     assert (tmp_path / "out" / "spoken.txt").read_text() == "we call it train\n"
 
 
-@pytest.mark.parametrize("override", ["name=mine", "hydra.run.dir=here", "+data.train=other.jsonl", "~optim.lr"])
+@pytest.mark.parametrize(
+    "override", ["name=mine", "hydra.run.dir=here", "+data.train=other.jsonl", "~trainer.max_time"]
+)
 def test_what_the_recipe_decides_is_not_given(source, steps, tmp_path, capsys, override):
     assert people.main([str(source), "--out", str(tmp_path / "out"), "threads=1", override]) == 1
     assert steps == [] and f"{override}: both trainings would have it" in capsys.readouterr().err
