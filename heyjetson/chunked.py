@@ -51,8 +51,9 @@ def joined(parts: Iterable[tuple[int, np.ndarray]], blank_id: int) -> Iterator[t
         if held is None:
             begin, held = first, log_probs
             continue
-        shared = max(begin + len(held) - first, 0)
-        cut = first + seam(held[len(held) - shared :, blank_id], log_probs[:shared, blank_id])
+        both = max(first, begin)  # of short chunks three share a frame, and the seam of two may lie within the third
+        shared = max(begin + len(held) - both, 0)
+        cut = both + seam(held[len(held) - shared :, blank_id], log_probs[both - first :, blank_id][:shared])
         yield begin, held[: cut - begin]
         begin, held = cut, log_probs[cut - first :]
     if held is not None:

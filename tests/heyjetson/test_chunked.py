@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heyjetson.chunked import GUARD, chunks, joined, seam
@@ -32,6 +32,8 @@ def spoken(frames: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @given(st.integers(40, 400), st.integers(30, 60), st.integers(0, 1 << 20))
+@example(88, 50, 0)  # three chunks that share frames
+@example(92, 50, 0)
 def test_a_model_that_sees_less_than_a_quarter_of_what_is_shared_reads_the_whole(frames, longest, seed):
     """Frames within its context of a chunk's ends are wrong; none of them comes through."""
     rng = np.random.default_rng(seed)
