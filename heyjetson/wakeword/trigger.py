@@ -326,7 +326,7 @@ class TriggerStream:
 
     def _told(self, given: list[np.ndarray]) -> list[np.ndarray]:
         """Scores that may be given; after a step that failed its error is raised, and they come with the next call."""
-        self._kept, given = given if not self._kept else [*self._kept, *given], []
+        self._kept = [*self._kept, *given]
         for frames in self._frames:
             frames.tell()
         given, self._kept = self._kept, []
