@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from experiments.cli.quickstart import newest_run, step
+from experiments.cli.quickstart import run_in, step
 from heyjetson.bundle import file_hash
 from manifests import ManifestError, read_manifest
 from manifests.lines import require_file
@@ -204,7 +204,7 @@ def trained(recipe: Recipe, suffix: str, train: Path, minutes: float, *more: str
         return Path(before)
     step(name, PYTHON, "train.py", *given)
     runs = next((one.partition("=")[2] for one in recipe.overrides if one.startswith("runs=")), "runs")
-    model = newest_run(Path(runs, name)) / "model.nemo"
+    model = run_in(Path(runs, name)) / "model.nemo"
     _keep(recipe, **{name: str(model)})
     keep_made(recipe, f"training of {name}", made_of)
     return model

@@ -134,11 +134,7 @@ class Engine:
 
     def stream_log_probs(self, chunks: Iterable[np.ndarray]) -> np.ndarray:
         """Log-probabilities [T, V + 1] of a stream's chunks [S] each, float32 at the bundle's sample rate."""
-        frames = FrameStream(self.bundle, self._streaming().session)
-        nothing = np.zeros((0, self.bundle.columns), np.float32)
-        given = [nothing, *frames.hear(chunks), *frames.finish()]
-        frames.tell()
-        return np.concatenate(given)
+        return FrameStream(self.bundle, self._streaming().session).whole(chunks)
 
     def _streaming(self) -> Engine:
         if not self.bundle.streams:

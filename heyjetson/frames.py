@@ -184,6 +184,16 @@ class FrameStream:
                 given.append(self.run(rest[:0]))
         return given
 
+    def whole(self, chunks: Iterable[np.ndarray]) -> np.ndarray:
+        """All frames of a recording, [T, V + 1] or [T, W], by its chunks [S] each; only `reset` may follow.
+
+        Raises:
+            StreamError: see `hear`.
+        """
+        given = [self._nothing[:0], *self.hear(chunks), *self.finish()]
+        self.tell()
+        return np.concatenate(given)
+
     def tell(self) -> None:
         """Raise what a step failed by since this was last called, if one did; the stream goes on."""
         if (fault := self.fault) is not None:

@@ -50,11 +50,6 @@ def in_two_processes(overrides: list[str]) -> list[str]:
     return ["trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8"]
 
 
-def newest_run(runs: Path) -> Path:
-    """The run that finished last."""
-    return max(runs.glob("*/metrics.json"), key=lambda path: path.stat().st_mtime).parent
-
-
 def place_of(overrides: list[str]) -> tuple[Path, bool]:
     """Where train.py will put its run.
 
@@ -91,8 +86,8 @@ def place_of(overrides: list[str]) -> tuple[Path, bool]:
     return (Path(str(cfg.hydra.run.dir)), True) if own else (Path(cfg.runs, cfg.name), False)
 
 
-def run_in(place: Path, own: bool, since: float) -> Path:
-    """The run that train.py has put there.
+def run_in(place: Path, own: bool = False, since: float = 0.0) -> Path:
+    """The run that train.py has put there, the last that finished.
 
     Args:
         place: see `place_of`.

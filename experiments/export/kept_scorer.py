@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from experiments.lm.pack import SCORER
 from heyjetson import Bundle
 from heyjetson.bundle import MANIFEST
 from heyjetson.errors import HeyJetsonError
 from manifests.phones import are_sounds
 
-SCORER = "scorer"  # file of a bundle, and key of its manifest
 TUNED_FOR = "tuned_for"  # beginning of the hash of the `.nemo`, where it is another than the bundle's
 DIGITS = 12
 OWN = ("unit", "order", "phones", "alpha", "beta", "prior_scale", TUNED_FOR)  # what is no figure of the model before
@@ -32,9 +32,14 @@ def keep_scorer(before: Path, folder: Path, record: dict[str, Any]) -> str:
     if not (before / SCORER).exists():
         needed = record["kind"] != "trigger" and are_sounds(record["labels"])
         return f"Language model: none, and this model writes sounds until {tune} puts one in." if needed else ""
-    if why := _misfit(before, record):
+    try:
+        bundle = Bundle(before)
+        why = _misfit(bundle, record)
+    except HeyJetsonError as error:
+        why = f"that bundle could not be read ({error})"
+    if why:
         return f"Language model: that of the bundle before was removed: {why}. {tune} puts one in."
-    old = Bundle(before).manifest
+    old = bundle.manifest
     shutil.copyfile(before / SCORER, folder / SCORER)
     tuned_for = old[SCORER].get(TUNED_FOR) or _hash(old)
     if tuned_for == _hash(record):
@@ -48,12 +53,8 @@ def _hash(record: dict[str, Any]) -> str:
     return str((record.get("training") or {}).get("nemo_sha256", ""))[:DIGITS]
 
 
-def _misfit(before: Path, record: dict[str, Any]) -> str:
+def _misfit(old: Bundle, record: dict[str, Any]) -> str:
     """Why the scorer of a bundle cannot serve another; empty where it can."""
-    try:
-        old = Bundle(before)
-    except HeyJetsonError as error:
-        return f"that bundle could not be read ({error})"
     if SCORER not in old.manifest["files"] or not isinstance(old.manifest.get(SCORER), dict):
         return f"{MANIFEST} does not name it"
     if (old.labels, old.manifest.get("blank_id")) != (record["labels"], record.get("blank_id")):

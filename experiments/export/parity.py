@@ -155,7 +155,4 @@ def check_parity(
 
 def _streamed(engine: Engine | Trigger, chunks: Sequence[np.ndarray]) -> np.ndarray:
     """All that a stream's graph gives, [T, V + 1, W or W + P + 1]."""
-    stream = FrameStream(engine.bundle, engine.session)
-    given = [*stream.hear(chunks), *stream.finish()]
-    stream.tell()
-    return np.concatenate(given)
+    return FrameStream(engine.bundle, engine.session).whole(chunks)

@@ -42,14 +42,15 @@ def refuse_other_model(folder: Path, earlier: Sequence[str], now: Sequence[str])
     Raises:
         ConfigError: the front-end, the encoder, the labels or the sample rate would be others.
     """
-    before = began_with(folder)
+    if (before := began_with(folder)) is None:
+        return
     cure = f"Leave it out, or start a new run from this one: init_from={folder}/model.nemo."
     typed = [one for one in now if one not in earlier and one.lstrip("+~").startswith(KEPT)]
     try:
         overrides = OverridesParser.create().parse_overrides(typed)
     except HydraException:  # Hydra says of its own what it cannot read
         return
-    for override in overrides if before is not None else ():
+    for override in overrides:
         name = override.key_or_group
         if name in ("frontend", "encoder"):
             raise ConfigError(
@@ -88,8 +89,8 @@ def _is_kept(name: str) -> bool:
     return any(name == key or name.startswith(f"{key}.") for key in KEPT)
 
 
-def _at(cfg: DictConfig | None, name: str) -> Any:
-    value = OmegaConf.select(cfg, name, default=ABSENT)  # type: ignore[arg-type]
+def _at(cfg: DictConfig, name: str) -> Any:
+    value = OmegaConf.select(cfg, name, default=ABSENT)
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 

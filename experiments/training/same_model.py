@@ -62,15 +62,16 @@ def require_same_groups(checkpoint: Path, model: Any) -> None:
     if set(held["state_dict"]) != set(model.state_dict()):  # a trigger gets its verifier, and groups, as it is loaded
         return
     for state in (held.get("optimizer_states") or [])[:1]:
-        mine = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        known = {number: state["state"].get(number, {}) for number in range(len(mine))}
-        if [len(group["params"]) for group in state["param_groups"]] != [
-            len(group["params"]) for group in optimizer.param_groups
-        ] or any(
-            getattr(value, "ndim", 0) and value.shape != mine[number].shape
-            for number, kept in known.items()
-            for value in kept.values()
-        ):
+        before, now = (
+            [len(group["params"]) for group in one] for one in (state["param_groups"], optimizer.param_groups)
+        )
+        mine = (parameter for group in optimizer.param_groups for parameter in group["params"])
+        others = (
+            getattr(value, "ndim", 0) and value.shape != parameter.shape
+            for number, parameter in enumerate(mine)
+            for value in state["state"].get(number, {}).values()
+        )
+        if before != now or any(others):
             raise ConfigError(
                 "A run goes on with the optimiser (optim=) and the factors of its rate (optim.layer_decay, "
                 f"optim.lr_scales) it was begun with; optim.lr and the like may change. {LEAVE}"

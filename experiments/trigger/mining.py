@@ -61,10 +61,7 @@ class Mining(Callback):
         for path in paths:
             try:
                 samples, _ = soundfile.read(path, dtype="float32")
-            except (
-                soundfile.LibsndfileError,
-                OSError,
-            ):  # a power cut, or a kill of an earlier version
+            except (soundfile.LibsndfileError, OSError):  # a power cut, or a kill of an earlier version
                 LOG.info(f"{path} cannot be read: the clip is left out.")
                 continue
             found.append(Sound(samples, 0, len(samples), path.name))
